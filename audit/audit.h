@@ -1,0 +1,96 @@
+/* The audit log: complete, ordered, one JSON object a line, hash-chained. Record fields and their order:
+ * docs/audit-record.md and docs/audit-record.schema.json. Knows nothing of authn, authz or policy: callers
+ * hand over plain values. */
+#ifndef AUDIT_AUDIT_H
+#define AUDIT_AUDIT_H
+
+#include "common/err.h"
+#include "common/str.h"
+
+#define AUDIT_LINE_MAX ((size_t)16 << 10)
+#define AUDIT_QUEUE_MAX 10000
+
+struct audit_log;
+
+/* Opens PATH (O_APPEND | O_CREAT | O_NOFOLLOW, 0600) or "-" for standard output, starts the writer thread
+ * and writes audit.opened. A last line torn by a crash is ended by a newline and reported in that record. */
+enum err_code audit_open(const char *path, struct audit_log **out, struct err *e) MUST_CHECK;
+
+/* Writes all that is queued, closes. */
+void audit_close(struct audit_log **log);
+
+/* SIGHUP: the writer closes and opens its path again between two records. */
+void audit_reopen(struct audit_log *log);
+
+/* Where a record comes from. */
+struct audit_client {
+	struct slice ip;
+	uint16_t port;
+	struct slice cert_cn, cert_sha256, tls;
+};
+
+struct audit_user {
+	struct slice name, uid;
+	const struct slice *groups;
+	size_t ngroups;
+	const struct slice *extra_keys;
+	size_t nextra_keys;
+};
+
+struct audit_requirement {
+	struct slice key, op;
+	const struct slice *values;
+	size_t n;
+};
+
+struct audit_authz {
+	const char *id, *api_version;
+	struct audit_client client;
+	struct audit_user user;
+	bool resource_request;
+	struct slice verb, api_group, version, resource, subresource, name, namespace_, path;
+	const struct audit_requirement *field_selector, *label_selector;
+	size_t nfield, nlabel;
+	const char *decision; /* allow deny noOpinion error */
+	const char *effect, *rule, *rule_source;
+	struct slice reason, evaluation_error;
+	int64_t policy_generation;
+	const char *policy_sha256;
+	uint64_t latency_us;
+};
+
+struct audit_authn {
+	const char *id, *api_version; /* api_version NULL for a login */
+	bool login;
+	struct audit_client client;
+	const char *decision; /* authenticated refused error */
+	const char *authenticator, *reason;
+	struct slice issuer;
+	struct audit_user user; /* only when authenticated, or a login whose entry was found */
+	const struct slice *audiences;
+	size_t naudiences;
+	uint64_t latency_us;
+};
+
+struct audit_policy {
+	bool rejected;
+	const char *source; /* path as configured */
+	const char *sha256, *old_sha256;
+	int64_t generation, old_generation;
+	size_t rules, deny_rules, files;
+	const char *error; /* rejected: first finding with file:line:col */
+};
+
+/* Each copies what it needs and returns at once; when the queue is full the record is counted and an
+ * audit.gap record tells from where to where (seq) as soon as there is room. Thread-safe. LOG may be
+ * NULL (no audit configured). */
+void audit_write_authz(struct audit_log *log, const struct audit_authz *r);
+void audit_write_authn(struct audit_log *log, const struct audit_authn *r);
+void audit_write_policy(struct audit_log *log, const struct audit_policy *r);
+/* TYPE: "server.start", "server.stop", "config.loaded", "config.rejected". DETAIL may be NULL. */
+void audit_write_event(struct audit_log *log, const char *type, const char *detail);
+
+/* Blocks until every record queued before the call is written: tests and shutdown. */
+void audit_flush(struct audit_log *log);
+
+#endif

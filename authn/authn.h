@@ -1,0 +1,91 @@
+/* Who is this token? Identities, the authenticator interface and the chain of them.
+ *
+ * try_now must not block; what may block says AUTHN_NEEDS_WORK and is finished by authn_work on a worker
+ * thread. A chain belongs to one configuration snapshot and is immutable. */
+#ifndef AUTHN_AUTHN_H
+#define AUTHN_AUTHN_H
+
+#include "common/arena.h"
+#include "common/diag.h"
+#include "common/err.h"
+#include "common/str.h"
+
+struct identity_extra {
+	struct slice key;
+	const struct slice *values;
+	size_t n;
+};
+
+struct identity {
+	struct slice username, uid;
+	const struct slice *groups; /* sorted, no duplicates, none reserved */
+	size_t ngroups;
+	const struct identity_extra *extra;
+	size_t nextra;
+	struct slice provider; /* which authenticator: "jwt:https://…", "ldap:corp", "tokenFile" */
+	struct slice issuer;   /* iss of the token, or empty */
+	int64_t expires;       /* unix seconds; 0: no end of its own */
+};
+
+/* Zero is "not mine": nothing that was left unset ever accepts. */
+enum authn_step {
+	AUTHN_PASS = 0,	   /* not this authenticator's token */
+	AUTHN_ACCEPT,	   /* call->id is set */
+	AUTHN_REJECT,	   /* mine, and refused: the chain ends */
+	AUTHN_NEEDS_WORK,  /* try_now only */
+	AUTHN_UNAVAILABLE  /* mine, but cannot decide now: 503 */
+};
+
+struct authn;
+
+struct authn_call {
+	/* in */
+	struct arena *arena; /* the request's: results live there */
+	struct slice token;
+	const struct slice *audiences; /* spec.audiences, may be none */
+	size_t naudiences;
+	int64_t now;	  /* wall clock, nanoseconds */
+	int64_t deadline; /* clock_mono(): work gives up by then */
+	/* out */
+	struct identity id;
+	const struct slice *granted; /* status.audiences: subset of what was asked; none: leave absent */
+	size_t ngranted;
+	const char *authenticator; /* name of the one that decided; NULL when all passed */
+	/* Stable short word for metrics and audit: "expired", "badSignature", "unknownKey", "noMatch", … */
+	const char *reason;
+	struct err why; /* secret-free sentence for the log and audit */
+	const struct authn *pending; /* chain's own: who said NEEDS_WORK */
+};
+
+/* What each kind of authenticator provides. */
+struct authn_ops {
+	const char *kind; /* "jwt", "ldapToken", "tokenFile" */
+	enum authn_step (*try_now)(const struct authn *self, struct authn_call *call);
+	enum authn_step (*work)(const struct authn *self, struct authn_call *call); /* may be NULL */
+	void (*destroy)(struct authn *self);
+};
+
+/* First member of each authenticator's own struct. */
+struct authn {
+	const struct authn_ops *ops;
+	const char *name; /* for logs, metrics labels and audit */
+};
+
+struct authn_chain;
+struct authn_config;   /* authn/config.h */
+struct authn_services; /* authn/services.h: what outlives snapshots (key sets, LDAP pools, signing keys) */
+
+/* Builds the authenticators of CFG. Files are read (token files, CA, bind password); no network. */
+enum err_code authn_chain_new(const struct authn_config *cfg, struct authn_services *services,
+    struct authn_chain **out, struct diags *d) MUST_CHECK;
+void authn_chain_free(struct authn_chain **c);
+
+/* Asks each authenticator in turn. Then, for an ACCEPT: the reserved-name firewall (no user system:*,
+ * kubeadm:*, kubernetes-admin; such groups dropped and counted), sane names, audiences intersected.
+ * All PASS reads as AUTHN_REJECT with reason "noMatch". Never AUTHN_PASS. Thread-safe. */
+enum authn_step authn_try_now(const struct authn_chain *c, struct authn_call *call);
+
+/* Finishes what try_now left as AUTHN_NEEDS_WORK; never returns that again. */
+enum authn_step authn_work(const struct authn_chain *c, struct authn_call *call);
+
+#endif

@@ -1,0 +1,66 @@
+/* Access requests and decisions: the pure heart. authz_evaluate is a function of (policy, request)
+ * alone: no I/O, no clock (time is in the request), no allocation. */
+#ifndef AUTHZ_AUTHZ_H
+#define AUTHZ_AUTHZ_H
+
+#include "common/str.h"
+#include "policy/policy.h"
+
+/* A requirement of spec.resourceAttributes.{field,label}Selector. */
+struct access_requirement {
+	struct slice key, op; /* In NotIn Exists DoesNotExist; others are kept and ignored */
+	const struct slice *values;
+	size_t n;
+};
+
+struct access_extra {
+	struct slice key;
+	const struct slice *values;
+	size_t n;
+};
+
+/* One request for access, borrowed from the review it was read from. Absent strings are empty. */
+struct access_request {
+	struct slice user, uid;
+	const struct slice *groups;
+	size_t ngroups;
+	const struct access_extra *extra;
+	size_t nextra;
+	bool resource_request; /* else a non-resource URL: path and verb only */
+	struct slice verb, api_group, version, resource, subresource, name, namespace_;
+	struct slice path;
+	const struct access_requirement *field_selector, *label_selector;
+	size_t nfield, nlabel;
+	int64_t now; /* wall clock, nanoseconds since the epoch */
+};
+
+/* Zero is "no opinion": what was not decided never allows. */
+enum verdict { VERDICT_NO_OPINION = 0, VERDICT_ALLOW, VERDICT_DENY };
+
+const char *verdict_name(enum verdict v); /* "noOpinion", "allow", "deny" */
+
+struct decision {
+	enum verdict verdict;
+	enum policy_effect effect;  /* of the rule that decided; POLICY_NO_EFFECT: the default did */
+	const char *rule;	    /* its id, borrowed from the policy; NULL when the default decided */
+	const char *source;	    /* "prod.yaml:57" or NULL */
+	const char *message;	    /* the rule's message or NULL */
+	bool exempt;		    /* deny and abstain did not apply: the subject is exempt */
+};
+
+void authz_evaluate(const struct policy *p, const struct access_request *r, struct decision *out);
+
+/* The text of status.reason: effect, rule, policy generation, decision id, then the message; printable,
+ * at most AUTHZ_REASON_MAX bytes. For example `deny rule=protect-kube-system gen=42 id=01J…: message`. */
+#define AUTHZ_REASON_MAX 512
+void authz_reason(const struct policy *p, const struct decision *d, const char *id, struct buf *out);
+
+/* Embedded `tests:` of the policy; each failure is an error with its place. A policy_test_fn. */
+void authz_run_tests(const struct policy *p, struct diags *d);
+
+/* Every rule of the policy that concerns R: which matched, and for the others the first dimension that
+ * did not. JSON array, or lines of text when not JSON. */
+void authz_explain(
+    const struct policy *p, const struct access_request *r, bool json, struct buf *out);
+
+#endif

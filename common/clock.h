@@ -1,0 +1,34 @@
+/* Wall and monotonic time, with an offset that tests may set. Thread-safe. */
+#ifndef COMMON_CLOCK_H
+#define COMMON_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/str.h"
+
+#define CLOCK_SECOND INT64_C(1000000000)
+#define CLOCK_MS INT64_C(1000000)
+
+int64_t clock_now(void);  /* wall clock, nanoseconds since the epoch */
+int64_t clock_mono(void); /* monotonic, nanoseconds: for every TTL, deadline and interval */
+
+static inline int64_t clock_unix(void)
+{
+	return clock_now() / CLOCK_SECOND;
+}
+
+/* Tests only: moves both clocks forward by NS nanoseconds (cumulative). */
+void clock_advance(int64_t ns);
+
+/* RFC 3339 in UTC with microseconds ("2026-11-22T10:00:00.000000Z") and a NUL. */
+#define CLOCK_RFC3339_LEN 28
+void clock_rfc3339(int64_t ns, char out[CLOCK_RFC3339_LEN]);
+
+/* RFC 3339 with any offset and up to nine fractional digits into nanoseconds since the epoch. */
+bool clock_parse_rfc3339(struct slice s, int64_t *out);
+
+/* Go duration ("1h30m", "500ms", "0"): non-negative, units ns us µs ms s m h, into nanoseconds. */
+bool clock_parse_duration(struct slice s, int64_t *out);
+
+#endif

@@ -1,0 +1,50 @@
+/* Files as an adversary or an editor may leave them: capped stable reads, atomic durable writes,
+ * directory watching that survives renames, ConfigMap swaps and lost events. */
+#ifndef COMMON_FILE_H
+#define COMMON_FILE_H
+
+#include <sys/types.h>
+
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/str.h"
+
+/* Reads the whole of PATH (symbolic links are followed, devices and directories refused), at most MAX
+ * bytes, and retries when size, mtime or inode changed while reading. Text lives in ARENA, followed by
+ * a NUL. ERR_NOT_FOUND, ERR_LIMIT, ERR_REFUSED (permission), ERR_UNAVAILABLE (kept changing, I/O). */
+enum err_code file_read(struct arena *a, const char *path, size_t max, struct slice *out,
+    struct err *e) MUST_CHECK;
+
+/* Writes DIR/.tmp-…, fsyncs, renames to PATH, fsyncs the directory: after ERR_OK the content is whole
+ * and durable; after any error PATH is what it was and no temporary is left. */
+enum err_code file_write_atomic(const char *path, const void *p, size_t n, mode_t mode,
+    struct err *e) MUST_CHECK;
+
+/* mkdir -p with MODE for what is new; an existing path must be a directory. */
+enum err_code file_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
+
+/* Names (not paths) in DIR that end in SUFFIX, without dotfiles and editors' leavings (4913, *~, #*#,
+ * *.swp), sorted bytewise, at most MAX. Follows symbolic links; skips what is no regular file. */
+enum err_code file_list(struct arena *a, const char *dir, const char *suffix, size_t max,
+    const char *const **names, size_t *n, struct err *e) MUST_CHECK;
+
+/* BASE's directory joined with REL, or REL itself when absolute. */
+char *file_resolve(struct arena *a, const char *base_file, const char *rel);
+
+/* Watches the directories that hold a set of paths (and the paths themselves when they are
+ * directories). One owner thread. */
+struct file_watch;
+
+enum err_code file_watch_new(struct file_watch **out, struct err *e) MUST_CHECK;
+void file_watch_free(struct file_watch **w);
+
+/* Replaces the set of watched paths; a path need not exist yet. */
+void file_watch_set(struct file_watch *w, const char *const *paths, size_t n);
+
+/* A descriptor for poll(2): readable when something may have changed. */
+int file_watch_fd(const struct file_watch *w);
+
+/* Empties the pending events; true when any concerned a watched path, or events were lost. */
+bool file_watch_drain(struct file_watch *w);
+
+#endif

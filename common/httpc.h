@@ -1,0 +1,46 @@
+/* HTTPS client over libcurl: hard deadline, hard byte cap, no redirects, no proxy from the environment,
+ * peer always verified. The only user of <curl/curl.h>. */
+#ifndef COMMON_HTTPC_H
+#define COMMON_HTTPC_H
+
+#include "common/err.h"
+#include "common/str.h"
+
+struct httpc; /* one per thread: keeps connections */
+
+struct httpc_request {
+	const char *method; /* "GET" when NULL */
+	const char *url;    /* https only, unless allow_http */
+	bool allow_http;
+	struct slice ca_pem;		 /* trust anchors; empty: the system's */
+	const char *client_cert, *client_key; /* PEM files, re-read for each new connection; or NULL */
+	struct slice client_cert_pem, client_key_pem; /* or blobs */
+	const char *tls_server_name;	 /* verified instead of the URL's host; or NULL */
+	const char *const *headers;	 /* NULL-terminated "Name: value"; or NULL */
+	struct slice body;
+	int64_t timeout_ms;		 /* whole exchange, DNS included */
+	size_t max_bytes;		 /* of the answer's body after decoding */
+};
+
+struct httpc_response {
+	long status;
+	struct buf body;
+	char content_type[128]; /* without parameters, lower case */
+	int64_t max_age;	/* Cache-Control: max-age in seconds, -1 when absent, 0 for no-store/no-cache */
+	int64_t retry_after;	/* seconds, -1 when absent */
+};
+
+/* Before any thread. */
+void httpc_init(void);
+
+struct httpc *httpc_new(void);
+void httpc_free(struct httpc **h);
+
+/* ERR_OK whenever an HTTP answer of any status arrived whole. ERR_TIMEOUT, ERR_LIMIT (byte cap),
+ * ERR_UNAVAILABLE (DNS, connect, TLS, reset; E says which). RES is initialised here; free with
+ * httpc_response_done also after an error. */
+enum err_code httpc_do(struct httpc *h, const struct httpc_request *req, struct httpc_response *res,
+    struct err *e) MUST_CHECK;
+void httpc_response_done(struct httpc_response *res);
+
+#endif

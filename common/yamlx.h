@@ -1,0 +1,52 @@
+/* Strict YAML: libyaml's events into one bounded tree with line and column. The only user of <yaml.h>.
+ *
+ * Accepted: one document, mappings, sequences, scalars, UTF-8. Refused with a place: anchors, aliases,
+ * tags, directives, merge keys, a second document, duplicate keys, NUL or invalid UTF-8, non-scalar
+ * keys, depth over YAMLX_DEPTH, more than YAMLX_NODES nodes, more than the caller's byte limit. */
+#ifndef COMMON_YAMLX_H
+#define COMMON_YAMLX_H
+
+#include "common/arena.h"
+#include "common/diag.h"
+#include "common/str.h"
+
+#define YAMLX_DEPTH 16
+#define YAMLX_NODES 2000000
+#define YAMLX_BYTES ((size_t)32 << 20)
+
+enum yaml_kind { YAMLX_SCALAR, YAMLX_MAP, YAMLX_SEQ };
+
+struct yaml_pair;
+
+struct yaml_node {
+	enum yaml_kind kind;
+	uint32_t line, col;		/* from 1 */
+	bool plain;			/* scalar in plain style: only then may it be bool, int or null */
+	struct slice text;		/* scalar: value, NUL-terminated in the arena */
+	size_t len;			/* pairs of a map, items of a sequence */
+	const struct yaml_pair *pairs;	/* in file order */
+	struct yaml_node *const *items;
+};
+
+struct yaml_pair {
+	struct slice key;
+	uint32_t line, col;
+	struct yaml_node *value;
+};
+
+/* Parses TEXT (named FILE in findings) into ARENA; *OUT borrows from the arena alone. On failure
+ * adds at least one error to D, leaves *OUT alone and returns ERR_INVALID or ERR_LIMIT. An empty
+ * document (only comments) is an error: a truncated file must not read as "nothing set". */
+enum err_code yamlx_parse(struct arena *arena, const char *file, struct slice text,
+    struct yaml_node **out, struct diags *d) MUST_CHECK;
+
+/* Value of KEY in the mapping N; NULL when N is no mapping or has no such key. */
+struct yaml_node *yamlx_get(const struct yaml_node *n, const char *key);
+
+/* The plain scalars null, ~ and nothing at all. */
+bool yamlx_is_null(const struct yaml_node *n);
+
+/* "a mapping", "a sequence", "a string": for messages. */
+const char *yamlx_kind(const struct yaml_node *n);
+
+#endif
