@@ -12,7 +12,7 @@
 
 struct metric;
 
-/* Finds or creates. NAME and HELP are string constants; LABELS is rendered text such as
+/* Finds or creates; never NULL. One NAME with two types is our own bug and aborts. NAME and HELP are string constants; LABELS is rendered text such as
  * `result="allow",version="v1"` or "" (copied; quote values with metrics_label). Thread-safe. */
 struct metric *metrics_counter(const char *name, const char *help, const char *labels);
 struct metric *metrics_gauge(const char *name, const char *help, const char *labels);
@@ -22,6 +22,7 @@ struct metric *metrics_histogram(
     const char *name, const char *help, const char *labels, const double *bounds, size_t n);
 
 void metric_add(struct metric *m, uint64_t n); /* counter, gauge */
+void metric_sub(struct metric *m, uint64_t n); /* gauge */
 void metric_set(struct metric *m, double v);   /* gauge */
 void metric_observe(struct metric *m, double seconds); /* histogram */
 
@@ -36,7 +37,8 @@ double metric_value(const struct metric *m);
 /* Appends KEY="VALUE" with VALUE escaped, and a comma when OUT is not empty. */
 void metrics_label(struct buf *out, const char *key, struct slice value);
 
-/* Drops a series whose label value left the configuration. */
+/* Hides a series whose label value left the configuration. Pointers to it stay valid, and a look-up of
+ * the same labels shows it again with its old value. */
 void metrics_forget(const char *name, const char *labels);
 
 /* Bounds that suit answers between microseconds and the apiserver's 30 s. */
