@@ -1,8 +1,9 @@
 /* Strict YAML: libyaml's events into one bounded tree with line and column. The only user of <yaml.h>.
  *
  * Accepted: one document, mappings, sequences, scalars, UTF-8. Refused with a place: anchors, aliases,
- * tags, directives, merge keys, a second document, duplicate keys, NUL or invalid UTF-8, non-scalar
- * keys, depth over YAMLX_DEPTH, more than YAMLX_NODES nodes, more than the caller's byte limit. */
+ * tags, directives, merge keys, a second document, duplicate keys, NUL or invalid UTF-8, a byte order
+ * mark, controls and line ends other than LF and CR LF, non-scalar keys, more than YAMLX_DEPTH levels,
+ * YAMLX_NODES nodes or YAMLX_BYTES bytes. */
 #ifndef COMMON_YAMLX_H
 #define COMMON_YAMLX_H
 
@@ -10,9 +11,9 @@
 #include "common/diag.h"
 #include "common/str.h"
 
-#define YAMLX_DEPTH 16
-#define YAMLX_NODES 2000000
-#define YAMLX_BYTES ((size_t)32 << 20)
+#define YAMLX_DEPTH 16			/* our files need 8; libyaml slows down with depth */
+#define YAMLX_NODES 2000000		/* about 200 MB of tree: POLICY_RULES_MAX small rules */
+#define YAMLX_BYTES ((size_t)32 << 20)	/* as the policy language has it */
 
 enum yaml_kind { YAMLX_SCALAR, YAMLX_MAP, YAMLX_SEQ };
 
@@ -43,10 +44,10 @@ enum err_code yamlx_parse(struct arena *arena, const char *file, struct slice te
 /* Value of KEY in the mapping N; NULL when N is no mapping or has no such key. */
 struct yaml_node *yamlx_get(const struct yaml_node *n, const char *key);
 
-/* The plain scalars null, ~ and nothing at all. */
+/* The plain scalars null, Null, NULL, ~ and nothing at all. */
 bool yamlx_is_null(const struct yaml_node *n);
 
-/* "a mapping", "a sequence", "a string": for messages. */
+/* "a mapping", "a list", "a string", "nothing": for messages. */
 const char *yamlx_kind(const struct yaml_node *n);
 
 #endif
