@@ -1,0 +1,452 @@
+/* Owns the tables and load checks of the directory and login configuration. */
+#include "authn/ldap_config.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/clock.h"
+
+/* A person waits for a login and the apiserver for a review (30 s with its retries): one server may not
+ * eat more than this of it. */
+#define TIMEOUT_MIN (100 * CLOCK_MS)
+#define TIMEOUT_MAX (10 * CLOCK_SECOND)
+/* The longest that a disabled account may go on. */
+#define CACHE_TTL_MAX (300 * CLOCK_SECOND)
+#define LIFETIME_MIN (60 * CLOCK_SECOND)
+#define LIFETIME_MAX (3600 * CLOCK_SECOND)
+#define URLS_MAX 16
+#define MATCHERS_MAX 8
+#define FILTER_DEPTH 32 /* the parser below recurses */
+#define LABEL_MAX 63
+
+static void check_user_search(void *obj, const struct yaml_node *node, const char *file,
+    struct diags *d);
+static void check_matcher(void *obj, const struct yaml_node *node, const char *file,
+    struct diags *d);
+static void check_group_search(void *obj, const struct yaml_node *node, const char *file,
+    struct diags *d);
+
+static const char *const scopes[] = {"sub", "one", NULL};
+
+#define USER(m) offsetof(struct ldap_user_search, m)
+static const struct field user_search_fields[] = {
+    {.name = "baseDN", .type = FIELD_STRING, .offset = USER(base_dn), .required = true,
+	.nonempty = true, .doc = "Entry under which people are searched."},
+    {.name = "filter", .type = FIELD_STRING, .offset = USER(filter), .def = "(objectClass=*)",
+	.doc = "Condition that a person's entry must meet, with its outer parentheses; the typed name "
+	       "is added to it, escaped."},
+    {.name = "username", .type = FIELD_STRING, .offset = USER(username), .required = true,
+	.nonempty = true,
+	.doc = "Attribute that the typed name is compared with and that the username is taken from; "
+	       "it must have exactly one value."},
+    {.name = "uidAttr", .type = FIELD_STRING, .offset = USER(uid_attr),
+	.doc = "Attribute that never changes in an account's life (entryUUID, objectGUID): the "
+	       "identity's uid; a token ends when it changes."},
+    {.name = "scope", .type = FIELD_ENUM, .offset = USER(scope), .choices = scopes, .def = "sub",
+	.doc = "sub: the whole tree below baseDN; one: its direct children."},
+    {0},
+};
+
+static const struct schema user_search_schema = {
+    .name = "userSearch",
+    .size = sizeof(struct ldap_user_search),
+    .fields = user_search_fields,
+    .check = check_user_search,
+    .place = SCHEMA_NO_PLACE,
+    .present = SCHEMA_NO_PLACE,
+};
+
+#define MATCHER(m) offsetof(struct ldap_user_matcher, m)
+static const struct field matcher_fields[] = {
+    {.name = "userAttr", .type = FIELD_STRING, .offset = MATCHER(user_attr), .required = true,
+	.nonempty = true, .doc = "Attribute of the person's entry; DN is the entry's name."},
+    {.name = "groupAttr", .type = FIELD_STRING, .offset = MATCHER(group_attr), .required = true,
+	.nonempty = true, .doc = "Attribute of a group that holds its members' userAttr."},
+    {.name = "recursionGroupAttr", .type = FIELD_NODE, .unsupported = "not supported yet",
+	.doc = "Attribute that links a group to the groups it is in."},
+    {0},
+};
+
+static const struct schema matcher_schema = {
+    .name = "userMatchers",
+    .size = sizeof(struct ldap_user_matcher),
+    .fields = matcher_fields,
+    .check = check_matcher,
+    .place = SCHEMA_NO_PLACE,
+    .present = SCHEMA_NO_PLACE,
+};
+
+#define GROUP(m) offsetof(struct ldap_group_search, m)
+static const struct field group_search_fields[] = {
+    {.name = "baseDN", .type = FIELD_STRING, .offset = GROUP(base_dn), .required = true,
+	.nonempty = true, .doc = "Entry under which groups are searched."},
+    {.name = "filter", .type = FIELD_STRING, .offset = GROUP(filter), .def = "(objectClass=*)",
+	.doc = "Condition that a group's entry must meet, with its outer parentheses."},
+    {.name = "scope", .type = FIELD_ENUM, .offset = GROUP(scope), .choices = scopes, .def = "sub",
+	.doc = "sub: the whole tree below baseDN; one: its direct children."},
+    {.name = "userMatchers", .type = FIELD_OBJECTS, .offset = GROUP(matchers), .required = true,
+	.nonempty = true, .max_items = MATCHERS_MAX, .sub = &matcher_schema,
+	.doc = "Ways a group may name a person; one that matches is enough."},
+    {.name = "nameAttr", .type = FIELD_STRING, .offset = GROUP(name_attr), .def = "cn",
+	.nonempty = true,
+	.doc = "Attribute that a group's name is taken from; it must have exactly one value."},
+    {0},
+};
+
+static const struct schema group_search_schema = {
+    .name = "groupSearch",
+    .size = sizeof(struct ldap_group_search),
+    .fields = group_search_fields,
+    .check = check_group_search,
+    .place = SCHEMA_NO_PLACE,
+    .present = GROUP(present),
+};
+
+#define CFG(m) offsetof(struct ldap_config, m)
+static const struct field ldap_fields[] = {
+    {.name = "name", .type = FIELD_STRING, .offset = CFG(name), .required = true, .nonempty = true,
+	.doc = "What logs, metrics and tokens call this directory: lower-case letters, digits and -."},
+    {.name = "urls", .type = FIELD_STRINGS, .offset = CFG(urls), .required = true, .nonempty = true,
+	.max_items = URLS_MAX,
+	.doc = "Servers in fail-over order: ldaps://HOST[:PORT], ldap://HOST[:PORT] with startTLS, or "
+	       "ldapi://."},
+    {.name = "bindDN", .type = FIELD_STRING, .offset = CFG(bind_dn), .nonempty = true,
+	.doc = "Account that searches; absent: searches are anonymous."},
+    {.name = "bindPasswordFile", .type = FIELD_PATH, .offset = CFG(bind_password_file),
+	.nonempty = true,
+	.doc = "File with bindDN's password; one line break at its end does not count."},
+    {.name = "certificateAuthority", .type = FIELD_TEXT, .offset = CFG(ca_pem), .nonempty = true,
+	.doc = "Trust anchors as PEM text; absent together with certificateAuthorityFile: the "
+	       "system's."},
+    {.name = "certificateAuthorityFile", .type = FIELD_PATH, .offset = CFG(ca_file),
+	.nonempty = true, .doc = "Trust anchors as a PEM file."},
+    {.name = "startTLS", .type = FIELD_BOOL, .offset = CFG(start_tls), .def = "false",
+	.doc = "Encrypt ldap:// connections before anything is sent; without it ldap:// is refused."},
+    {.name = "clientCertificateFile", .type = FIELD_NODE, .unsupported = "not supported yet",
+	.doc = "Certificate shown to the directory."},
+    {.name = "clientKeyFile", .type = FIELD_NODE, .unsupported = "not supported yet",
+	.doc = "Key of clientCertificateFile."},
+    {.name = "userSearch", .type = FIELD_OBJECT, .offset = CFG(user_search), .required = true,
+	.sub = &user_search_schema, .doc = "How a person's entry is found."},
+    {.name = "groupSearch", .type = FIELD_OBJECT, .offset = CFG(group_search),
+	.sub = &group_search_schema,
+	.doc = "How a person's groups are found; absent: no groups."},
+    {.name = "usernamePrefix", .type = FIELD_STRING, .offset = CFG(username_prefix),
+	.required = true,
+	.doc = "Put before each username; \"\" has to be written out."},
+    {.name = "groupsPrefix", .type = FIELD_STRING, .offset = CFG(groups_prefix),
+	.doc = "Put before each group; required with groupSearch, \"\" has to be written out."},
+    {.name = "timeout", .type = FIELD_DURATION, .offset = CFG(timeout), .def = "3s",
+	.min = TIMEOUT_MIN, .max = TIMEOUT_MAX,
+	.doc = "Longest wait for one server, connecting included, before the next one is asked."},
+    {.name = "cacheTTL", .type = FIELD_DURATION, .offset = CFG(cache_ttl), .def = "30s",
+	.min = 0, .max = CACHE_TTL_MAX,
+	.doc = "How long an account and its groups, once re-read for a token, are not read again."},
+    {.name = "basic", .type = FIELD_NODE, .unsupported = "not supported yet",
+	.doc = "Accept base64(user:password) as a token."},
+    {0},
+};
+
+#define LOGIN(m) offsetof(struct login_config, m)
+static const struct field login_fields[] = {
+    {.name = "listen", .type = FIELD_STRING, .offset = LOGIN(listen), .required = true,
+	.nonempty = true, .needs_restart = true,
+	.doc = "ADDRESS:PORT of POST /login and of the issuer's public documents."},
+    {.name = "issuer", .type = FIELD_STRING, .offset = LOGIN(issuer), .required = true,
+	.nonempty = true,
+	.doc = "iss of the tokens that a login gives: an https URL under which clients reach listen."},
+    {.name = "tokenLifetime", .type = FIELD_DURATION, .offset = LOGIN(token_lifetime),
+	.def = "15m", .min = LIFETIME_MIN, .max = LIFETIME_MAX,
+	.doc = "How long a token that a login gave is good."},
+    {.name = "certificateFile", .type = FIELD_PATH, .offset = LOGIN(certificate_file),
+	.nonempty = true,
+	.doc = "Certificate chain of listen (PEM); absent: that of the webhook listener."},
+    {.name = "keyFile", .type = FIELD_PATH, .offset = LOGIN(key_file), .nonempty = true,
+	.doc = "Private key of certificateFile (PEM)."},
+    {0},
+};
+
+/* Where the value of KEY stands, else where the mapping does. */
+#define AT(file, node, key) file, at(node, key)->line, at(node, key)->col
+static const struct yaml_node *at(const struct yaml_node *node, const char *key)
+{
+	static const struct yaml_node nowhere;
+	const struct yaml_node *v = node ? yamlx_get(node, key) : NULL;
+	return v ? v : node ? node : &nowhere;
+}
+
+/* --- filters --- */
+
+/* A filter's pieces are ASCII grammar around UTF-8 values; S moves on. */
+static bool filter_comp(const char **s, int depth);
+
+static bool filter_value(const char **s)
+{
+	for (; **s && **s != ')'; (*s)++) {
+		if (**s == '(')
+			return false;
+		if (**s == '\\' && !(isxdigit((unsigned char)(*s)[1]) &&
+				       isxdigit((unsigned char)(*s)[2])))
+			return false;
+	}
+	return true;
+}
+
+/* attr [~<>]= value, or attr[:dn][:rule]:= value */
+static bool filter_item(const char **s)
+{
+	const char *start = *s;
+	while (isalnum((unsigned char)**s) || (**s && strchr("-;.:", **s)))
+		(*s)++;
+	if (*s == start)
+		return false;
+	if (**s && strchr("~<>", **s))
+		(*s)++;
+	if (**s != '=')
+		return false;
+	(*s)++;
+	return filter_value(s);
+}
+
+static bool filter_list(const char **s, int depth)
+{
+	(*s)++;
+	if (**s != '(')
+		return false;
+	while (**s == '(') {
+		if (!filter_comp(s, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+static bool filter_comp(const char **s, int depth)
+{
+	if (depth > FILTER_DEPTH || **s != '(')
+		return false;
+	(*s)++;
+	bool ok;
+	if (**s == '&' || **s == '|') {
+		ok = filter_list(s, depth);
+	} else if (**s == '!') {
+		(*s)++;
+		ok = filter_comp(s, depth + 1);
+	} else {
+		ok = filter_item(s);
+	}
+	if (!ok || **s != ')')
+		return false;
+	(*s)++;
+	return true;
+}
+
+bool ldap_filter_valid(const char *s)
+{
+	return filter_comp(&s, 0) && *s == '\0';
+}
+
+/* --- URLs and names --- */
+
+static bool port_valid(const char *s)
+{
+	unsigned port = 0;
+	size_t n = strspn(s, "0123456789");
+	if (n == 0 || n > 5 || s[n] != '\0')
+		return false;
+	for (; *s; s++)
+		port = port * 10 + (unsigned)(*s - '0');
+	return port > 0 && port <= 65535;
+}
+
+/* HOST[:PORT], [V6][:PORT]. Blanks and commas would be a list to libldap: they are no host characters. */
+static bool authority_valid(const char *s)
+{
+	size_t n;
+	if (*s == '[') {
+		n = 1 + strspn(s + 1, "0123456789abcdefABCDEF:.");
+		if (n < 3 || s[n] != ']')
+			return false;
+		n++;
+	} else {
+		n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
+		if (n == 0 || n > 253)
+			return false;
+	}
+	return s[n] == '\0' || (s[n] == ':' && port_valid(s + n + 1));
+}
+
+static bool starts(const char *s, const char *prefix)
+{
+	return strncasecmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool ldap_url_valid(const char *s)
+{
+	if (starts(s, "ldapi://")) {
+		/* Empty: the library's default socket; else a path with its slashes as %2F. */
+		const char *p = s + strlen("ldapi://");
+		return p[strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "-._~%")] == '\0';
+	}
+	if (starts(s, "ldaps://"))
+		return authority_valid(s + strlen("ldaps://"));
+	return starts(s, "ldap://") && authority_valid(s + strlen("ldap://"));
+}
+
+static bool label_valid(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	return n > 0 && n <= LABEL_MAX && s[n] == '\0' && s[0] != '-' && s[n - 1] != '-';
+}
+
+/* RFC 4512 attribute description: a name or an OID, with options. */
+static bool attr_valid(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-;.");
+	return n > 0 && n <= LABEL_MAX && s[n] == '\0' && isalnum((unsigned char)s[0]);
+}
+
+/* https://HOST[:PORT][/path] */
+static bool issuer_valid(const char *s)
+{
+	if (strncmp(s, "https://", 8) != 0)
+		return false;
+	size_t host = strcspn(s + 8, "/");
+	char authority[300];
+	if (host == 0 || host >= sizeof(authority) || strpbrk(s, "?#@ ,\"<>\\^`{|}"))
+		return false;
+	memcpy(authority, s + 8, host);
+	authority[host] = '\0';
+	/* A final slash would make ISSUER/.well-known/… differ from what clients build. */
+	return authority_valid(authority) && s[strlen(s) - 1] != '/';
+}
+
+/* --- checks: also run on what a failed binding left, so members may be NULL --- */
+
+static void check_attr(const char *attr, const char *file, const struct yaml_node *node,
+    const char *key, struct diags *d)
+{
+	if (attr && !attr_valid(attr))
+		diags_error(d, AT(file, node, key), "%s: \"%s\" is no attribute name", key, attr);
+}
+
+static void check_filter(const char *filter, const char *file, const struct yaml_node *node,
+    struct diags *d)
+{
+	if (filter && !ldap_filter_valid(filter))
+		diags_error(d, AT(file, node, "filter"),
+		    "filter: not an LDAP filter of RFC 4515 (outer parentheses, balanced, \\XX escapes)");
+}
+
+static void check_user_search(void *obj, const struct yaml_node *node, const char *file,
+    struct diags *d)
+{
+	const struct ldap_user_search *u = obj;
+	check_filter(u->filter, file, node, d);
+	check_attr(u->username, file, node, "username", d);
+	check_attr(u->uid_attr, file, node, "uidAttr", d);
+}
+
+static void check_matcher(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct ldap_user_matcher *m = obj;
+	check_attr(m->user_attr, file, node, "userAttr", d);
+	check_attr(m->group_attr, file, node, "groupAttr", d);
+}
+
+static void check_group_search(void *obj, const struct yaml_node *node, const char *file,
+    struct diags *d)
+{
+	const struct ldap_group_search *g = obj;
+	check_filter(g->filter, file, node, d);
+	check_attr(g->name_attr, file, node, "nameAttr", d);
+}
+
+static void check_url(const struct ldap_config *c, const char *url, const char *file,
+    const struct yaml_node *node, struct diags *d)
+{
+	if (!ldap_url_valid(url))
+		diags_error(d, AT(file, node, "urls"),
+		    "urls: \"%s\" is not ldaps://HOST[:PORT], ldap://HOST[:PORT] or ldapi://PATH", url);
+	else if (starts(url, "ldap://") && !c->start_tls)
+		diags_error(d, AT(file, node, "urls"),
+		    "urls: \"%s\" would send passwords in clear text: use ldaps:// or startTLS: true", url);
+	else if (!starts(url, "ldap://") && c->start_tls)
+		diags_error(d, AT(file, node, "startTLS"),
+		    "startTLS: only for ldap:// servers, not for \"%s\"", url);
+}
+
+static void check_prefix(const char *prefix, const char *file, const struct yaml_node *node,
+    const char *key, struct diags *d)
+{
+	if (prefix && (starts(prefix, "system:") || starts(prefix, "kubeadm:")))
+		diags_error(d, AT(file, node, key), "%s: \"%s\" is reserved to Kubernetes", key, prefix);
+}
+
+static void check_ldap(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct ldap_config *c = obj;
+	if (c->name && !label_valid(c->name))
+		diags_error(d, AT(file, node, "name"),
+		    "name: \"%s\" is not made of lower-case letters, digits and - (at most %d)", c->name,
+		    LABEL_MAX);
+	for (size_t i = 0; i < c->urls.len; i++)
+		check_url(c, c->urls.items[i], file, node, d);
+	if (!c->bind_dn != !c->bind_password_file)
+		diags_error(d, AT(file, node, c->bind_dn ? "bindDN" : "bindPasswordFile"),
+		    "bindDN and bindPasswordFile go together");
+	if (c->ca_pem && c->ca_file)
+		diags_error(d, AT(file, node, "certificateAuthorityFile"),
+		    "certificateAuthority and certificateAuthorityFile exclude each other");
+	if (c->group_search.present && !c->groups_prefix)
+		diags_error(d, AT(file, node, "groupSearch"),
+		    "groupsPrefix is required with groupSearch (\"\" for none)");
+	check_prefix(c->username_prefix, file, node, "usernamePrefix", d);
+	check_prefix(c->groups_prefix, file, node, "groupsPrefix", d);
+}
+
+static void check_login(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct login_config *c = obj;
+	if (c->issuer && !issuer_valid(c->issuer))
+		diags_error(d, AT(file, node, "issuer"),
+		    "issuer: \"%s\" is not https://HOST[:PORT][/PATH] without query, fragment and final "
+		    "slash",
+		    c->issuer);
+	if (!c->certificate_file != !c->key_file)
+		diags_error(d, AT(file, node, c->key_file ? "keyFile" : "certificateFile"),
+		    "certificateFile and keyFile go together");
+}
+
+void ldap_configs_check(const struct object_list *list, struct diags *d)
+{
+	const struct ldap_config *c = list->items;
+	for (size_t i = 1; i < list->len; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (!c[i].name || !c[j].name || strcmp(c[i].name, c[j].name) != 0)
+				continue;
+			diags_error(d, c[i].place.file ? c[i].place.file : "", c[i].place.line,
+			    c[i].place.col, "name: another directory is called \"%s\"", c[i].name);
+			break;
+		}
+	}
+}
+
+const struct schema ldap_config_schema = {
+    .name = "ldap",
+    .size = sizeof(struct ldap_config),
+    .fields = ldap_fields,
+    .place = CFG(place),
+    .present = SCHEMA_NO_PLACE,
+    .check = check_ldap,
+};
+
+const struct schema login_config_schema = {
+    .name = "login",
+    .size = sizeof(struct login_config),
+    .fields = login_fields,
+    .place = LOGIN(place),
+    .present = LOGIN(present),
+    .check = check_login,
+};

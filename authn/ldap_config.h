@@ -1,0 +1,70 @@
+/* Configuration of directories (authentication.ldap[]) and of the login endpoint (login). Embed with
+ * FIELD_OBJECTS / FIELD_OBJECT; a struct of these lives as long as the arena it was bound into. */
+#ifndef AUTHN_LDAP_CONFIG_H
+#define AUTHN_LDAP_CONFIG_H
+
+#include "common/schema.h"
+
+enum ldap_scope { LDAP_CFG_SUB = 0, LDAP_CFG_ONE };
+
+struct ldap_user_search {
+	const char *base_dn;
+	const char *filter;   /* RFC 4515, with its outer parentheses; never holds the typed name */
+	const char *username; /* attribute that is matched and that names the person */
+	const char *uid_attr; /* NULL: identities carry no uid */
+	int scope;	      /* enum ldap_scope */
+};
+
+struct ldap_user_matcher {
+	const char *user_attr; /* "DN": the entry's own name */
+	const char *group_attr;
+};
+
+struct ldap_group_search {
+	bool present; /* false: nobody of this directory has groups */
+	const char *base_dn, *filter, *name_attr;
+	int scope;
+	struct object_list matchers; /* struct ldap_user_matcher, at least one; OR */
+};
+
+struct ldap_config {
+	struct place place;
+	const char *name;	      /* DNS label; in metrics, audit, tokens */
+	struct string_list urls;      /* in fail-over order */
+	const char *bind_dn;	      /* NULL together with bind_password_file: anonymous search */
+	const char *bind_password_file;
+	const char *ca_pem, *ca_file; /* at most one; neither: the system's bundle */
+	bool start_tls;
+	struct ldap_user_search user_search;
+	struct ldap_group_search group_search;
+	const char *username_prefix; /* never NULL */
+	const char *groups_prefix;   /* NULL only without group search */
+	int64_t timeout;	     /* ns: longest wait for one server in one operation */
+	int64_t cache_ttl;	     /* ns: how long a re-read account is trusted */
+};
+
+struct login_config {
+	bool present; /* the section stands in the file */
+	struct place place;
+	const char *listen;
+	const char *issuer;	/* iss of our tokens, https */
+	int64_t token_lifetime; /* ns */
+	const char *certificate_file, *key_file; /* both or neither: the webhook's */
+};
+
+extern const struct schema ldap_config_schema; /* struct ldap_config */
+extern const struct schema login_config_schema; /* struct login_config */
+
+/* What one entry cannot tell: two directories of one name. LIST holds struct ldap_config. Call it from
+ * the check of the struct that embeds the list. */
+void ldap_configs_check(const struct object_list *list, struct diags *d);
+
+/* --- pieces, public for their tests --- */
+
+/* RFC 4515 filter with balanced parentheses, valid escapes and at most 32 levels. */
+bool ldap_filter_valid(const char *s);
+
+/* ldap://, ldaps://, ldapi:// with a host and an optional port; no DN, query or fragment. */
+bool ldap_url_valid(const char *s);
+
+#endif
