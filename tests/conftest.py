@@ -1,0 +1,60 @@
+"""Fixtures shared by regress/ and e2e/."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from support import etcd, oidc, pki, slapd  # noqa: E402  pylint: disable=wrong-import-position
+from support.portcullisd import Portcullisd  # noqa: E402  pylint: disable=wrong-import-position
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    """An authority for whatever needs one."""
+    return pki.CA(tmp_path_factory.mktemp("ca"), "test-ca")
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory):
+    """A running slapd with the default people. Tests that change or stop it start their own."""
+    with slapd.Slapd(tmp_path_factory.mktemp("slapd")) as s:
+        yield s
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory):
+    """A running OpenID provider. Tests that change or stop it start their own."""
+    with oidc.Issuer(tmp_path_factory.mktemp("issuer")) as i:
+        yield i
+
+
+@pytest.fixture(scope="session")
+def etcd_server(tmp_path_factory):
+    with etcd.Etcd(tmp_path_factory.mktemp("etcd")) as e:
+        yield e
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """Makes portcullisds; each is stopped when the test ends. A daemon that a sanitizer stopped, or that
+    ended badly, fails the test."""
+    made = []
+
+    def make(name="portcullisd", start=True, **kw):
+        d = Portcullisd(tmp_path / name, **kw)
+        made.append(d)
+        return d.start() if start else d
+
+    yield make
+    bad = []
+    for d in made:
+        code = d.stop()
+        text = ""
+        if os.path.exists(d.process.log_path):
+            with open(d.process.log_path, encoding="utf-8", errors="replace") as f:
+                text = f.read()
+        if code not in (0, None, -9) or "Sanitizer" in text or "runtime error:" in text:
+            bad.append(f"exit {code}\n{text[-6000:]}")
+    assert not bad, "\n".join(bad)

@@ -1,0 +1,167 @@
+"""A real kube-apiserver, of any version from 1.20 to today's, with both webhooks and RBAC.
+
+KUBE_APISERVER=PATH chooses the binary; else the cached 1.20.2 that scripts/ensure-kube-apiserver builds.
+Flags are chosen by what `--version` says.
+"""
+import os
+import re
+
+import yaml
+
+from . import kubeconfig, pki, yamlio
+from .https import Client, tls_context
+from .paths import CACHE, TOP
+from .ports import free_port
+from .proc import Process, run
+
+API_AUDIENCE = "https://kubernetes.default.svc"
+
+
+def binary():
+    path = os.environ.get("KUBE_APISERVER") or os.path.join(CACHE, "kube-apiserver")
+    assert os.access(path, os.X_OK), f"{path}: no kube-apiserver; run scripts/ensure-kube-apiserver"
+    return path
+
+
+def version(path):
+    """(1, 20) of "Kubernetes v1.20.2"."""
+    got = run([path, "--version"], check=True).stdout
+    m = re.search(r"v?(\d+)\.(\d+)", got)
+    assert m, f"{path} --version says {got!r}"
+    return int(m.group(1)), int(m.group(2))
+
+
+class Webhooks:
+    """Where the apiserver finds portcullisd, and with which API versions it asks."""
+
+    def __init__(self, port, server_ca, client, authn_version="v1", authz_version="v1"):
+        self.port, self.server_ca, self.client = port, server_ca, client
+        self.authn_version, self.authz_version = authn_version, authz_version
+
+
+class ApiServer:
+    def __init__(self, folder, etcd, webhooks=None, path=None):
+        self.folder = str(folder)
+        os.makedirs(self.folder, exist_ok=True)
+        self.path = path or binary()
+        self.version = version(self.path)
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.ca = pki.CA(os.path.join(self.folder, "pki"), "cluster-ca")
+        self.admin = self.ca.client("admin", org=("system:masters",))
+        serving = self.ca.server("apiserver")
+        sa_key = pki.rsa_key(os.path.join(self.folder, "sa.key"))
+        sa_pub = pki.public_key(sa_key, os.path.join(self.folder, "sa.pub"))
+        args = {
+            "etcd-servers": etcd.url,
+            "etcd-prefix": f"/registry-{self.port}",
+            "bind-address": "127.0.0.1",
+            "advertise-address": "127.0.0.1",
+            "endpoint-reconciler-type": "none",
+            "secure-port": self.port,
+            "cert-dir": os.path.join(self.folder, "run"),
+            "tls-cert-file": serving.crt,
+            "tls-private-key-file": serving.key,
+            "client-ca-file": self.ca.crt,
+            "service-account-issuer": API_AUDIENCE,
+            "service-account-key-file": sa_pub,
+            "service-account-signing-key-file": sa_key,
+            "service-cluster-ip-range": "10.96.0.0/24",
+            # No controller manager runs here to make service accounts.
+            "disable-admission-plugins": "ServiceAccount",
+        }
+        if webhooks is not None:
+            args.update(self._webhook_args(webhooks))
+        else:
+            args["authorization-mode"] = "RBAC"
+        self.process = Process(
+            [self.path] + [f"--{k}={v}" for k, v in args.items()],
+            os.path.join(self.folder, "apiserver.log"), name="kube-apiserver")
+        self._context = tls_context(self.ca, self.admin)
+
+    def _webhook_args(self, w):
+        authn = kubeconfig.render_deployed(
+            "authn.kubeconfig", os.path.join(self.folder, "authn.kubeconfig"),
+            w.port, w.server_ca, w.client)
+        authz = kubeconfig.render_deployed(
+            "authz.kubeconfig", os.path.join(self.folder, "authz.kubeconfig"),
+            w.port, w.server_ca, w.client)
+        args = {
+            "authentication-token-webhook-config-file": authn,
+            "authentication-token-webhook-version": w.authn_version,
+            "authentication-token-webhook-cache-ttl": "0s",
+        }
+        if self.version >= (1, 30):
+            args["authorization-config"] = self._authorization_config(w, authz)
+        else:
+            args.update({
+                "authorization-mode": "Webhook,RBAC",
+                "authorization-webhook-config-file": authz,
+                "authorization-webhook-version": w.authz_version,
+                "authorization-webhook-cache-authorized-ttl": "0s",
+                "authorization-webhook-cache-unauthorized-ttl": "0s",
+            })
+        return args
+
+    def _authorization_config(self, w, authz):
+        """deploy/kubeadm/authorization.yaml with this test's kubeconfig, API version and short caches."""
+        with open(os.path.join(TOP, "deploy", "kubeadm", "authorization.yaml"), encoding="utf-8") as f:
+            doc = yaml.safe_load(f)
+        if self.version < (1, 32):
+            doc["apiVersion"] = "apiserver.config.k8s.io/v1beta1"
+        for a in doc["authorizers"]:
+            if a["type"] == "Webhook":
+                hook = a["webhook"]
+                hook["connectionInfo"]["kubeConfigFile"] = authz
+                hook["subjectAccessReviewVersion"] = w.authz_version
+                hook["authorizedTTL"] = hook["unauthorizedTTL"] = "1s"
+                hook["timeout"] = "10s"
+        return yamlio.write(os.path.join(self.folder, "authorization.yaml"), doc)
+
+    def client(self):
+        """As cluster admin, by certificate."""
+        return Client(self.port, self._context)
+
+    def _ready(self):
+        try:
+            with self.client() as c:
+                return c.get("/readyz").status == 200
+        except OSError:
+            return False
+
+    def start(self):
+        self.process.start()
+        self.process.wait_for(self._ready, "kube-apiserver to be ready", deadline=180, interval=0.1)
+        self._wait_defaults()
+        return self
+
+    def _wait_defaults(self):
+        """The default namespace is made by a loop after start."""
+        def look():
+            with self.client() as c:
+                return c.get("/api/v1/namespaces/default").status == 200
+        self.process.wait_for(look, "the default namespace", interval=0.1)
+
+    def stop(self):
+        self.process.stop()
+
+    def create(self, path, doc, ok=(200, 201, 409)):
+        with self.client() as c:
+            got = c.post(path, json=doc)
+            assert got.status in ok, got
+            return got.json
+
+    def namespace(self, name):
+        return self.create("/api/v1/namespaces", {"metadata": {"name": name}})
+
+    def pod(self, namespace, name):
+        """A pod nobody runs: there to be listed."""
+        return self.create(f"/api/v1/namespaces/{namespace}/pods", {
+            "metadata": {"name": name},
+            "spec": {"containers": [{"name": "c", "image": "none"}], "automountServiceAccountToken": False}})
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exc):
+        self.stop()
