@@ -1,5 +1,9 @@
 /* Binds YAML trees to structs by constant tables: one line a field. The same tables tell unknown keys
- * (with the nearest right name), print the reference manual and the JSON Schema. */
+ * (with the nearest right name) and print the reference manual.
+ *
+ * Quoted scalars are strings and nothing else; bool is plain true or false; integers are plain decimal.
+ * A key without a value (`key:`, `key: null`) is an error for every type: it is neither absent nor
+ * empty, and readers differ on which they expect. */
 #ifndef COMMON_SCHEMA_H
 #define COMMON_SCHEMA_H
 
@@ -9,14 +13,15 @@
 
 /* What a field's C member is. */
 enum field_type {
-	FIELD_STRING,	/* const char *; refuses NUL, controls; NULL when absent and without default */
-	FIELD_TEXT,	/* const char *; as FIELD_STRING but line breaks are fine (PEM blocks) */
+	FIELD_STRING,	/* const char *; slice_printable; NULL when absent and without default */
+	FIELD_TEXT,	/* const char *; as FIELD_STRING but line breaks and tabs are fine (PEM) */
 	FIELD_BOOL,	/* bool */
 	FIELD_INT,	/* int64_t in [min, max] */
 	FIELD_DURATION, /* int64_t nanoseconds in [min, max] */
 	FIELD_ENUM,	/* int: index into choices */
 	FIELD_PATH,	/* const char *; a relative path is made relative to the file it stands in */
-	FIELD_OBJECT,	/* embedded struct of sub; absent: defaults applied, .present (if any) false */
+	FIELD_OBJECT,	/* embedded struct of sub; absent: its defaults apply, its required keys do not,
+			 * .present (if any) is false */
 	FIELD_STRINGS,	/* struct string_list; items as FIELD_STRING */
 	FIELD_PATHS,	/* struct string_list; items as FIELD_PATH */
 	FIELD_OBJECTS,	/* struct object_list of elements of sub */
@@ -47,12 +52,13 @@ struct field {
 	size_t offset;
 	bool required;
 	const char *def;		/* default as it would stand in YAML; NULL: none */
-	int64_t min, max;		/* FIELD_INT, FIELD_DURATION; both 0: type's full range */
+	int64_t min, max;		/* FIELD_INT, FIELD_DURATION; max 0: no upper limit;
+					 * both 0: all the type can hold */
 	size_t max_items;		/* lists; 0: SCHEMA_LIST_MAX */
 	bool nonempty;			/* an empty string or list is refused */
 	const char *const *choices;	/* FIELD_ENUM: NULL-terminated */
 	const struct schema *sub;	/* FIELD_OBJECT, FIELD_OBJECTS */
-	const char *unsupported;	/* not NULL: the key is known but refused, with this reason */
+	const char *unsupported;	/* not NULL: known but refused: "`key` is not supported yet: …" */
 	bool needs_restart;		/* a changed value takes effect only after a restart */
 	const char *doc;		/* one line for the manual; a test refuses a field without one */
 };
@@ -63,7 +69,8 @@ struct schema {
 	const struct field *fields; /* ends with a NULL name */
 	size_t place;		    /* offset of a struct place, or SCHEMA_NO_PLACE */
 	size_t present;		    /* offset of a bool set when the object stood in the file, or NO_PLACE */
-	/* Checks what one field cannot tell; adds findings. May be NULL. */
+	/* Checks what one field cannot tell; adds findings. Called only when OBJ and all below it bound
+	 * without an error. May be NULL. */
 	void (*check)(void *obj, const struct yaml_node *node, const char *file, struct diags *d);
 };
 
@@ -75,7 +82,15 @@ struct schema {
 enum err_code schema_bind(struct arena *arena, const struct schema *schema, const char *file,
     const struct yaml_node *node, void *obj, struct diags *d) MUST_CHECK;
 
-/* The reference text: one entry a field, in table order, as mdoc-free Markdown. */
+/* The reference text in Markdown: a table a struct, a row a field, in table order. */
 void schema_print_markdown(const struct schema *schema, struct buf *out);
+
+/* "from 1 to 65535", "at least 1s", nothing when the field has no limits; "`a`, `b` or `c`". */
+void schema_print_range(const struct field *f, struct buf *out);
+void schema_print_choices(const struct field *f, struct buf *out);
+
+/* For the unit test of every table: each field has a doc line, what its type needs, a member inside the
+ * struct and a default that binds; names are unique. False with one line a fault in WHY. */
+bool schema_sound(const struct schema *schema, struct buf *why);
 
 #endif
