@@ -11,22 +11,29 @@
 
 /* Reads the whole of PATH (symbolic links are followed, devices and directories refused), at most MAX
  * bytes, and retries when size, mtime or inode changed while reading. Text lives in ARENA, followed by
- * a NUL. ERR_NOT_FOUND, ERR_LIMIT, ERR_REFUSED (permission), ERR_UNAVAILABLE (kept changing, I/O). */
+ * a NUL. ERR_NOT_FOUND, ERR_LIMIT, ERR_REFUSED (permission), ERR_INVALID (no regular file, a circle of
+ * links), ERR_UNAVAILABLE (kept changing, I/O). */
 enum err_code file_read(struct arena *a, const char *path, size_t max, struct slice *out,
     struct err *e) MUST_CHECK;
 
 /* Writes DIR/.tmp-…, fsyncs, renames to PATH, fsyncs the directory: after ERR_OK the content is whole
- * and durable; after any error PATH is what it was and no temporary is left. */
+ * and durable; after any error PATH is what it was and no temporary is left (but when the last fsync, of
+ * the directory, fails: then PATH is new and whole, and only a power cut may bring the old one back).
+ * A symbolic link at PATH is replaced, not followed. The file gets MODE whatever the umask. */
 enum err_code file_write_atomic(const char *path, const void *p, size_t n, mode_t mode,
     struct err *e) MUST_CHECK;
 
 /* mkdir -p with MODE for what is new; an existing path must be a directory. */
 enum err_code file_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 
-/* Names (not paths) in DIR that end in SUFFIX, without dotfiles and editors' leavings (4913, *~, #*#,
- * *.swp), sorted bytewise, at most MAX. Follows symbolic links; skips what is no regular file. */
+/* Names (not paths) in DIR that end in SUFFIX, without file_leaving() ones, sorted bytewise, at most MAX
+ * (else ERR_LIMIT). Follows symbolic links; skips what is no regular file, but keeps a dangling link, so
+ * that reading it fails loudly. */
 enum err_code file_list(struct arena *a, const char *dir, const char *suffix, size_t max,
     const char *const **names, size_t *n, struct err *e) MUST_CHECK;
+
+/* Dotfiles and what editors leave behind: 4913, *~, #*#, *.swp. */
+bool file_leaving(const char *name);
 
 /* BASE's directory joined with REL, or REL itself when absolute. */
 char *file_resolve(struct arena *a, const char *base_file, const char *rel);
@@ -44,7 +51,9 @@ void file_watch_set(struct file_watch *w, const char *const *paths, size_t n);
 /* A descriptor for poll(2): readable when something may have changed. */
 int file_watch_fd(const struct file_watch *w);
 
-/* Empties the pending events; true when any concerned a watched path, or events were lost. */
+/* Empties the pending events; true when any concerned a watched path, or events were lost. Read the files
+ * after this call: what changes later makes the descriptor readable again. File systems that send no
+ * events (network ones) need the caller's periodic comparison of content. */
 bool file_watch_drain(struct file_watch *w);
 
 #endif

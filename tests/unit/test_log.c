@@ -100,7 +100,7 @@ static void test_a_flood_of_fields_stays_one_bounded_object(void **state)
 {
 	(void)state;
 	static char text[262144], value[4096];
-	static char keys[40][8];
+	static char keys[40][16];
 	struct log_field fields[41] = {{0}};
 	memset(value, 1, sizeof(value) - 1); /* six bytes each once escaped */
 	for (int i = 0; i < 40; i++) {
