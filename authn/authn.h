@@ -37,6 +37,7 @@ enum authn_step {
 };
 
 struct authn;
+struct jose_token; /* authn/jose.h */
 
 struct authn_call {
 	/* in */
@@ -54,7 +55,11 @@ struct authn_call {
 	/* Stable short word for metrics and audit: "expired", "badSignature", "unknownKey", "noMatch", … */
 	const char *reason;
 	struct err why; /* secret-free sentence for the log and audit */
-	const struct authn *pending; /* chain's own: who said NEEDS_WORK */
+	/* the chain's own */
+	const struct authn *pending; /* who said NEEDS_WORK */
+	const struct jose_token *jwt; /* the token taken apart, once: authn_call_jwt */
+	bool jwt_tried;
+	int64_t arrived; /* clock_mono() of the first try_now */
 };
 
 /* What each kind of authenticator provides. */

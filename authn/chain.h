@@ -1,0 +1,43 @@
+/* The chain's inside, for the files that make authenticators. Everyone else: authn/authn.h. */
+#ifndef AUTHN_CHAIN_H
+#define AUTHN_CHAIN_H
+
+#include "authn/authn.h"
+#include "authn/config.h"
+#include "authn/jose.h"
+#include "authn/services.h"
+
+struct login; /* authn/login.c: /login, our own issuer and the authenticator of its tokens */
+
+/* Immutable once built. Order: token files, our own login tokens, jwt issuers as configured. */
+struct authn_chain {
+	struct arena arena;
+	const struct authn_config *cfg; /* borrowed from the snapshot */
+	struct authn_services *services;
+	struct authn **items;
+	size_t n;
+	const struct slice *audiences; /* cfg's, as slices */
+	struct login *login;	       /* NULL: none configured */
+};
+
+/* The token taken apart, parsed on the first question and shared by all; NULL when it is no JWT. */
+const struct jose_token *authn_call_jwt(struct authn_call *call);
+
+/* Sets reason (a constant) and why (secret-free) and returns STEP. */
+enum authn_step authn_say(struct authn_call *call, enum authn_step step, const char *reason,
+    const char *fmt, ...) PRINTF(4, 5);
+
+/* Constructors. Each sets *OUT, to NULL when its part is not configured, or adds findings to D. The
+ * chain calls ops->destroy of what it was given. */
+enum err_code authn_tokenfiles_new(const struct authn_config *cfg, struct authn **out,
+    struct diags *d) MUST_CHECK;
+enum err_code authn_jwt_new(const struct jwt_config *cfg, struct authn_services *services,
+    struct authn **out, struct diags *d) MUST_CHECK;
+
+/* In login.c; called by authn_chain_new when cfg->login is set. AUTHN verifies the issuer's own tokens
+ * (try_now: signature; work: the account and its groups); LOGIN serves authn_login*. */
+enum err_code authn_login_new(const struct authn_config *cfg, struct authn_services *services,
+    struct login **login, struct authn **authn, struct diags *d) MUST_CHECK;
+void authn_login_free(struct login **l);
+
+#endif

@@ -1,0 +1,46 @@
+/* Limits on what a token's bearer, an issuer or a file may make us hold or do. */
+#ifndef AUTHN_LIMITS_H
+#define AUTHN_LIMITS_H
+
+/* As in Kubernetes; each costs a thread and a connection. */
+#define JWT_ISSUERS_MAX 64
+
+/* Entries of one issuer's lists. */
+#define JWT_RULES_MAX 64
+#define JWT_EXTRA_MAX 64
+
+/* Names end up in audit lines and in RBAC subjects: longer ones are mistakes or attacks. */
+#define NAME_MAX_BYTES 1024
+
+/* The apiserver compares each group with each rule; directories of real people stay far below. */
+#define GROUPS_MAX 10000
+
+/* Values of one extra key. */
+#define EXTRA_VALUES_MAX 1000
+
+/* One key set: real issuers publish 2 to 10 keys. */
+#define KEYSET_KEYS_MAX 100
+#define KEYSET_BYTES_MAX ((size_t)1 << 20)
+#define DISCOVERY_BYTES_MAX ((size_t)256 << 10)
+
+/* A token with 1,000 groups has about 40 KiB. */
+#define JOSE_TOKEN_MAX ((size_t)64 << 10)
+
+/* RSA: below, factoring is within reach; above, a verification costs milliseconds. */
+#define RSA_BITS_MIN 2048
+#define RSA_BITS_MAX 8192
+
+/* A token without kid is tried on at most this many keys: a verification costs up to 100 µs. */
+#define JOSE_TRIES_MAX 8
+
+/* Longest kid we look up: issuers use 20 to 64 bytes. */
+#define KID_MAX_BYTES 256
+
+/* A token file: about 100,000 lines. */
+#define TOKENFILE_BYTES_MAX ((size_t)16 << 20)
+#define TOKENFILES_MAX 64
+
+/* A static key set file. */
+#define JWKS_FILE_BYTES_MAX KEYSET_BYTES_MAX
+
+#endif

@@ -1,0 +1,45 @@
+/* What authentication keeps across configuration snapshots: issuers' key sets with their refresher
+ * threads, directory connections, our own signing keys. */
+#ifndef AUTHN_SERVICES_H
+#define AUTHN_SERVICES_H
+
+#include "common/err.h"
+
+struct ldap_services; /* authn/ldap.h */
+struct mint;	      /* authn/mint.h */
+struct issuers;	      /* authn/oidc.h */
+
+struct authn_services_options {
+	const char *state_dir; /* existing directory; NULL: nothing survives the process */
+	unsigned workers;      /* threads that run authn_work: at most half of them wait for an issuer */
+};
+
+/* Made once, before the first chain; outlives every chain. */
+struct authn_services {
+	const char *state_dir;
+	struct issuers *issuers;
+	/* Slots of their owners, who set them in authn_services_new's second half or on first use, with
+	 * the function that frees them. */
+	struct ldap_services *ldap;
+	void (*ldap_free)(struct ldap_services **);
+	struct mint *mint;
+	void (*mint_free)(struct mint **);
+};
+
+/* No network, no threads. */
+enum err_code authn_services_new(const struct authn_services_options *opt,
+    struct authn_services **out, struct err *e) MUST_CHECK;
+
+/* From here on background threads run: one for each issuer of the living chains. Call after the last
+ * fork. Issuers that later chains bring start at once. */
+enum err_code authn_services_start(struct authn_services *s, struct err *e) MUST_CHECK;
+
+/* Waits until each issuer of the living chains has tried its first fetch, successfully or not, or
+ * DEADLINE (clock_mono) has passed: call after authn_chain_new and before the chain serves, so that
+ * nobody is refused for lack of keys that are a round trip away. True when all have key sets. */
+bool authn_services_settle(struct authn_services *s, int64_t deadline);
+
+/* After the last chain is freed: joins the threads. */
+void authn_services_free(struct authn_services **s);
+
+#endif
