@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 #include "authn/jose.h"
+#include "authn/ldap_config.h"
 #include "authn/limits.h"
-#include "common/map.h"
 
 #define NO_CEL "expressions (CEL) are not supported yet"
 
@@ -455,6 +455,17 @@ static void check_pair(const struct jwt_config *a, const struct jwt_config *b, s
 		    pb, pa, a->issuer.url);
 }
 
+/* A warning only: directories name their people by rules of their own, and the operator may know that
+ * the two never meet. */
+static void check_directory(const struct jwt_config *a, const struct ldap_config *b, struct diags *d)
+{
+	const char *pa = a->claim_mappings.username.prefix;
+	if (pa && a->issuer.url && b->username_prefix && prefixes_meet(pa, b->username_prefix))
+		diags_warn(d, b->place.file, b->place.line, b->place.col,
+		    "usernamePrefix \"%s\" and \"%s\" (issuer %s) could give two people the same name",
+		    b->username_prefix, pa, a->issuer.url);
+}
+
 static void check_authn(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
 	const struct authn_config *c = obj;
@@ -462,6 +473,11 @@ static void check_authn(void *obj, const struct yaml_node *node, const char *fil
 	for (size_t i = 1; i < c->jwt.len; i++)
 		for (size_t k = 0; k < i; k++)
 			check_pair(&jwt[k], &jwt[i], d);
+	const struct ldap_config *dir = c->ldap.items;
+	for (size_t i = 0; i < c->ldap.len; i++)
+		for (size_t k = 0; k < c->jwt.len; k++)
+			check_directory(&jwt[k], &dir[i], d);
+	ldap_configs_check(&c->ldap, d);
 	for (size_t i = 0; i < c->audiences.len; i++)
 		if (!*c->audiences.items[i])
 			AT(node, "audiences", file, d, "an audience must not be empty");
@@ -483,8 +499,10 @@ static const struct field authn_fields[] = {
 	.max_items = JWT_ISSUERS_MAX,
 	.doc = "OpenID Connect issuers, as `jwt` in Kubernetes' AuthenticationConfiguration."},
     {.name = "ldap",
-	.type = FIELD_NODE,
+	.type = FIELD_OBJECTS,
 	.offset = offsetof(struct authn_config, ldap),
+	.sub = &ldap_config_schema,
+	.max_items = LDAP_DIRECTORIES_MAX,
 	.doc = "Directories for `POST /login`."},
     {.name = "tokenFiles",
 	.type = FIELD_PATHS,

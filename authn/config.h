@@ -53,12 +53,12 @@ struct jwt_config {
 	struct place place;
 };
 
-struct login_config; /* authn/login_config.h */
+struct login_config; /* authn/ldap_config.h */
 
 struct authn_config {
 	struct string_list audiences;	    /* what an accepted token is good for; never empty */
 	struct object_list jwt;		    /* struct jwt_config */
-	const struct yaml_node *ldap;	    /* a sequence; bound by its owner */
+	struct object_list ldap;	    /* struct ldap_config */
 	struct string_list token_files;
 	const char *denylist_file;	    /* refused at load */
 	const struct login_config *login;   /* set by the loader of the whole file; NULL: no login */

@@ -5,6 +5,9 @@
 /* As in Kubernetes; each costs a thread and a connection. */
 #define JWT_ISSUERS_MAX 64
 
+/* Each keeps connections of its own. */
+#define LDAP_DIRECTORIES_MAX 64
+
 /* Entries of one issuer's lists. */
 #define JWT_RULES_MAX 64
 #define JWT_EXTRA_MAX 64
