@@ -1,0 +1,7 @@
+/* The list of commands: one line each here, one in the table of cli/main.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+#endif
