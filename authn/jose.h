@@ -93,7 +93,8 @@ enum err_code jose_parse(
 enum err_code jose_verify(const struct jose_token *t, const struct jose_key *k, unsigned algs,
     struct err *e) MUST_CHECK;
 
-/* --- */
+/* RFC 8725 3.11: typ is absent or says a plain JWT, as ID tokens do; at+jwt and the like are not. */
+bool jose_typ_is_jwt(const struct jose_token *t);
 
 /* PEM text holds at least one certificate and nothing that does not parse. */
 enum err_code jose_check_certificates(struct slice pem, struct err *e) MUST_CHECK;
