@@ -1,0 +1,123 @@
+/* Owns strict JSON through jansson: loading with limits, typed getters. */
+#include "common/jsonx.h"
+
+void jsonx_init(void)
+{
+	json_object_seed(0);
+}
+
+void jsonx_unref(json_t **j)
+{
+	json_decref(*j);
+	*j = NULL;
+}
+
+static void unref(void *j)
+{
+	json_decref(j);
+}
+
+void jsonx_on_done(struct arena *a, json_t *owned)
+{
+	arena_on_done(a, unref, owned);
+}
+
+/* Depth of open brackets in TEXT, told before jansson recurses. Strings are skipped by their quotes; what is
+ * no JSON at all is left for jansson to refuse. */
+static unsigned depth_of(struct slice text)
+{
+	unsigned depth = 0, deepest = 0;
+	bool quoted = false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.p[i];
+		if (c == '"')
+			quoted = !quoted;
+		else if (quoted && c == '\\')
+			i++;
+		else if (!quoted && (c == '{' || c == '['))
+			deepest = ++depth > deepest ? depth : deepest;
+		else if (!quoted && (c == '}' || c == ']') && depth > 0)
+			depth--;
+	}
+	return deepest;
+}
+
+enum err_code jsonx_object(struct slice text, size_t max, json_t **out, struct err *e)
+{
+	json_error_t error;
+	if (text.len > max)
+		return err_set(e, ERR_LIMIT, "JSON larger than %zu bytes", max);
+	if (text.len == 0)
+		return err_set(e, ERR_INVALID, "not JSON: empty");
+	/* jansson 2.14 loses a NUL byte that follows a number or a word. */
+	if (memchr(text.p, '\0', text.len))
+		return err_set(e, ERR_INVALID, "not JSON: a NUL byte");
+	if (depth_of(text) > JSONX_DEPTH)
+		return err_set(e, ERR_LIMIT, "JSON nested deeper than %d levels", JSONX_DEPTH);
+	AUTO(jsonx_unref) json_t *j = json_loadb(text.p, text.len, JSON_REJECT_DUPLICATES, &error);
+	/* jansson's text may repeat a part of the input, which may be secret: only the place is told. */
+	if (!j && json_error_code(&error) == json_error_duplicate_key)
+		return err_set(e, ERR_INVALID, "a key stands twice, at byte %d", error.position);
+	if (!j)
+		return err_set(e, ERR_INVALID, "not JSON: at byte %d", error.position);
+	if (!json_is_object(j))
+		return err_set(e, ERR_INVALID, "not a JSON object");
+	*out = TAKE(j);
+	return ERR_OK;
+}
+
+static struct slice value_of(const json_t *string)
+{
+	return (struct slice){json_string_value(string), json_string_length(string)};
+}
+
+enum err_code jsonx_string(const json_t *o, const char *key, struct slice *out, struct err *e)
+{
+	const json_t *v = json_object_get(o, key);
+	*out = (struct slice){0};
+	if (!v)
+		return ERR_OK;
+	if (!json_is_string(v))
+		return err_set(e, ERR_INVALID, "%s: not a string", key);
+	*out = value_of(v);
+	return ERR_OK;
+}
+
+enum err_code jsonx_int(
+    const json_t *o, const char *key, int64_t *out, bool *have, struct err *e)
+{
+	const json_t *v = json_object_get(o, key);
+	*out = 0;
+	*have = false;
+	if (!v)
+		return ERR_OK;
+	if (!json_is_integer(v))
+		return err_set(e, ERR_INVALID, "%s: not a whole number", key);
+	*out = json_integer_value(v);
+	*have = true;
+	return ERR_OK;
+}
+
+enum err_code jsonx_strings(const json_t *o, const char *key, bool single_ok, struct arena *a,
+    struct slice **out, size_t *n, struct err *e)
+{
+	const json_t *v = json_object_get(o, key);
+	*out = NULL;
+	*n = 0;
+	if (!v)
+		return ERR_OK;
+	bool single = single_ok && json_is_string(v);
+	if (!single && !json_is_array(v))
+		return err_set(e, ERR_INVALID, "%s: not a list of strings", key);
+	size_t len = single ? 1 : json_array_size(v);
+	struct slice *items = ARENA_ARRAY(a, struct slice, len);
+	for (size_t i = 0; i < len; i++) {
+		const json_t *item = single ? v : json_array_get(v, i);
+		if (!json_is_string(item))
+			return err_set(e, ERR_INVALID, "%s[%zu]: not a string", key, i);
+		items[i] = value_of(item);
+	}
+	*out = items;
+	*n = len;
+	return ERR_OK;
+}
