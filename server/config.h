@@ -1,0 +1,95 @@
+/* portcullisd's configuration: the one YAML file, read strictly and checked, as plain structs. Opens no
+ * socket and reads no other file: what a path names is loaded by whoever owns it. */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include "authn/config.h"
+#include "authn/ldap_config.h"
+#include "common/arena.h"
+#include "common/diag.h"
+#include "common/schema.h"
+#include "common/secret.h"
+
+#define CONFIG_DEFAULT_PATH "/etc/portcullis/portcullis.yaml"
+#define CONFIG_API_VERSION "portcullis.dev/v1alpha1"
+#define CONFIG_KIND "PortcullisConfiguration"
+
+/* A configuration of 200 issuers with inline CAs stays far below this. */
+#define CONFIG_BYTES_MAX ((size_t)4 << 20)
+
+enum audit_mode { AUDIT_MODE_ASYNC, AUDIT_MODE_BLOCKING };
+
+/* Whether the event of a new user is on disk before the apiserver gets its answer. */
+enum spool_durability { SPOOL_DURABILITY_SYNC, SPOOL_DURABILITY_ASYNC };
+
+struct webhook_config {
+	struct place place;
+	const char *listen; /* "ADDRESS:PORT" */
+	const char *certificate_file, *key_file, *client_ca_file;
+	struct string_list allowed_clients; /* subject CN or DNS SAN of the apiserver */
+	int64_t deadline;		    /* ns: token reviews that had to wait end by then */
+};
+
+struct ops_config {
+	struct place place;
+	bool present;
+	const char *listen;
+};
+
+struct authorization_config {
+	struct place place;
+	bool present;
+	const char *policy; /* a file or a directory */
+};
+
+struct audit_config {
+	struct place place;
+	bool present;
+	const char *path;
+	int mode; /* enum audit_mode */
+};
+
+struct new_users_config {
+	struct place place;
+	bool present;
+	const char *spool_dir;
+	int64_t touch_interval; /* ns */
+	int durability;		/* enum spool_durability */
+};
+
+struct config {
+	struct arena arena; /* owns every string below */
+	const char *path;
+	char sha256[2 * SHA256_LEN + 1]; /* of the file's bytes */
+	const char *api_version, *kind;
+	const char *state_dir;
+	struct webhook_config webhook;
+	struct ops_config ops;
+	struct login_config login;
+	struct authn_config authentication;
+	struct authorization_config authorization;
+	struct audit_config audit;
+	struct new_users_config new_users;
+};
+
+extern const struct schema config_schema;
+
+/* Reads and checks PATH. All findings (warnings too) go to D; *OUT is set only when there is no error.
+ * Free with config_free. */
+enum err_code config_load(const char *path, struct config **out, struct diags *d) MUST_CHECK;
+
+/* The same for text already in memory; NAME stands in findings and resolves relative paths. */
+enum err_code config_parse(
+    const char *name, struct slice text, struct config **out, struct diags *d) MUST_CHECK;
+
+void config_free(struct config **c);
+
+/* docs/configuration-reference.md: every key, printed from the tables. */
+void config_print_reference(struct buf *out);
+
+/* An "ADDRESS:PORT" of an IPv4 literal, a bracketed IPv6 literal, or nothing (all addresses). HOST gets
+ * the literal without brackets, "" for none. */
+#define CONFIG_HOST_MAX 46
+bool config_listen(const char *text, char host[CONFIG_HOST_MAX], uint16_t *port);
+
+#endif
