@@ -9,6 +9,7 @@
 #define DIAGS_TEXT_MAX ((size_t)1 << 20)
 #define OPTIONS_MAX 32 /* of one command */
 
+PRINTF(2, 0)
 static void say(const struct command *self, const char *fmt, va_list ap)
 {
 	fprintf(stderr, "portcullis %s: ", self->name);

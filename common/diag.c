@@ -12,6 +12,7 @@ void diags_done(struct diags *d)
 	*d = (struct diags){0};
 }
 
+PRINTF(6, 0)
 static void add(struct diags *d, enum diag_level level, const char *file, uint32_t line,
     uint32_t col, const char *fmt, va_list ap)
 {
