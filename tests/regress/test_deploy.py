@@ -1,0 +1,244 @@
+"""Every file of deploy/ is well-formed, says what its reader accepts, and fits the others."""
+import os
+import re
+import shutil
+
+import pytest
+import yaml
+
+from support import pki
+from support.paths import TOP, program, tool
+from support.proc import run
+
+DEPLOY = os.path.join(TOP, "deploy")
+
+
+def path(*names):
+    return os.path.join(DEPLOY, *names)
+
+
+def load(*names):
+    with open(path(*names), encoding="utf-8") as f:
+        return yaml.safe_load(f)
+
+
+def only(have, allowed, where):
+    unknown = set(have) - set(allowed)
+    assert not unknown, f"{where}: unknown {sorted(unknown)}"
+
+
+# --- systemd ---
+
+UNITS = ["portcullisd.service", "portcullis-rbac-sync.service"]
+
+
+@pytest.fixture
+def units(tmp_path):
+    """The units as systemd-analyze can check them where the programs are not installed."""
+    for name in UNITS:
+        with open(path("systemd", name), encoding="utf-8") as f:
+            text = re.sub(r"/usr/sbin/portcullis[a-z-]*", "/bin/true", f.read())
+        with open(tmp_path / name, "w", encoding="utf-8") as f:
+            f.write(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_unit_is_valid(units, name):
+    got = run([tool("systemd-analyze"), "verify", "--man=no", units / name])
+    assert got.returncode == 0 and not got.stderr.strip(), got.stderr
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_unit_is_hardened(units, name):
+    """Exposure at most 1.5 of 10."""
+    got = run([tool("systemd-analyze"), "security", "--offline=true", "--threshold=15", units / name])
+    assert got.returncode == 0, got.stdout[-2000:]
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_unit_starts_a_program_of_ours_with_a_config_of_the_examples(name):
+    with open(path("systemd", name), encoding="utf-8") as f:
+        start = re.search(r"^ExecStart=(.*)$", f.read(), re.MULTILINE).group(1).split()
+    assert start[0] == f"/usr/sbin/{name[:-len('.service')]}"
+    program(os.path.basename(start[0]))
+    assert start[1] == "--config"
+    assert os.path.exists(path("examples", os.path.basename(start[2])))
+
+
+def test_sysusers_make_the_users_of_the_units(tmp_path):
+    made = set()
+    with open(path("systemd", "portcullis.sysusers"), encoding="utf-8") as f:
+        for line in f:
+            if line.startswith(("u ", "g ")):
+                made.add(tuple(line.split()[:2]))
+    for name in UNITS:
+        with open(path("systemd", name), encoding="utf-8") as f:
+            text = f.read()
+        assert ("u", re.search(r"^User=(.*)$", text, re.MULTILINE).group(1)) in made
+        assert ("g", re.search(r"^Group=(.*)$", text, re.MULTILINE).group(1)) in made
+    (tmp_path / "etc").mkdir()
+    got = run([tool("systemd-sysusers"), f"--root={tmp_path}", path("systemd", "portcullis.sysusers")])
+    assert got.returncode == 0, got.stderr
+    passwd = (tmp_path / "etc" / "passwd").read_text()
+    assert "portcullis:" in passwd and "portcullis-rbac-sync:" in passwd
+
+
+def test_tmpfiles_lines_are_well_formed():
+    with open(path("systemd", "portcullis.tmpfiles"), encoding="utf-8") as f:
+        lines = [x.split() for x in f if x.strip() and not x.startswith("#")]
+    assert lines
+    for kind, where, mode, user, group, age in lines:
+        assert kind == "d" and where.startswith("/") and re.fullmatch(r"[0-7]{4}", mode)
+        assert user in ("root", "portcullis") and group in ("root", "portcullis") and age == "-"
+        assert not int(mode, 8) & 0o007 or user == "root", f"{where} is open to others"
+
+
+# --- static pod ---
+
+def test_static_pod_is_restricted_where_it_can_be():
+    pod = load("static-pod", "portcullisd.yaml")
+    assert (pod["apiVersion"], pod["kind"]) == ("v1", "Pod")
+    spec = pod["spec"]
+    assert spec["hostNetwork"] is True and spec["automountServiceAccountToken"] is False
+    assert spec["priorityClassName"] == "system-node-critical"
+    assert pod["metadata"]["namespace"] == "kube-system"
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (c,) = spec["containers"]
+    security = c["securityContext"]
+    assert security["readOnlyRootFilesystem"] is True and security["capabilities"] == {"drop": ["ALL"]}
+    assert security["allowPrivilegeEscalation"] is False and not security.get("privileged")
+    ops = load("examples", "portcullis.yaml")["ops"]["listen"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        get = c[probe]["httpGet"]
+        assert f"{get['host']}:{get['port']}" == ops
+    mounts = {m["name"]: m for m in c["volumeMounts"]}
+    volumes = {v["name"]: v["hostPath"] for v in spec["volumes"]}
+    assert set(mounts) == set(volumes)
+    for name, host in volumes.items():
+        assert host["type"] == "Directory", f"{name}: a single file would pin its inode"
+        assert mounts[name]["mountPath"] == host["path"]
+    assert mounts["config"]["readOnly"] is True
+
+
+# --- kubeadm ---
+
+@pytest.mark.parametrize("name,endpoint", [("authn.kubeconfig", "/authenticate"),
+                                           ("authz.kubeconfig", "/authorize")])
+def test_webhook_kubeconfig(name, endpoint):
+    doc = load("kubeadm", name)
+    only(doc, ["apiVersion", "kind", "clusters", "users", "contexts", "current-context"], name)
+    (cluster,), (user,), (context,) = doc["clusters"], doc["users"], doc["contexts"]
+    assert cluster["cluster"]["server"] == f"https://127.0.0.1:8443{endpoint}"
+    assert load("examples", "portcullis.yaml")["webhook"]["listen"] == "127.0.0.1:8443"
+    only(cluster["cluster"], ["server", "certificate-authority"], name)
+    only(user["user"], ["client-certificate", "client-key"], name)
+    assert doc["current-context"] == context["name"]
+    assert context["context"] == {"cluster": cluster["name"], "user": user["name"]}
+
+
+def test_authorization_configuration():
+    """Field by field against apiserver.config.k8s.io/v1, which is decoded strictly."""
+    doc = load("kubeadm", "authorization.yaml")
+    only(doc, ["apiVersion", "kind", "authorizers"], "authorization.yaml")
+    assert doc["apiVersion"] == "apiserver.config.k8s.io/v1"
+    assert doc["kind"] == "AuthorizationConfiguration"
+    assert [a["type"] for a in doc["authorizers"]] == ["Node", "Webhook", "RBAC"]
+    names = [a["name"] for a in doc["authorizers"]]
+    assert len(set(names)) == len(names)
+    for a in doc["authorizers"]:
+        only(a, ["type", "name", "webhook"], a["name"])
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", a["name"])
+        assert ("webhook" in a) == (a["type"] == "Webhook")
+    hook = doc["authorizers"][1]["webhook"]
+    only(hook, ["authorizedTTL", "unauthorizedTTL", "timeout", "subjectAccessReviewVersion",
+                "matchConditionSubjectAccessReviewVersion", "failurePolicy", "connectionInfo",
+                "matchConditions"], "webhook")
+    assert hook["subjectAccessReviewVersion"] == hook["matchConditionSubjectAccessReviewVersion"] == "v1"
+    assert hook["failurePolicy"] in ("NoOpinion", "Deny")
+    assert 0 < int(hook["timeout"].rstrip("s")) <= 30
+    assert hook["connectionInfo"] == {"type": "KubeConfigFile",
+                                      "kubeConfigFile": "/etc/kubernetes/portcullis/authz.kubeconfig"}
+    expressions = [m["expression"] for m in hook["matchConditions"]]
+    assert len(set(expressions)) == len(expressions) <= 64
+    assert all(set(m) == {"expression"} for m in hook["matchConditions"])
+    for skipped in ("kubeadm:cluster-admins", "system:masters", "system:nodes",
+                    "system:serviceaccounts:kube-system"):
+        assert any(f"!('{skipped}' in request.groups)" in e for e in expressions), skipped
+
+
+def test_kubeadm_fragment_names_the_files_of_this_folder():
+    doc = load("kubeadm", "kubeadm-config.yaml")
+    assert doc["apiVersion"] == "kubeadm.k8s.io/v1beta4" and doc["kind"] == "ClusterConfiguration"
+    only(doc, ["apiVersion", "kind", "apiServer"], "kubeadm-config.yaml")
+    server = doc["apiServer"]
+    only(server, ["extraArgs", "extraVolumes"], "apiServer")
+    args = {}
+    for a in server["extraArgs"]:
+        only(a, ["name", "value"], "extraArgs")  # v1beta4 has a list, not v1beta3's map
+        assert isinstance(a["value"], str)
+        args[a["name"]] = a["value"]
+    (volume,) = server["extraVolumes"]
+    only(volume, ["name", "hostPath", "mountPath", "readOnly", "pathType"], "extraVolumes")
+    assert volume["pathType"] == "Directory" and volume["readOnly"] is True
+    for flag in ("authorization-config", "authentication-token-webhook-config-file"):
+        folder, name = os.path.split(args[flag])
+        assert folder == volume["mountPath"]
+        assert os.path.exists(path("kubeadm", name))
+    assert args["authentication-token-webhook-version"] == "v1"
+
+
+# --- worker ---
+
+def test_worker_role_is_least_privilege():
+    with open(path("rbac-sync", "rbac.yaml"), encoding="utf-8") as f:
+        role, binding = list(yaml.safe_load_all(f))
+    for rule in role["rules"]:
+        assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+        assert "escalate" not in rule["verbs"] and "impersonate" not in rule["verbs"]
+        if "bind" in rule["verbs"]:
+            assert rule["resourceNames"] and "cluster-admin" not in rule["resourceNames"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    granted = {g.get("clusterRole") for t in load("examples", "templates.yaml")["templates"]
+               for g in t["grants"]}
+    bindable = {n for r in role["rules"] if "bind" in r["verbs"] for n in r["resourceNames"]}
+    assert granted == bindable
+
+
+# --- examples ---
+
+@pytest.fixture
+def installed(tmp_path):
+    """The examples with the certificates and secrets an admin puts beside them."""
+    etc = tmp_path / "etc"
+    shutil.copytree(path("examples"), etc)
+    ca = pki.CA(etc / "pki", "client-ca")
+    ca.server("server")
+    ca.server("login")
+    os.makedirs(etc / "secrets")
+    with open(etc / "secrets" / "ldap", "w", encoding="ascii") as f:
+        f.write("secret\n")
+    os.chmod(etc / "secrets" / "ldap", 0o600)
+    os.chmod(etc / "tokens.csv", 0o600)
+    return etc
+
+
+def test_example_configuration_passes_the_check(installed):
+    got = run([program("portcullis"), "check", "--config", installed / "portcullis.yaml"])
+    assert got.returncode == 0, got.stdout + got.stderr
+
+
+def test_example_policy_passes_its_own_tests(installed):
+    got = run([program("portcullis"), "policy", "test", installed / "policy"])
+    assert got.returncode == 0, got.stdout + got.stderr
+
+
+def test_every_file_is_told_of_in_the_readme():
+    with open(path("README.md"), encoding="utf-8") as f:
+        text = f.read()
+    for folder, _, names in os.walk(DEPLOY):
+        if "examples" in folder:
+            continue
+        for name in names:
+            assert name == "README.md" or name in text, os.path.join(folder, name)
