@@ -15,7 +15,6 @@
 #define CACHE_TTL_MAX (300 * CLOCK_SECOND)
 #define LIFETIME_MIN (60 * CLOCK_SECOND)
 #define LIFETIME_MAX (3600 * CLOCK_SECOND)
-#define URLS_MAX 16
 #define MATCHERS_MAX 8
 #define FILTER_DEPTH 32 /* the parser below recurses */
 #define LABEL_MAX 63
@@ -90,7 +89,7 @@ static const struct field group_search_fields[] = {
 	.doc = "Ways a group may name a person; one that matches is enough."},
     {.name = "nameAttr", .type = FIELD_STRING, .offset = GROUP(name_attr), .def = "cn",
 	.nonempty = true,
-	.doc = "Attribute that a group's name is taken from; it must have exactly one value."},
+	.doc = "Attribute that a group's name is taken from; each of its values counts as one."},
     {0},
 };
 
@@ -108,7 +107,7 @@ static const struct field ldap_fields[] = {
     {.name = "name", .type = FIELD_STRING, .offset = CFG(name), .required = true, .nonempty = true,
 	.doc = "What logs, metrics and tokens call this directory: lower-case letters, digits and -."},
     {.name = "urls", .type = FIELD_STRINGS, .offset = CFG(urls), .required = true, .nonempty = true,
-	.max_items = URLS_MAX,
+	.max_items = LDAP_URLS_MAX,
 	.doc = "Servers in fail-over order: ldaps://HOST[:PORT], ldap://HOST[:PORT] with startTLS, or "
 	       "ldapi://."},
     {.name = "bindDN", .type = FIELD_STRING, .offset = CFG(bind_dn), .nonempty = true,

@@ -5,6 +5,9 @@
 
 #include "common/schema.h"
 
+/* Servers of one directory. */
+#define LDAP_URLS_MAX 16
+
 enum ldap_scope { LDAP_CFG_SUB = 0, LDAP_CFG_ONE };
 
 struct ldap_user_search {

@@ -1,0 +1,611 @@
+/* Owns libldap: handles, their options, deadlines on their sockets, binds and searches. */
+#include "common/ldapx.h"
+
+#include <errno.h>
+#include <lber.h>
+#include <ldap.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+/* A dead peer is noticed by the kernel after at most this, whoever waits. */
+#define TCP_USER_TIMEOUT_MS 10000
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_PROBES 3
+#define KEEPALIVE_INTERVAL_S 10
+/* A goodbye (unbind, close_notify) is worth no more. */
+#define GOODBYE (100 * CLOCK_MS)
+/* References an answer may hold beside its entries before it is cut. */
+#define REFERENCES_MAX 1000
+
+struct ldapx {
+	LDAP *ld;
+	int fd;
+	int64_t deadline; /* of the operation under way: the socket layer obeys it */
+	bool broken;
+};
+
+struct ldapx_ca {
+	int fd;
+	char path[32];
+};
+
+static pthread_once_t init_once = PTHREAD_ONCE_INIT;
+
+static void init_library(void)
+{
+	setenv("LDAPNOINIT", "1", 1);
+	LDAPAPIInfo info = {.ldapai_info_version = LDAP_API_INFO_VERSION};
+	if (ldap_get_option(NULL, LDAP_OPT_API_INFO, &info) == LDAP_OPT_SUCCESS) {
+		ldap_memfree(info.ldapai_vendor_name);
+		ber_memvfree((void **)info.ldapai_extensions);
+	}
+}
+
+void ldapx_init(void)
+{
+	pthread_once(&init_once, init_library);
+}
+
+/* --- errors --- */
+
+static enum err_code code_of(int rc)
+{
+	return rc == LDAP_TIMEOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE;
+}
+
+/* Our side's words for RC; what the server said stays out: it may quote names. */
+static enum err_code fail(struct ldapx *h, struct err *e, const char *what, int rc)
+{
+	h->broken = true;
+	if (rc != LDAP_SUCCESS && clock_mono() >= h->deadline)
+		rc = LDAP_TIMEOUT;
+	return err_set(e, code_of(rc), "%s: %s (%d)", what, ldap_err2string(rc), rc);
+}
+
+/* As fail, with libldap's own diagnosis: only while no server has been authenticated. */
+static enum err_code fail_connect(struct ldapx *h, struct err *e, const char *what, int rc)
+{
+	char *text = NULL;
+	ldap_get_option(h->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
+	enum err_code code = fail(h, e, what, rc);
+	if (text && *text && e)
+		err_set(e, code, "%s: %s (%d): %s", what, ldap_err2string(rc), rc, text);
+	ldap_memfree(text);
+	return code;
+}
+
+static int last_rc(const struct ldapx *h)
+{
+	int rc = LDAP_OTHER;
+	ldap_get_option(h->ld, LDAP_OPT_RESULT_CODE, &rc);
+	return rc == LDAP_SUCCESS ? LDAP_OTHER : rc;
+}
+
+/* --- time --- */
+
+static struct timeval until(int64_t deadline)
+{
+	int64_t left = deadline - clock_mono();
+	if (left < CLOCK_MS)
+		left = CLOCK_MS; /* zero would mean "poll" or "for ever" */
+	return (struct timeval){.tv_sec = left / CLOCK_SECOND,
+	    .tv_usec = left % CLOCK_SECOND / 1000};
+}
+
+static bool wait_fd(const struct ldapx *h, short events)
+{
+	for (;;) {
+		int64_t left = h->deadline - clock_mono();
+		if (left <= 0) {
+			errno = ETIMEDOUT;
+			return false;
+		}
+		struct pollfd p = {.fd = h->fd, .events = events};
+		int n = poll(&p, 1, (int)(left / CLOCK_MS) + 1);
+		if (n > 0)
+			return true;
+		if (n < 0 && errno != EINTR)
+			return false;
+	}
+}
+
+/* A layer between libldap's TLS and its socket. ldap_result() gives up in time only between messages: a
+ * peer that stops in the middle of one, or takes no more data, would hold the thread for ever. */
+static int layer_setup(Sockbuf_IO_Desc *d, void *arg)
+{
+	d->sbiod_pvt = arg;
+	return 0;
+}
+
+static int layer_remove(Sockbuf_IO_Desc *d)
+{
+	d->sbiod_pvt = NULL;
+	return 0;
+}
+
+static int layer_ctrl(Sockbuf_IO_Desc *d, int opt, void *arg)
+{
+	return LBER_SBIOD_CTRL_NEXT(d, opt, arg);
+}
+
+static ber_slen_t layer_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
+{
+	return wait_fd(d->sbiod_pvt, POLLIN) ? LBER_SBIOD_READ_NEXT(d, buf, len) : -1;
+}
+
+static ber_slen_t layer_write(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
+{
+	return wait_fd(d->sbiod_pvt, POLLOUT) ? LBER_SBIOD_WRITE_NEXT(d, buf, len) : -1;
+}
+
+static int layer_close(Sockbuf_IO_Desc *d UNUSED)
+{
+	return 0;
+}
+
+static Sockbuf_IO deadline_layer = {
+    .sbi_setup = layer_setup,
+    .sbi_remove = layer_remove,
+    .sbi_ctrl = layer_ctrl,
+    .sbi_read = layer_read,
+    .sbi_write = layer_write,
+    .sbi_close = layer_close,
+};
+
+/* --- options: one setter a type, since ldap_set_option takes void * and checks nothing --- */
+
+static bool opt_int(LDAP *ld, int option, int value)
+{
+	return ldap_set_option(ld, option, &value) == LDAP_OPT_SUCCESS;
+}
+
+static bool opt_uint(LDAP *ld, int option, unsigned value)
+{
+	return ldap_set_option(ld, option, &value) == LDAP_OPT_SUCCESS;
+}
+
+static bool opt_time(LDAP *ld, int option, struct timeval value)
+{
+	return ldap_set_option(ld, option, &value) == LDAP_OPT_SUCCESS;
+}
+
+static bool opt_str(LDAP *ld, int option, const char *value)
+{
+	return ldap_set_option(ld, option, value) == LDAP_OPT_SUCCESS;
+}
+
+static bool opt_off(LDAP *ld, int option)
+{
+	return ldap_set_option(ld, option, LDAP_OPT_OFF) == LDAP_OPT_SUCCESS;
+}
+
+static bool opt_on(LDAP *ld, int option)
+{
+	return ldap_set_option(ld, option, LDAP_OPT_ON) == LDAP_OPT_SUCCESS;
+}
+
+static bool set_options(LDAP *ld, int64_t deadline)
+{
+	struct timeval tv = until(deadline);
+	return opt_int(ld, LDAP_OPT_PROTOCOL_VERSION, LDAP_VERSION3) &&
+	       opt_time(ld, LDAP_OPT_NETWORK_TIMEOUT, tv) && opt_time(ld, LDAP_OPT_TIMEOUT, tv) &&
+	       opt_off(ld, LDAP_OPT_REFERRALS) && opt_on(ld, LDAP_OPT_RESTART) &&
+	       opt_int(ld, LDAP_OPT_DEREF, LDAP_DEREF_NEVER) &&
+	       opt_int(ld, LDAP_OPT_X_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S) &&
+	       opt_int(ld, LDAP_OPT_X_KEEPALIVE_PROBES, KEEPALIVE_PROBES) &&
+	       opt_int(ld, LDAP_OPT_X_KEEPALIVE_INTERVAL, KEEPALIVE_INTERVAL_S) &&
+	       opt_uint(ld, LDAP_OPT_TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS);
+}
+
+/* NEWCTX comes last: it builds the TLS context from what was set before it. */
+static bool set_tls(LDAP *ld, const struct ldapx_ca *ca)
+{
+	return opt_int(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, LDAP_OPT_X_TLS_DEMAND) &&
+	       opt_int(ld, LDAP_OPT_X_TLS_REQUIRE_SAN, LDAP_OPT_X_TLS_DEMAND) &&
+	       opt_int(ld, LDAP_OPT_X_TLS_PROTOCOL_MIN, LDAP_OPT_X_TLS_PROTOCOL_TLS1_2) &&
+	       opt_str(ld, LDAP_OPT_X_TLS_CACERTFILE, ca->path) &&
+	       opt_int(ld, LDAP_OPT_X_TLS_NEWCTX, 0);
+}
+
+/* --- trust anchors --- */
+
+void ldapx_ca_free(struct ldapx_ca **ca)
+{
+	if (!ca || !*ca)
+		return;
+	if ((*ca)->fd >= 0)
+		close((*ca)->fd);
+	free(*ca);
+	*ca = NULL;
+}
+
+/* With GnuTLS below, libldap opens anchors by path only: an anonymous file has one in /proc and leaves
+ * nothing on disk. */
+static enum err_code ca_fill(struct ldapx_ca *ca, struct slice pem, struct err *e)
+{
+	ca->fd = memfd_create("ldap-ca", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (ca->fd < 0)
+		return err_set(e, ERR_INTERNAL, "memfd_create: %s", strerror(errno));
+	while (pem.len > 0) {
+		ssize_t n = write(ca->fd, pem.p, pem.len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(e, ERR_INTERNAL, "memfd: %s", strerror(errno));
+		pem = slice_skip(pem, (size_t)n);
+	}
+	snprintf(ca->path, sizeof(ca->path), "/proc/self/fd/%d", ca->fd);
+	return ERR_OK;
+}
+
+/* libldap's own opinion, now rather than at the first login. */
+static bool ca_usable(const struct ldapx_ca *ca)
+{
+	LDAP *ld = NULL;
+	if (ldap_initialize(&ld, "ldaps://localhost") != LDAP_SUCCESS)
+		return false;
+	bool ok = set_tls(ld, ca);
+	ldap_unbind_ext(ld, NULL, NULL);
+	return ok;
+}
+
+enum err_code ldapx_ca_new(struct slice pem, struct ldapx_ca **out, struct err *e)
+{
+	ldapx_init();
+	AUTO(ldapx_ca_free) struct ldapx_ca *ca = calloc(1, sizeof(*ca));
+	if (!ca)
+		abort();
+	ca->fd = -1;
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	if (!pem.p || !memmem(pem.p, pem.len, begin, sizeof(begin) - 1))
+		return err_set(e, ERR_INVALID, "no PEM certificate");
+	enum err_code code = ca_fill(ca, pem, e);
+	if (code != ERR_OK)
+		return code;
+	if (!ca_usable(ca))
+		return err_set(e, ERR_INVALID, "not usable as trust anchors (is it valid PEM?)");
+	*out = TAKE(ca);
+	return ERR_OK;
+}
+
+/* --- handles --- */
+
+void ldapx_close(struct ldapx **h)
+{
+	if (!h || !*h)
+		return;
+	if ((*h)->ld) {
+		/* A broken peer gets no goodbye: its socket layer fails at once. */
+		(*h)->deadline = (*h)->broken ? 0 : clock_mono() + GOODBYE;
+		ldap_unbind_ext((*h)->ld, NULL, NULL);
+	}
+	free(*h);
+	*h = NULL;
+}
+
+bool ldapx_alive(const struct ldapx *h)
+{
+	return !h->broken;
+}
+
+bool ldapx_reusable(const struct ldapx *h)
+{
+	/* Nothing is due: whatever can be read is a farewell or the end of the stream. */
+	struct pollfd p = {.fd = h->fd, .events = POLLIN};
+	return !h->broken && poll(&p, 1, 0) == 0;
+}
+
+static enum err_code start_tls(struct ldapx *h, struct err *e)
+{
+	int id = 0;
+	int rc = ldap_start_tls(h->ld, NULL, NULL, &id);
+	if (rc != LDAP_SUCCESS)
+		return fail_connect(h, e, "StartTLS", rc);
+	struct timeval tv = until(h->deadline);
+	LDAPMessage *msg = NULL;
+	int got = ldap_result(h->ld, id, LDAP_MSG_ALL, &tv, &msg);
+	if (got <= 0)
+		return fail(h, e, "StartTLS", got == 0 ? LDAP_TIMEOUT : last_rc(h));
+	int result = LDAP_OTHER;
+	rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
+	if (rc != LDAP_SUCCESS || result != LDAP_SUCCESS || got != LDAP_RES_EXTENDED)
+		return fail(h, e, "StartTLS refused", rc != LDAP_SUCCESS ? rc : result);
+	rc = ldap_install_tls(h->ld);
+	if (rc != LDAP_SUCCESS)
+		return fail_connect(h, e, "TLS", rc);
+	return ERR_OK;
+}
+
+static enum err_code add_layer(struct ldapx *h, struct err *e)
+{
+	Sockbuf *sb = NULL;
+	ber_len_t max = LDAPX_MESSAGE_MAX;
+	if (ldap_get_option(h->ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS || !sb ||
+	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_GET_FD, &h->fd) != 1 || h->fd < 0 ||
+	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) != 1 ||
+	    ber_sockbuf_add_io(sb, &deadline_layer, LBER_SBIOD_LEVEL_PROVIDER + 5, h) != 0)
+		return fail(h, e, "socket", LDAP_LOCAL_ERROR);
+	return ERR_OK;
+}
+
+static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *s, struct err *e)
+{
+	bool tls = strncasecmp(s->url, "ldaps://", 8) == 0 || s->start_tls;
+	if (!tls && strncasecmp(s->url, "ldapi://", 8) != 0)
+		return err_set(e, ERR_INVALID, "%s: clear text is not allowed", s->url);
+	if (tls && !s->ca)
+		return err_set(e, ERR_INVALID, "%s: TLS without trust anchors", s->url);
+	int rc = ldap_initialize(&h->ld, s->url);
+	if (rc != LDAP_SUCCESS)
+		return err_set(e, ERR_INVALID, "%s: %s", s->url, ldap_err2string(rc));
+	if (!set_options(h->ld, h->deadline) || (tls && !set_tls(h->ld, s->ca)))
+		return fail(h, e, "options", LDAP_LOCAL_ERROR);
+	rc = ldap_connect(h->ld);
+	if (rc != LDAP_SUCCESS)
+		return fail_connect(h, e, "connect", rc);
+	enum err_code code = add_layer(h, e);
+	if (code == ERR_OK && s->start_tls)
+		code = start_tls(h, e);
+	if (code == ERR_OK && tls && !ldap_tls_inplace(h->ld))
+		code = fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
+	return code;
+}
+
+enum err_code ldapx_open(
+    const struct ldapx_server *s, int64_t deadline, struct ldapx **out, struct err *e)
+{
+	ldapx_init();
+	if (clock_mono() >= deadline)
+		return err_set(e, ERR_TIMEOUT, "%s: no time left", s->url);
+	AUTO(ldapx_close) struct ldapx *h = calloc(1, sizeof(*h));
+	if (!h)
+		abort();
+	h->fd = -1;
+	h->deadline = deadline;
+	enum err_code code = connect_server(h, s, e);
+	if (code != ERR_OK) {
+		if (code != ERR_INVALID)
+			err_wrap(e, "%s", s->url);
+		return code;
+	}
+	*out = TAKE(h);
+	return ERR_OK;
+}
+
+/* --- bind --- */
+
+static bool bind_refusal(int rc)
+{
+	switch (rc) {
+	case LDAP_INVALID_CREDENTIALS:
+	case LDAP_CONSTRAINT_VIOLATION:
+	case LDAP_UNWILLING_TO_PERFORM:
+	case LDAP_INAPPROPRIATE_AUTH:
+	case LDAP_NO_SUCH_OBJECT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum err_code bind_result(struct ldapx *h, int id, struct err *e)
+{
+	struct timeval tv = until(h->deadline);
+	LDAPMessage *msg = NULL;
+	int got = ldap_result(h->ld, id, LDAP_MSG_ALL, &tv, &msg);
+	if (got <= 0) {
+		ldap_abandon_ext(h->ld, id, NULL, NULL);
+		return fail(h, e, "bind", got == 0 ? LDAP_TIMEOUT : last_rc(h));
+	}
+	int result = LDAP_OTHER;
+	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
+	if (rc != LDAP_SUCCESS || got != LDAP_RES_BIND)
+		return fail(h, e, "bind", rc != LDAP_SUCCESS ? rc : LDAP_PROTOCOL_ERROR);
+	if (result == LDAP_SUCCESS)
+		return ERR_OK;
+	if (bind_refusal(result))
+		return err_set(e, ERR_REFUSED, "bind: %s (%d)", ldap_err2string(result), result);
+	return fail(h, e, "bind", result);
+}
+
+enum err_code ldapx_bind(
+    struct ldapx *h, struct slice dn, struct slice password, int64_t deadline, struct err *e)
+{
+	if (dn.len == 0 || memchr(dn.p, '\0', dn.len))
+		return err_set(e, ERR_REFUSED, "bind: empty name or a NUL in it");
+	if (password.len == 0 || password.len > LDAPX_PASSWORD_MAX ||
+	    memchr(password.p, '\0', password.len))
+		return err_set(e, ERR_REFUSED, "bind: password empty, too long or with a NUL in it");
+	if (h->broken)
+		return err_set(e, ERR_UNAVAILABLE, "bind: broken connection");
+	h->deadline = deadline;
+	char *name = strndup(dn.p, dn.len);
+	if (!name)
+		abort();
+	struct berval cred = {.bv_len = password.len, .bv_val = (char *)(uintptr_t)password.p};
+	int id = 0;
+	int rc = ldap_sasl_bind(h->ld, name, LDAP_SASL_SIMPLE, &cred, NULL, NULL, &id);
+	free(name);
+	if (rc != LDAP_SUCCESS)
+		return fail(h, e, "bind", rc);
+	return bind_result(h, id, e);
+}
+
+/* --- search --- */
+
+static void copy_values(
+    struct arena *a, struct berval **vals, const char *name, struct ldapx_attr *out)
+{
+	size_t n = 0;
+	while (vals && vals[n] && n < LDAPX_VALUES_MAX)
+		n++;
+	struct slice *values = ARENA_ARRAY(a, struct slice, n);
+	for (size_t i = 0; i < n; i++)
+		values[i] = slice_dup(a, (struct slice){vals[i]->bv_val, vals[i]->bv_len});
+	*out = (struct ldapx_attr){.name = name, .values = values, .n = n};
+}
+
+static enum err_code copy_entry(struct ldapx *h, LDAPMessage *msg, const char *const *attrs,
+    struct arena *a, struct ldapx_entry *out, struct err *e)
+{
+	struct berval dn = {0};
+	BerElement *ber = NULL;
+	int rc = ldap_get_dn_ber(h->ld, msg, &ber, &dn);
+	if (rc == LDAP_SUCCESS)
+		out->dn = slice_dup(a, (struct slice){dn.bv_val, dn.bv_len});
+	ber_free(ber, 0);
+	if (rc != LDAP_SUCCESS)
+		return fail(h, e, "entry", rc);
+	size_t n = 0;
+	while (attrs[n])
+		n++;
+	struct ldapx_attr *list = ARENA_ARRAY(a, struct ldapx_attr, n);
+	for (size_t i = 0; i < n; i++) {
+		struct berval **vals = ldap_get_values_len(h->ld, msg, attrs[i]);
+		copy_values(a, vals, attrs[i], &list[i]);
+		ldap_value_free_len(vals);
+	}
+	out->attrs = list;
+	return ERR_OK;
+}
+
+struct found {
+	struct arena *a;
+	struct ldapx_entry *items;
+	size_t n, cap, references;
+};
+
+static enum err_code take_entry(
+    struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg, struct found *f, struct err *e)
+{
+	if (f->n == q->max_entries || arena_over(f->a))
+		return err_set(e, ERR_LIMIT, "search: more than %zu entries or too much data",
+		    q->max_entries);
+	if (f->n == f->cap) {
+		size_t cap = f->cap ? 2 * f->cap : 4;
+		struct ldapx_entry *items = ARENA_ARRAY(f->a, struct ldapx_entry, cap);
+		if (f->n)
+			memcpy(items, f->items, f->n * sizeof(*items));
+		f->items = items;
+		f->cap = cap;
+	}
+	enum err_code code = copy_entry(h, msg, q->attrs, f->a, &f->items[f->n], e);
+	if (code == ERR_OK)
+		f->n++;
+	return code;
+}
+
+static enum err_code take_done(struct ldapx *h, LDAPMessage *msg, struct found *f, struct err *e)
+{
+	int result = LDAP_OTHER;
+	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 0);
+	if (rc != LDAP_SUCCESS)
+		return fail(h, e, "search", rc);
+	if (result == LDAP_SIZELIMIT_EXCEEDED)
+		return err_set(e, ERR_LIMIT, "search: size limit");
+	if (result == LDAP_NO_SUCH_OBJECT) {
+		h->broken = true;
+		return err_set(e, ERR_NOT_FOUND, "search: no such base");
+	}
+	if (result != LDAP_SUCCESS)
+		return fail(h, e, "search", result);
+	if (arena_over(f->a))
+		return err_set(e, ERR_LIMIT, "search: too much data");
+	return ERR_OK;
+}
+
+/* One message; *DONE when it was the last. */
+static enum err_code take_message(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg,
+    struct found *f, bool *done, struct err *e)
+{
+	switch (ldap_msgtype(msg)) {
+	case LDAP_RES_SEARCH_ENTRY:
+		return take_entry(h, q, msg, f, e);
+	case LDAP_RES_SEARCH_RESULT:
+		*done = true;
+		return take_done(h, msg, f, e);
+	default: /* references and intermediate answers: not followed, but not without end either */
+		if (++f->references > REFERENCES_MAX)
+			return err_set(e, ERR_LIMIT, "search: too many references");
+		return ERR_OK;
+	}
+}
+
+static enum err_code collect(
+    struct ldapx *h, const struct ldapx_search *q, int id, struct found *f, struct err *e)
+{
+	for (bool done = false; !done;) {
+		struct timeval tv = until(h->deadline);
+		LDAPMessage *msg = NULL;
+		int got = ldap_result(h->ld, id, LDAP_MSG_ONE, &tv, &msg);
+		enum err_code code;
+		if (got <= 0)
+			code = fail(h, e, "search", got == 0 ? LDAP_TIMEOUT : last_rc(h));
+		else
+			code = take_message(h, q, msg, f, &done, e);
+		ldap_msgfree(msg);
+		if (code == ERR_OK && !done && clock_mono() >= h->deadline)
+			code = fail(h, e, "search", LDAP_TIMEOUT);
+		if (code != ERR_OK) {
+			if (!done)
+				ldap_abandon_ext(h->ld, id, NULL, NULL);
+			return code;
+		}
+	}
+	return ERR_OK;
+}
+
+enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_t deadline,
+    struct arena *a, struct ldapx_entry **out, size_t *n, struct err *e)
+{
+	*n = 0;
+	*out = NULL;
+	if (h->broken)
+		return err_set(e, ERR_UNAVAILABLE, "search: broken connection");
+	h->deadline = deadline;
+	struct timeval tv = until(deadline);
+	int id = 0;
+	/* The API takes char **, but only reads it. */
+	char **attrs = (char **)(uintptr_t)q->attrs;
+	/* One more than allowed, so that "too many" shows as entries, not as the server's mood. */
+	int rc = ldap_search_ext(h->ld, q->base,
+	    q->one_level ? LDAP_SCOPE_ONELEVEL : LDAP_SCOPE_SUBTREE, q->filter, attrs, 0, NULL, NULL,
+	    &tv, (int)q->max_entries + 1, &id);
+	if (rc != LDAP_SUCCESS)
+		return fail(h, e, "search", rc);
+	struct found f = {.a = a};
+	enum err_code code = collect(h, q, id, &f, e);
+	*out = f.items;
+	*n = f.n;
+	return code;
+}
+
+const struct ldapx_attr *ldapx_attr(
+    const struct ldapx_entry *entry, const char *const *attrs, const char *name)
+{
+	for (size_t i = 0; attrs[i]; i++) {
+		if (strcasecmp(attrs[i], name) == 0)
+			return &entry->attrs[i];
+	}
+	return NULL;
+}
+
+void ldapx_filter_value(struct buf *b, struct slice value)
+{
+	struct berval in = {.bv_len = value.len, .bv_val = (char *)(uintptr_t)value.p};
+	struct berval out = {0};
+	if (value.len == 0)
+		return;
+	if (ldap_bv2escaped_filter_value(&in, &out) != 0 || !out.bv_val)
+		abort(); /* it fails for lack of memory alone */
+	buf_add(b, out.bv_val, out.bv_len);
+	ber_memfree(out.bv_val);
+}

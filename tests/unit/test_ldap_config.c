@@ -1,0 +1,287 @@
+/* Proves what the directory and login configuration accepts and refuses, and the filters built from it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "authn/ldap_config.h"
+#include "authn/ldap_groups.h"
+#include "common/clock.h"
+
+#define SEARCH "userSearch: {baseDN: 'ou=p', username: uid}\n"
+#define BASE                                                                                       \
+	"name: corp\nurls: ['ldaps://dc1.example.com']\nusernamePrefix: 'c:'\n" SEARCH
+
+/* Binds TEXT; the findings as text ("" when it is accepted). */
+static char *bind_text(
+    struct arena *a, const struct schema *schema, const char *text, void *obj)
+{
+	AUTO(diags_done) struct diags d = {0};
+	struct yaml_node *root;
+	if (yamlx_parse(a, "t.yaml", slice_of(text), &root, &d) == ERR_OK) {
+		enum err_code code = schema_bind(a, schema, "t.yaml", root, obj, &d);
+		assert_int_equal(code != ERR_OK, d.errors > 0);
+	}
+	AUTO(buf_done) struct buf out;
+	buf_init(&out, 1 << 16);
+	diags_print(&d, &out);
+	return arena_strdup(a, buf_cstr(&out));
+}
+
+static void test_minimal_directory_has_safe_defaults(void **state UNUSED)
+{
+	AUTO(arena_done) struct arena a = {0};
+	struct ldap_config c;
+	assert_string_equal(bind_text(&a, &ldap_config_schema, BASE, &c), "");
+	assert_string_equal(c.name, "corp");
+	assert_string_equal(c.user_search.filter, "(objectClass=*)");
+	assert_int_equal(c.user_search.scope, LDAP_CFG_SUB);
+	assert_null(c.user_search.uid_attr);
+	assert_false(c.group_search.present);
+	assert_false(c.start_tls);
+	assert_int_equal(c.timeout, 3 * CLOCK_SECOND);
+	assert_int_equal(c.cache_ttl, 30 * CLOCK_SECOND);
+}
+
+static void test_full_directory_is_read(void **state UNUSED)
+{
+	AUTO(arena_done) struct arena a = {0};
+	struct ldap_config c;
+	assert_string_equal(
+	    bind_text(&a, &ldap_config_schema,
+		"name: corp\n"
+		"urls: ['ldap://dc1.example.com', 'ldap://[2001:db8::1]:3890']\n"
+		"startTLS: true\n"
+		"bindDN: 'cn=svc'\nbindPasswordFile: /etc/secret\n"
+		"certificateAuthority: |\n  -----BEGIN CERTIFICATE-----\n  x\n"
+		"userSearch: {baseDN: 'ou=p', filter: '(&(a=b)(!(c=\\2a)))', username: uid,\n"
+		"  uidAttr: entryUUID, scope: one}\n"
+		"groupSearch: {baseDN: 'ou=g', scope: one, userMatchers: [{userAttr: DN, groupAttr: member},\n"
+		"  {userAttr: uid, groupAttr: memberUid}]}\n"
+		"usernamePrefix: ''\ngroupsPrefix: 'g:'\ntimeout: 500ms\ncacheTTL: 0s\n",
+		&c),
+	    "");
+	assert_int_equal(c.urls.len, 2);
+	assert_true(c.group_search.present);
+	assert_int_equal(c.group_search.matchers.len, 2);
+	assert_int_equal(c.group_search.scope, LDAP_CFG_ONE);
+	assert_string_equal(c.group_search.name_attr, "cn");
+	assert_string_equal(c.username_prefix, "");
+	assert_int_equal(c.timeout, 500 * CLOCK_MS);
+}
+
+static void test_unsafe_directories_are_refused(void **state UNUSED)
+{
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+	    {"name: corp\nurls: ['ldap://h']\nusernamePrefix: ''\n" SEARCH, "t.yaml:2:"},
+	    {"name: corp\nurls: ['ldap://h']\nusernamePrefix: ''\n" SEARCH, "clear text"},
+	    {"name: corp\nurls: ['LDAP://h']\nusernamePrefix: ''\n" SEARCH, "clear text"},
+	    {"name: corp\nurls: ['ldaps://h']\nstartTLS: true\nusernamePrefix: ''\n" SEARCH,
+		"startTLS: only for ldap://"},
+	    {"name: corp\nurls: ['ldap://h', 'ldaps://h']\nstartTLS: true\nusernamePrefix: ''\n" SEARCH,
+		"startTLS: only for ldap://"},
+	    {"name: corp\nurls: []\nusernamePrefix: ''\n" SEARCH, "urls"},
+	    {"name: corp\nurls: ['ldaps://a ldap://b']\nusernamePrefix: ''\n" SEARCH, "is not ldaps://"},
+	    {"name: corp\nurls: ['http://a']\nusernamePrefix: ''\n" SEARCH, "is not ldaps://"},
+	    {"name: Corp/x\nurls: ['ldaps://a']\nusernamePrefix: ''\n" SEARCH, "lower-case"},
+	    {"name: corp\nurls: ['ldaps://a']\n" SEARCH, "usernamePrefix"},
+	    {BASE "bindDN: cn=x\n", "go together"},
+	    {BASE "bindPasswordFile: x\n", "go together"},
+	    {BASE "certificateAuthority: x\ncertificateAuthorityFile: y\n", "exclude each other"},
+	    {BASE "groupSearch: {baseDN: g, userMatchers: [{userAttr: DN, groupAttr: member}]}\n",
+		"groupsPrefix is required"},
+	    {BASE "groupsPrefix: ''\ngroupSearch: {baseDN: g, userMatchers: []}\n", "userMatchers"},
+	    {BASE "groupsPrefix: ''\ngroupSearch: {baseDN: g, filter: '(a=b', "
+		  "userMatchers: [{userAttr: DN, groupAttr: member}]}\n",
+		"not an LDAP filter"},
+	    {BASE "groupsPrefix: ''\ngroupSearch: {baseDN: g, "
+		  "userMatchers: [{userAttr: 'D N', groupAttr: member}]}\n",
+		"no attribute name"},
+	    {BASE "groupsPrefix: ''\ngroupSearch: {baseDN: g, userMatchers: [{userAttr: DN, "
+		  "groupAttr: member, recursionGroupAttr: member}]}\n",
+		"not supported yet"},
+	    {"name: corp\nurls: ['ldaps://h']\nusernamePrefix: ''\n"
+	     "userSearch: {baseDN: p, username: 'uid)(x'}\n",
+		"no attribute name"},
+	    {"name: corp\nurls: ['ldaps://h']\nusernamePrefix: ''\n"
+	     "userSearch: {baseDN: p, username: uid, filter: 'objectClass=person'}\n",
+		"not an LDAP filter"},
+	    {"name: corp\nurls: ['ldaps://h']\nusernamePrefix: ''\n"
+	     "userSearch: {baseDN: '', username: uid}\n",
+		"baseDN"},
+	    {"name: corp\nurls: ['ldaps://h']\nusernamePrefix: 'system:'\n" SEARCH, "reserved"},
+	    {BASE "groupsPrefix: 'System:x'\n", "reserved"},
+	    {BASE "timeout: 1h\n", "timeout"},
+	    {BASE "cacheTTL: 1h\n", "cacheTTL"},
+	    {BASE "basic: true\n", "not supported yet"},
+	    {BASE "insecureSkipVerify: true\n", "insecureSkipVerify"},
+	    {BASE "userSerch: {}\n", "userSearch"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(arena_done) struct arena a = {0};
+		struct ldap_config c;
+		const char *got = bind_text(&a, &ldap_config_schema, cases[i].text, &c);
+		if (!strstr(got, cases[i].says))
+			fail_msg("case %zu: wanted \"%s\" in: %s", i, cases[i].says, got);
+	}
+}
+
+static void test_login_section(void **state UNUSED)
+{
+	static const struct {
+		const char *text, *says; /* NULL: accepted */
+	} cases[] = {
+	    {"listen: :8444\nissuer: https://login.example.com:8444\n", NULL},
+	    {"listen: :8444\nissuer: https://login.example.com/portcullis\n", NULL},
+	    {"listen: :8444\nissuer: https://[::1]:8444\ntokenLifetime: 1h\n", NULL},
+	    {"listen: :8444\nissuer: https://h\ncertificateFile: c\nkeyFile: k\n", NULL},
+	    {"listen: :8444\nissuer: http://login.example.com\n", "issuer"},
+	    {"listen: :8444\nissuer: https://login.example.com/\n", "final"},
+	    {"listen: :8444\nissuer: https://u@h\n", "issuer"},
+	    {"listen: :8444\nissuer: https://h?x=y\n", "issuer"},
+	    {"listen: :8444\nissuer: 'https://h#x'\n", "issuer"},
+	    {"listen: :8444\nissuer: https://h:0\n", "issuer"},
+	    {"listen: :8444\nissuer: https://\n", "issuer"},
+	    {"listen: :8444\n", "issuer"},
+	    {"issuer: https://h\n", "listen"},
+	    {"listen: :8444\nissuer: https://h\ntokenLifetime: 2h\n", "tokenLifetime"},
+	    {"listen: :8444\nissuer: https://h\ntokenLifetime: 5s\n", "tokenLifetime"},
+	    {"listen: :8444\nissuer: https://h\nkeyFile: k\n", "go together"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(arena_done) struct arena a = {0};
+		struct login_config c;
+		const char *got = bind_text(&a, &login_config_schema, cases[i].text, &c);
+		if (cases[i].says ? !strstr(got, cases[i].says) : *got != '\0')
+			fail_msg("case %zu: %s", i, got);
+		if (!cases[i].says)
+			assert_true(c.present);
+	}
+	AUTO(arena_done) struct arena a = {0};
+	struct login_config c;
+	bind_text(&a, &login_config_schema, cases[0].text, &c);
+	assert_int_equal(c.token_lifetime, 900 * CLOCK_SECOND);
+}
+
+static void test_two_directories_of_one_name_are_refused(void **state UNUSED)
+{
+	struct ldap_config c[] = {{.name = "a"}, {.name = "b"}, {.name = "a", .place = {"f", 7, 3}}};
+	AUTO(diags_done) struct diags d = {0};
+	ldap_configs_check(&(struct object_list){c, 2}, &d);
+	assert_int_equal(d.errors, 0);
+	ldap_configs_check(&(struct object_list){c, 3}, &d);
+	assert_int_equal(d.errors, 1);
+	assert_int_equal(d.items[0].line, 7);
+}
+
+static void test_filter_syntax(void **state UNUSED)
+{
+	static const char *const good[] = {"(a=b)", "(a=)", "(a=*)", "(&(a=b)(c=d))", "(|(a=b))",
+	    "(!(a=b))", "(a>=1)", "(a<=1)", "(a~=x)", "(a:dn:=x)",
+	    "(userAccountControl:1.2.840.113556.1.4.803:=2)", "(a;lang-en=b)", "(cn=\\28x\\29)",
+	    "(&(a=b)(|(c=d)(!(e=f))))", "(cn=\xC3\xA9)"};
+	static const char *const bad[] = {"", "a=b", "(a=b", "(a=b))", "()", "(&)", "(!)", "(a)", "(=b)",
+	    "(a=(b))", "(a=\\2)", "(a=\\zz)", "(&a=b)", "((a=b))", "(a=b)(c=d)", " (a=b)", "(a=b) ",
+	    "(!(a=b)(c=d))", "(a!=b)"};
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		if (!ldap_filter_valid(good[i]))
+			fail_msg("refused: %s", good[i]);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (ldap_filter_valid(bad[i]))
+			fail_msg("accepted: %s", bad[i]);
+	char deep[2001];
+	for (size_t i = 0; i < sizeof(deep); i++)
+		deep[i] = i % 2 ? '!' : '(';
+	deep[sizeof(deep) - 1] = '\0';
+	assert_false(ldap_filter_valid(deep));
+}
+
+static void test_urls(void **state UNUSED)
+{
+	static const char *const good[] = {"ldaps://h", "ldaps://h:636", "ldap://10.0.0.1:389",
+	    "ldaps://[::1]", "ldaps://[2001:db8::1]:636", "ldapi://", "ldapi://%2Frun%2Fslapd.sock",
+	    "LDAPS://Host.Example"};
+	static const char *const bad[] = {"", "ldaps://", "ldaps://:636", "ldaps://h:", "ldaps://h:0",
+	    "ldaps://h:65536", "ldaps://h:6x", "ldaps://h/dc=x", "ldaps://h?x", "ldaps://u@h",
+	    "ldaps://h h2", "ldaps://h,h2", "ldaps://[::1", "ldaps://[x]", "ldaps:/h", "h",
+	    "ldapi:///run/x", "ldaps://h\n"};
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		if (!ldap_url_valid(good[i]))
+			fail_msg("refused: %s", good[i]);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (ldap_url_valid(bad[i]))
+			fail_msg("accepted: %s", bad[i]);
+}
+
+static void test_tables_are_sound(void **state UNUSED)
+{
+	AUTO(buf_done) struct buf why;
+	buf_init(&why, 1 << 16);
+	assert_true(schema_sound(&ldap_config_schema, &why));
+	assert_true(schema_sound(&login_config_schema, &why));
+}
+
+/* RFC 4515 section 3: whatever the value holds, it stays one assertion value. */
+static void test_filter_values_are_escaped(void **state UNUSED)
+{
+	static const struct {
+		struct slice in;
+		const char *out;
+	} cases[] = {
+	    {SLICE("jane"), "jane"},
+	    {SLICE("*"), "\\2A"},
+	    {SLICE("*)(uid=*))(|(uid=*"), "\\2A\\29\\28uid=\\2A\\29\\29\\28|\\28uid=\\2A"},
+	    {SLICE("\\2a"), "\\5C2a"},
+	    {SLICE("%2a"), "%2a"},
+	    {SLICE("a\0b"), "a\\00b"},
+	    {SLICE("\xC3\xA9"), "\\C3\\A9"},
+	    {SLICE("\xFF"), "\\FF"},
+	    {SLICE(""), ""},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(buf_done) struct buf b;
+		buf_init(&b, 1000);
+		ldapx_filter_value(&b, cases[i].in);
+		assert_string_equal(buf_cstr(&b), cases[i].out);
+	}
+}
+
+static void test_group_filter_joins_all_matchers(void **state UNUSED)
+{
+	struct ldap_user_matcher m[] = {{"dn", "member"}, {"UID", "memberUid"}, {"mail", "m"}};
+	struct ldap_group_search g = {.filter = "(objectClass=g)", .matchers = {m, 3}};
+	const struct slice uids[] = {SLICE("j*"), SLICE(""), SLICE("k")};
+	const struct ldapx_attr attrs[] = {{"uid", uids, 3}, {"mail", NULL, 0}};
+	const char *const names[] = {"uid", "mail", NULL};
+	struct ldapx_entry person = {SLICE("cn=A (x),o=y"), attrs};
+	AUTO(buf_done) struct buf b;
+	buf_init(&b, LDAP_FILTER_MAX);
+	assert_true(ldap_groups_filter(&g, &person, names, &b));
+	assert_string_equal(buf_cstr(&b),
+	    "(&(objectClass=g)(|(member=cn=A \\28x\\29,o=y)(memberUid=j\\2A)(memberUid=k)))");
+	/* No matcher with a value: there is nothing to ask. */
+	g.matchers = (struct object_list){m + 2, 1};
+	AUTO(buf_done) struct buf none;
+	buf_init(&none, LDAP_FILTER_MAX);
+	assert_false(ldap_groups_filter(&g, &person, names, &none));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_minimal_directory_has_safe_defaults),
+	    cmocka_unit_test(test_full_directory_is_read),
+	    cmocka_unit_test(test_unsafe_directories_are_refused),
+	    cmocka_unit_test(test_login_section),
+	    cmocka_unit_test(test_two_directories_of_one_name_are_refused),
+	    cmocka_unit_test(test_filter_syntax),
+	    cmocka_unit_test(test_urls),
+	    cmocka_unit_test(test_tables_are_sound),
+	    cmocka_unit_test(test_filter_values_are_escaped),
+	    cmocka_unit_test(test_group_filter_joins_all_matchers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
