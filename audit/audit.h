@@ -13,13 +13,17 @@
 struct audit_log;
 
 /* Opens PATH (O_APPEND | O_CREAT | O_NOFOLLOW, 0600) or "-" for standard output, starts the writer thread
- * and writes audit.opened. A last line torn by a crash is ended by a newline and reported in that record. */
+ * and writes audit.opened. Goes on with the chain of the file's last record when that is whole. A last line
+ * torn by a crash is ended by a newline and reported in audit.opened. ERR_UNAVAILABLE while another log,
+ * of this process or another, has PATH open. */
 enum err_code audit_open(const char *path, struct audit_log **out, struct err *e) MUST_CHECK;
 
-/* Writes all that is queued, closes. */
+/* Writes all that is queued, closes. Does not wait for a disk that refuses: what one more try does not
+ * write is counted in portcullis_audit_dropped_total. No other thread may use LOG any more. */
 void audit_close(struct audit_log **log);
 
-/* SIGHUP: the writer closes and opens its path again between two records. */
+/* SIGHUP: the writer looks after its file at once, between two records, and follows its path when a
+ * rotation put another file there (audit.rotated). It does so by itself before each write, too. */
 void audit_reopen(struct audit_log *log);
 
 /* Where a record comes from. */
@@ -87,10 +91,12 @@ struct audit_policy {
 void audit_write_authz(struct audit_log *log, const struct audit_authz *r);
 void audit_write_authn(struct audit_log *log, const struct audit_authn *r);
 void audit_write_policy(struct audit_log *log, const struct audit_policy *r);
-/* TYPE: "server.start", "server.stop", "config.loaded", "config.rejected". DETAIL may be NULL. */
+/* TYPE: "server.start", "server.stop", "config.loaded", "config.rejected"; another name is written as
+ * "server.event" with the member `event`. DETAIL may be NULL. */
 void audit_write_event(struct audit_log *log, const char *type, const char *detail);
 
-/* Blocks until every record queued before the call is written: tests and shutdown. */
-void audit_flush(struct audit_log *log);
+/* Blocks until every record queued before the call is written, or an attempt to write fails: false then,
+ * and the records stay queued. For tests and shutdown. */
+bool audit_flush(struct audit_log *log);
 
 #endif

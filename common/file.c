@@ -81,28 +81,41 @@ struct reading {
 	size_t cap; /* of p, which has one byte more for the NUL */
 };
 
-/* One try. ERR_EXPIRED: the file changed meanwhile, try again. */
-static enum err_code read_once(struct reading *r, struct slice *out, struct err *e)
+static enum err_code too_long(const struct reading *r, struct err *e)
 {
-	AUTO(fd_close) int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat before, after, named;
-	if (fd < 0 || fstat(fd, &before) != 0)
+	return err_set(e, ERR_LIMIT, "%s: over %zu bytes", r->path, r->max);
+}
+
+/* Opens the file, learns its state and makes room for what it claims to hold. */
+static enum err_code read_start(struct reading *r, int *fd, struct stat *st, struct err *e)
+{
+	*fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (*fd < 0 || fstat(*fd, st) != 0)
 		return errno_set(e, errno, r->path);
-	if (!S_ISREG(before.st_mode))
+	if (!S_ISREG(st->st_mode))
 		return err_set(e, ERR_INVALID, "%s: not a regular file", r->path);
-	if (before.st_size > 0 && (size_t)before.st_size > r->max)
-		return err_set(e, ERR_LIMIT, "%s: over %zu bytes", r->path, r->max);
+	if (st->st_size > 0 && (size_t)st->st_size > r->max)
+		return too_long(r, e);
 	/* Files of /proc claim no size, hence the floor. */
-	size_t want = before.st_size > 0 ? (size_t)before.st_size + 1 : 4096;
+	size_t want = st->st_size > 0 ? (size_t)st->st_size + 1 : 4096;
 	if (want > r->cap) {
 		r->p = arena_alloc(r->arena, want + 1);
 		r->cap = want;
 	}
+	return ERR_OK;
+}
+
+/* One try. ERR_EXPIRED: the file changed meanwhile, try again. */
+static enum err_code read_once(struct reading *r, struct slice *out, struct err *e)
+{
+	AUTO(fd_close) int fd = -1;
+	struct stat before, after, named;
+	TRY(read_start(r, &fd, &before, e));
 	ssize_t n = read_to_end(r->arena, fd, r->max, &r->p, &r->cap);
 	if (n < 0 || fstat(fd, &after) != 0)
 		return errno_set(e, errno, r->path);
 	if ((size_t)n > r->max)
-		return err_set(e, ERR_LIMIT, "%s: over %zu bytes", r->path, r->max);
+		return too_long(r, e);
 	bool whole = after.st_size == 0 || n == after.st_size;
 	if (!whole || stat(r->path, &named) != 0 || !same_file(&before, &after) ||
 	    !same_file(&after, &named))
@@ -202,6 +215,21 @@ enum err_code file_write_atomic(
 	return ERR_OK;
 }
 
+static enum err_code make_dir(const char *path, mode_t mode, struct err *e)
+{
+	struct stat st;
+	if (mkdir(path, mode) == 0)
+		return ERR_OK;
+	/* EISDIR is the root's answer, EROFS may come for a directory that is there. */
+	if (errno != EEXIST && errno != EISDIR && errno != EROFS)
+		return errno_set(e, errno, path);
+	if (stat(path, &st) != 0)
+		return errno_set(e, errno, path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, ERR_INVALID, "%s: not a directory", path);
+	return ERR_OK;
+}
+
 enum err_code file_mkdirs(const char *path, mode_t mode, struct err *e)
 {
 	char part[PATH_MAX];
@@ -213,15 +241,7 @@ enum err_code file_mkdirs(const char *path, mode_t mode, struct err *e)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		struct stat st;
-		if (mkdir(part, mode) == 0)
-			continue;
-		if (errno != EEXIST && errno != EISDIR && errno != EROFS)
-			return errno_set(e, errno, part);
-		if (stat(part, &st) != 0)
-			return errno_set(e, errno, part);
-		if (!S_ISDIR(st.st_mode))
-			return err_set(e, ERR_INVALID, "%s: not a directory", part);
+		TRY(make_dir(part, mode, e));
 	}
 	return ERR_OK;
 }
