@@ -44,6 +44,25 @@ bool authn_issuer_url_ok(const char *url, const char **why)
 
 /* --- issuer --- */
 
+static void check_audiences(const struct jwt_issuer_config *c, const struct yaml_node *node,
+    const char *file, struct diags *d)
+{
+	const char *match = c->audience_match_policy ? c->audience_match_policy : "";
+	if (*match && strcmp(match, "MatchAny") != 0)
+		AT(node, "audienceMatchPolicy", file, d, "audienceMatchPolicy must be MatchAny");
+	else if (c->audiences.len > 1 && !*match)
+		AT(node, "audiences", file, d,
+		    "audienceMatchPolicy must be MatchAny when there are several audiences");
+	for (size_t i = 0; i < c->audiences.len; i++) {
+		if (!*c->audiences.items[i])
+			AT(node, "audiences", file, d, "an audience must not be empty");
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(c->audiences.items[i], c->audiences.items[k]) == 0)
+				AT(node, "audiences", file, d, "audience \"%s\" stands twice",
+				    c->audiences.items[i]);
+	}
+}
+
 static void check_issuer(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
 	const struct jwt_issuer_config *c = obj;
@@ -59,20 +78,7 @@ static void check_issuer(void *obj, const struct yaml_node *node, const char *fi
 	if (c->jwks_file && c->certificate_authority)
 		AT(node, "jwksFile", file, d,
 		    "jwksFile needs no certificateAuthority: nothing is fetched");
-	const char *match = c->audience_match_policy ? c->audience_match_policy : "";
-	if (*match && strcmp(match, "MatchAny") != 0)
-		AT(node, "audienceMatchPolicy", file, d, "audienceMatchPolicy must be MatchAny");
-	else if (c->audiences.len > 1 && !*match)
-		AT(node, "audiences", file, d,
-		    "audienceMatchPolicy must be MatchAny when there are several audiences");
-	for (size_t i = 0; i < c->audiences.len; i++) {
-		if (!*c->audiences.items[i])
-			AT(node, "audiences", file, d, "an audience must not be empty");
-		for (size_t k = 0; k < i; k++)
-			if (strcmp(c->audiences.items[i], c->audiences.items[k]) == 0)
-				AT(node, "audiences", file, d, "audience \"%s\" stands twice",
-				    c->audiences.items[i]);
-	}
+	check_audiences(c, node, file, d);
 	struct err e = {0};
 	if (c->certificate_authority &&
 	    jose_check_certificates(slice_of(c->certificate_authority), &e) != ERR_OK)

@@ -92,25 +92,30 @@ static bool parse_offset(struct slice *s, int64_t *seconds)
 	return h < 24 && m < 60;
 }
 
+/* "YYYY-MM-DDThh:mm:ss" as it stands, unchecked; moves *S past it. */
+static bool parse_date_time(struct slice *s, struct tm *tm)
+{
+	return digits(s, 4, &tm->tm_year) && literal(s, "-") && digits(s, 2, &tm->tm_mon) &&
+	       literal(s, "-") && digits(s, 2, &tm->tm_mday) && literal(s, "Tt") &&
+	       digits(s, 2, &tm->tm_hour) && literal(s, ":") && digits(s, 2, &tm->tm_min) &&
+	       literal(s, ":") && digits(s, 2, &tm->tm_sec);
+}
+
 bool clock_parse_rfc3339(struct slice s, int64_t *out)
 {
 	struct tm tm = {0};
 	int64_t fraction, off;
-	bool ok = digits(&s, 4, &tm.tm_year) && literal(&s, "-") && digits(&s, 2, &tm.tm_mon) &&
-		  literal(&s, "-") && digits(&s, 2, &tm.tm_mday) && literal(&s, "Tt") &&
-		  digits(&s, 2, &tm.tm_hour) && literal(&s, ":") && digits(&s, 2, &tm.tm_min) &&
-		  literal(&s, ":") && digits(&s, 2, &tm.tm_sec) && parse_fraction(&s, &fraction) &&
-		  parse_offset(&s, &off) && s.len == 0;
-	if (!ok || tm.tm_year < 1970 || tm.tm_year > 2200)
+	if (!parse_date_time(&s, &tm) || !parse_fraction(&s, &fraction) || !parse_offset(&s, &off) ||
+	    s.len != 0)
 		return false;
-	struct tm given = tm;
+	if (tm.tm_year < 1970 || tm.tm_year > 2200 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+		return false;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
-	if (tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
-		return false;
+	struct tm given = tm;
 	time_t t = timegm(&tm);
 	/* timegm normalises: 31 February would come back as March. */
-	if (tm.tm_mday != given.tm_mday || tm.tm_mon + 1 != given.tm_mon)
+	if (tm.tm_mday != given.tm_mday || tm.tm_mon != given.tm_mon)
 		return false;
 	*out = ((int64_t)t - off) * CLOCK_SECOND + fraction;
 	return true;

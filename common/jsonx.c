@@ -22,22 +22,30 @@ void jsonx_on_done(struct arena *a, json_t *owned)
 	arena_on_done(a, unref, owned);
 }
 
-/* Depth of open brackets in TEXT, told before jansson recurses. Strings are skipped by their quotes; what is
- * no JSON at all is left for jansson to refuse. */
+/* Index of the quote that ends the string which starts at I, or the end of TEXT. */
+static size_t string_end(struct slice text, size_t i)
+{
+	for (i++; i < text.len && text.p[i] != '"'; i++)
+		if (text.p[i] == '\\')
+			i++;
+	return i;
+}
+
+/* Depth of brackets in TEXT, told before jansson recurses. What is no JSON at all is left for jansson to
+ * refuse. */
 static unsigned depth_of(struct slice text)
 {
 	unsigned depth = 0, deepest = 0;
-	bool quoted = false;
 	for (size_t i = 0; i < text.len; i++) {
 		char c = text.p[i];
 		if (c == '"')
-			quoted = !quoted;
-		else if (quoted && c == '\\')
-			i++;
-		else if (!quoted && (c == '{' || c == '['))
-			deepest = ++depth > deepest ? depth : deepest;
-		else if (!quoted && (c == '}' || c == ']') && depth > 0)
+			i = string_end(text, i);
+		else if (c == '{' || c == '[')
+			depth++;
+		else if ((c == '}' || c == ']') && depth > 0)
 			depth--;
+		if (depth > deepest)
+			deepest = depth;
 	}
 	return deepest;
 }

@@ -104,19 +104,18 @@ static size_t member_size(const struct field *f)
 	return f->type == FIELD_OBJECT && f->sub ? f->sub->size : types[f->type].size;
 }
 
-/* What is wrong with F in S; NULL: nothing. */
-static const char *field_fault(const struct schema *s, const struct field *f)
+static bool stands_before(const struct schema *s, const struct field *f)
 {
-	bool object = f->type == FIELD_OBJECT || f->type == FIELD_OBJECTS;
-	if (!f->doc || !f->doc[0])
-		return "has no doc line";
 	for (const struct field *g = s->fields; g < f; g++)
 		if (strcmp(g->name, f->name) == 0)
-			return "stands twice";
-	if (f->unsupported)
-		return NULL;
-	if (f->required && f->def)
-		return "is required and has a default";
+			return true;
+	return false;
+}
+
+/* What is wrong with the type of F in S; NULL: nothing. */
+static const char *type_fault(const struct schema *s, const struct field *f)
+{
+	bool object = f->type == FIELD_OBJECT || f->type == FIELD_OBJECTS;
 	if (f->type == FIELD_ENUM && !f->choices)
 		return "has no choices";
 	if (object && !f->sub)
@@ -124,6 +123,17 @@ static const char *field_fault(const struct schema *s, const struct field *f)
 	if (f->offset > s->size || member_size(f) > s->size - f->offset)
 		return "lies outside of its struct";
 	return NULL;
+}
+
+static const char *field_fault(const struct schema *s, const struct field *f)
+{
+	if (!f->doc || !f->doc[0])
+		return "has no doc line";
+	if (stands_before(s, f))
+		return "stands twice";
+	if (f->unsupported)
+		return NULL;
+	return f->required && f->def ? "is required and has a default" : type_fault(s, f);
 }
 
 static bool check_fields(const struct schema *s, unsigned depth, struct buf *why)

@@ -35,9 +35,9 @@ static size_t utf8_len(unsigned char lead)
 	return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
 }
 
-/* What is wrong with the character of N bytes at P, LEFT bytes before the end; NULL: nothing. NEL, LS,
- * PS and a lone CR end a line for libyaml but not for most editors: text could hide behind a comment. */
-static const char *bad_char(const char *p, size_t n, size_t left)
+/* NEL (a C1 control), LS, PS and a lone CR end a line for libyaml but not for most editors: text could hide
+ * behind a comment. */
+static const char *bad_ascii(const char *p, size_t left)
 {
 	unsigned char c = (unsigned char)*p;
 	if (c == '\r')
@@ -46,19 +46,36 @@ static const char *bad_char(const char *p, size_t n, size_t left)
 		return "a NUL byte";
 	if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F)
 		return "a control character";
-	if (n == 1 && c < 0x80)
-		return NULL;
-	if (n > left || !slice_utf8((struct slice){p, n}))
-		return "invalid UTF-8";
-	if (c == 0xC2 && (unsigned char)p[1] < 0xA0)
-		return "a control character";
-	if (memcmp(p, "\xE2\x80\xA8", n) == 0 || memcmp(p, "\xE2\x80\xA9", n) == 0)
-		return "a Unicode line separator";
-	if (memcmp(p, "\xEF\xBB\xBF", n) == 0)
-		return "a byte order mark";
-	if (memcmp(p, "\xEF\xBF\xBE", n) == 0 || memcmp(p, "\xEF\xBF\xBF", n) == 0)
-		return "a character that is no character";
 	return NULL;
+}
+
+static const char *bad_wide(struct slice c)
+{
+	static const struct {
+		const char *bytes, *what;
+	} bad[] = {
+	    {"\xE2\x80\xA8", "a Unicode line separator"},
+	    {"\xE2\x80\xA9", "a Unicode line separator"},
+	    {"\xEF\xBB\xBF", "a byte order mark"},
+	    {"\xEF\xBF\xBE", "a character that is no character"},
+	    {"\xEF\xBF\xBF", "a character that is no character"},
+	};
+	if (!slice_utf8(c))
+		return "invalid UTF-8";
+	if (c.p[0] == '\xC2' && (unsigned char)c.p[1] < 0xA0)
+		return "a control character";
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (slice_is(c, bad[i].bytes))
+			return bad[i].what;
+	return NULL;
+}
+
+/* What is wrong with the character of N bytes at P, LEFT bytes before the end; NULL: nothing. */
+static const char *bad_char(const char *p, size_t n, size_t left)
+{
+	if ((unsigned char)*p < 0x80)
+		return bad_ascii(p, left);
+	return n > left ? "invalid UTF-8" : bad_wide((struct slice){p, n});
 }
 
 /* Refuses what has no business in the file wherever it stands, comments included. */
