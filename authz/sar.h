@@ -11,6 +11,7 @@
 struct sar {
 	const char *api_version; /* constant: echoed in the reply */
 	struct access_request request;
+	struct slice spec; /* its text in the body; empty when the review had none */
 	/* Not NULL: the review is well-formed but asks nothing that can be answered (both or neither of
 	 * the attribute blocks): reply not allowed with this evaluationError, status 200. */
 	const char *unanswerable;
@@ -26,8 +27,8 @@ enum err_code sar_parse(struct slice body, struct arena *a, struct sar *out, str
 void sar_write(const struct sar *s, enum verdict v, struct slice reason, const char *evaluation_error,
     struct buf *out);
 
-/* As sar_write but with the request's spec repeated before status: for `policy eval`. */
-void sar_write_full(const struct sar *s, struct slice body, enum verdict v, struct slice reason,
+/* As sar_write but with the request's spec, compacted, before status: for `policy eval`. */
+void sar_write_full(const struct sar *s, enum verdict v, struct slice reason,
     const char *evaluation_error, struct buf *out);
 
 #endif

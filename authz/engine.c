@@ -1,0 +1,294 @@
+/* Owns the decision: a pure function of policy and request, without allocation.
+ *
+ * A subject leads to the sets that name it, a set to its rules in file order: rules whose subjects
+ * cannot match cost nothing. The other dimensions are compared as numbers. */
+#include "authz/engine.h"
+
+static uint32_t word(const struct policy *p, struct slice s)
+{
+	return s.len == 0 ? p->empty : intern_find(&p->words, s);
+}
+
+/* --- the request in numbers --- */
+
+static uint32_t group_atom(const struct engine *e, size_t i)
+{
+	return i < ENGINE_GROUPS ? e->groups[i] : intern_find(&e->p->groups, e->r->groups[i]);
+}
+
+/* Calls FN for each set that names the subject; a set may come more than once. */
+typedef void set_fn(void *ctx, uint32_t set);
+
+static void each_of(
+    const struct engine *e, const struct posting *list, set_fn *fn, void *ctx)
+{
+	for (uint32_t i = 0; i < list->n; i++)
+		fn(ctx, e->p->index.sets[list->first + i]);
+}
+
+static void each_glob(const struct engine *e, const struct globset *set, const struct posting *lists,
+    struct slice text, set_fn *fn, void *ctx)
+{
+	if (set->n == 0)
+		return;
+	struct glob_cursor c = globset_search(set, text);
+	uint32_t pattern;
+	while (globset_next(&c, &pattern))
+		each_of(e, &lists[pattern], fn, ctx);
+}
+
+static void each_set(const struct engine *e, set_fn *fn, void *ctx)
+{
+	const struct policy *p = e->p;
+	const struct subject_index *ix = &p->index;
+	each_of(e, &ix->everyone, fn, ctx);
+	each_of(e, &ix->users[e->user], fn, ctx);
+	each_glob(e, &p->user_globs, ix->user_globs, e->r->user, fn, ctx);
+	if (e->service_account)
+		each_glob(e, &p->sa_globs, ix->sa_globs, e->r->user, fn, ctx);
+	for (size_t i = 0; i < e->r->ngroups; i++) {
+		each_of(e, &ix->groups[group_atom(e, i)], fn, ctx);
+		each_glob(e, &p->group_globs, ix->group_globs, e->r->groups[i], fn, ctx);
+	}
+}
+
+static void mark(void *ctx, uint32_t set)
+{
+	struct engine *e = ctx;
+	if (set < ENGINE_SETS)
+		e->marks[set / 64] |= UINT64_C(1) << (set % 64);
+}
+
+void engine_init(struct engine *e, const struct policy *p, const struct access_request *r)
+{
+	*e = (struct engine){
+	    .p = p,
+	    .r = r,
+	    .user = intern_find(&p->users, r->user),
+	    .verb = word(p, r->verb),
+	    .service_account = policy_is_service_account(r->user),
+	};
+	for (size_t i = 0; i < r->ngroups && i < ENGINE_GROUPS; i++)
+		e->groups[i] = intern_find(&p->groups, r->groups[i]);
+	if (r->resource_request) {
+		e->api_group = word(p, r->api_group);
+		e->resource = word(p, r->resource);
+		e->sub = word(p, r->subresource);
+		e->name = word(p, r->name);
+		e->namespace_ = word(p, r->namespace_);
+	}
+	each_set(e, mark, e);
+}
+
+/* --- subjects --- */
+
+static bool set_has_group(const struct engine *e, const struct subject_set *s)
+{
+	for (size_t i = 0; i < e->r->ngroups; i++) {
+		if (s->groups.n && atom_set_has(&s->groups, group_atom(e, i)))
+			return true;
+		if (s->group_globs.n && glob_list_has(&s->group_globs, e->r->groups[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool set_has(const struct engine *e, const struct subject_set *s)
+{
+	if (!s)
+		return false;
+	if (s->id < ENGINE_SETS)
+		return e->marks[s->id / 64] >> (s->id % 64) & 1;
+	if (s->everyone || atom_set_has(&s->users, e->user) ||
+	    glob_list_has(&s->user_globs, e->r->user))
+		return true;
+	if (e->service_account && glob_list_has(&s->sa_globs, e->r->user))
+		return true;
+	return set_has_group(e, s);
+}
+
+bool engine_subjects(const struct engine *e, const struct subjects *s)
+{
+	return set_has(e, s->own) || set_has(e, s->alias);
+}
+
+/* --- actions --- */
+
+static bool form_matches(const struct resource_form *f, uint32_t resource, uint32_t sub, uint32_t empty)
+{
+	if (f->resource != ATOM_ANY && f->resource != resource)
+		return false;
+	return f->sub == ATOM_ANY || (f->sub == ATOM_SOME ? sub != empty : f->sub == sub);
+}
+
+static bool resource_matches(const struct engine *e, const struct action *a)
+{
+	for (uint32_t i = 0; i < a->nforms; i++)
+		if (form_matches(&a->forms[i], e->resource, e->sub, e->p->empty))
+			return true;
+	return false;
+}
+
+static bool path_matches(const struct engine *e, const struct action *a)
+{
+	struct slice path = e->r->path;
+	for (uint32_t i = 0; i < a->nurls; i++) {
+		const struct url_form *u = &a->urls[i];
+		if (u->prefix ? slice_starts(path, u->text) : slice_eq(path, u->text))
+			return true;
+	}
+	return false;
+}
+
+/* Does RULE take away, and so hits what it may concern and not only what it surely concerns? A request
+ * without a name is about all names, one without a namespace about all namespaces (`get secrets -A`):
+ * compared for equality, a deny on one of them would be walked around. */
+static bool overlaps(const struct rule *rule)
+{
+	return rule->effect != POLICY_ALLOW && !rule->exact;
+}
+
+static bool name_matches(const struct engine *e, const struct rule *rule, const struct action *a)
+{
+	if (a->names.any || atom_set_has(&a->names, e->name))
+		return true;
+	return e->r->name.len == 0 && overlaps(rule);
+}
+
+static enum dimension action_matches(
+    const struct engine *e, const struct rule *rule, const struct action *a)
+{
+	if (a->resource != e->r->resource_request)
+		return DIM_KIND;
+	if (!atom_set_has(&a->verbs, e->verb))
+		return DIM_VERB;
+	if (!a->resource)
+		return path_matches(e, a) ? DIM_NONE : DIM_PATH;
+	if (!atom_set_has(&a->groups, e->api_group))
+		return DIM_API_GROUP;
+	if (!resource_matches(e, a))
+		return DIM_RESOURCE;
+	return name_matches(e, rule, a) ? DIM_NONE : DIM_NAME;
+}
+
+static bool ns_listed(const struct engine *e, const struct ns_set *n)
+{
+	struct slice ns = e->r->namespace_;
+	if (!atom_set_has(&n->include, e->namespace_) && !glob_list_has(&n->include_globs, ns))
+		return false;
+	return !atom_set_has(&n->exclude, e->namespace_) && !glob_list_has(&n->exclude_globs, ns);
+}
+
+static bool namespace_matches(const struct engine *e, const struct rule *rule)
+{
+	bool none = e->r->namespace_.len == 0;
+	if (rule->scope == SCOPE_ALL)
+		return true;
+	/* GET /api/v1/namespaces/x arrives with namespace x: still a request about the cluster. */
+	if (rule->scope == SCOPE_CLUSTER)
+		return none || (overlaps(rule) &&
+				   policy_cluster_scoped(e->p, e->api_group, e->resource));
+	if (none)
+		return overlaps(rule) && !policy_cluster_scoped(e->p, e->api_group, e->resource);
+	return ns_listed(e, rule->namespaces);
+}
+
+enum dimension engine_action(const struct engine *e, const struct rule *rule)
+{
+	enum dimension got = DIM_KIND;
+	for (uint32_t i = 0; i < rule->nroles && got != DIM_NONE; i++) {
+		const struct action_list *l = &rule->roles[i];
+		for (uint32_t k = 0; k < l->n && got != DIM_NONE; k++) {
+			enum dimension one = action_matches(e, rule, &l->v[k]);
+			if (one == DIM_NONE || one > got)
+				got = one;
+		}
+	}
+	if (got != DIM_NONE)
+		return got;
+	if (e->r->resource_request && !namespace_matches(e, rule))
+		return DIM_NAMESPACE;
+	return DIM_NONE;
+}
+
+/* --- the decision --- */
+
+#define NO_RULE UINT32_MAX
+
+struct search {
+	const struct engine *e;
+	uint32_t best[CLASS_COUNT];	       /* first rule that matches, NO_RULE: none so far */
+	enum rule_class first, last;	       /* classes to look at */
+	uint64_t seen[ENGINE_SETS / 64];       /* sets already searched */
+};
+
+static bool rule_matches(const struct engine *e, const struct rule *rule)
+{
+	return engine_action(e, rule) == DIM_NONE && !engine_subjects(e, &rule->except);
+}
+
+/* The first rule of SET and CLASS that matches and stands before the best one so far. */
+static void search_class(struct search *s, const struct subject_set *set, enum rule_class class)
+{
+	const struct policy *p = s->e->p;
+	const struct posting *list = &set->rules[class];
+	for (uint32_t i = 0; i < list->n; i++) {
+		uint32_t rule = p->set_rules[list->first + i];
+		if (rule >= s->best[class])
+			return;
+		if (rule_matches(s->e, &p->rules[rule])) {
+			s->best[class] = rule;
+			return;
+		}
+	}
+}
+
+/* What a stronger class has decided, a weaker one cannot change. */
+static void search_set(void *ctx, uint32_t id)
+{
+	struct search *s = ctx;
+	if (id < ENGINE_SETS) {
+		uint64_t bit = UINT64_C(1) << (id % 64);
+		if (s->seen[id / 64] & bit)
+			return;
+		s->seen[id / 64] |= bit;
+	}
+	for (enum rule_class k = s->first; k <= s->last; k++) {
+		search_class(s, s->e->p->sets[id], k);
+		if (s->best[k] != NO_RULE)
+			s->last = k;
+	}
+}
+
+static void decide(const struct engine *e, const struct search *s, struct decision *out)
+{
+	static const enum verdict verdicts[] = {[CLASS_DENY] = VERDICT_DENY,
+	    [CLASS_ABSTAIN] = VERDICT_NO_OPINION,
+	    [CLASS_ALLOW] = VERDICT_ALLOW};
+	for (enum rule_class k = 0; k < CLASS_COUNT; k++) {
+		if (s->best[k] == NO_RULE)
+			continue;
+		const struct rule *rule = &e->p->rules[s->best[k]];
+		out->verdict = verdicts[k];
+		out->effect = rule->effect;
+		out->rule = rule->id;
+		out->source = rule->source;
+		out->message = rule->message;
+		return;
+	}
+	/* Whom no deny may touch, the default may not deny either. */
+	out->verdict = e->p->default_deny && !out->exempt ? VERDICT_DENY : VERDICT_NO_OPINION;
+}
+
+void authz_evaluate(const struct policy *p, const struct access_request *r, struct decision *out)
+{
+	struct engine e;
+	engine_init(&e, p, r);
+	*out = (struct decision){.exempt = engine_subjects(&e, &p->exempt)};
+	struct search s = {.e = &e,
+	    .best = {NO_RULE, NO_RULE, NO_RULE},
+	    .first = out->exempt ? CLASS_ALLOW : CLASS_DENY,
+	    .last = CLASS_ALLOW};
+	each_set(&e, search_set, &s);
+	decide(&e, &s, out);
+}

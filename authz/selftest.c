@@ -1,0 +1,62 @@
+/* Owns the policy's embedded tests: each `tests:` entry asked of the policy itself. */
+#include "authz/authz.h"
+#include "policy/index.h"
+
+static void request_of(const struct policy_test *t, struct access_request *r)
+{
+	*r = (struct access_request){
+	    .user = t->user,
+	    .uid = t->uid,
+	    .groups = t->groups,
+	    .ngroups = t->ngroups,
+	    .resource_request = t->resource_request,
+	    .verb = t->verb,
+	    .api_group = t->api_group,
+	    .version = t->version,
+	    .resource = t->resource,
+	    .subresource = t->subresource,
+	    .name = t->name,
+	    .namespace_ = t->namespace_,
+	    .path = t->path,
+	};
+}
+
+static void add_decision(struct buf *b, const struct decision *got)
+{
+	buf_adds(b, verdict_name(got->verdict));
+	if (got->rule)
+		buf_printf(b, " by rule `%s` (%s)", got->rule, got->source);
+	else
+		buf_adds(b, got->exempt ? " as the subject is exempt" : " as no rule matches");
+}
+
+static void run_one(const struct policy *p, const struct policy_test *t, struct diags *d)
+{
+	static const enum verdict verdicts[] = {[POLICY_EXPECT_NO_OPINION] = VERDICT_NO_OPINION,
+	    [POLICY_EXPECT_ALLOW] = VERDICT_ALLOW,
+	    [POLICY_EXPECT_DENY] = VERDICT_DENY};
+	struct access_request r;
+	struct decision got;
+	request_of(t, &r);
+	authz_evaluate(p, &r, &got);
+	enum verdict want = verdicts[t->expect];
+	bool right_rule = !t->by || (got.rule && strcmp(got.rule, t->by) == 0);
+	if (got.verdict == want && right_rule)
+		return;
+	struct buf b;
+	buf_init(&b, 512);
+	buf_printf(&b, "test%s%s%s failed: expected %s", t->label ? " `" : "",
+	    t->label ? t->label : "", t->label ? "`" : "", verdict_name(want));
+	if (t->by)
+		buf_printf(&b, " by rule `%s`", t->by);
+	buf_adds(&b, ", got ");
+	add_decision(&b, &got);
+	diags_error(d, t->file, t->line, t->col, "%s", buf_cstr(&b));
+	buf_done(&b);
+}
+
+void authz_run_tests(const struct policy *p, struct diags *d)
+{
+	for (size_t i = 0; i < p->ntests; i++)
+		run_one(p, &p->tests[i], d);
+}

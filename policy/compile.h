@@ -1,0 +1,26 @@
+/* What compile.c and index.c share while a policy is built. Internal to policy/. */
+#ifndef POLICY_COMPILE_H
+#define POLICY_COMPILE_H
+
+#include "policy/ast.h"
+#include "policy/index.h"
+
+struct compiler {
+	struct policy *p;
+	struct ast *t;
+	struct intern user_globs, group_globs, sa_globs; /* patterns: number - 1 is the index */
+	struct map sets;			 /* content -> struct subject_set * */
+};
+
+/* The number of TEXT in TABLE, which gets a copy of its own when it is new. */
+uint32_t compile_intern(struct compiler *c, struct intern *table, struct slice text);
+
+/* Sorts V in place and drops doubles. */
+struct atom_set compile_set(uint32_t *v, uint32_t n);
+
+struct subjects compile_subjects(struct compiler *c, const struct ast_subjects *s);
+
+/* The lists from subjects to sets to rules, when all rules stand. */
+void compile_index(struct compiler *c);
+
+#endif

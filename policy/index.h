@@ -1,0 +1,161 @@
+/* The compiled policy: rules with their literals as numbers, and lists from subjects to rules. Read by
+ * authz/, built by compile.c, immutable after that. Not for anyone else: policy.h is the outer face. */
+#ifndef POLICY_INDEX_H
+#define POLICY_INDEX_H
+
+#include "policy/glob.h"
+#include "policy/intern.h"
+#include "policy/policy.h"
+
+/* Numbers of three tables that never mix: user names, group names, all other words. Two numbers stand
+ * for no literal. */
+#define ATOM_ANY UINT32_MAX	   /* the rule's `*` */
+#define ATOM_SOME (UINT32_MAX - 1) /* any but the empty text: the `*` of pods/star */
+
+/* A sorted set of numbers. ANY: no constraint, the set is not looked at. */
+struct atom_set {
+	const uint32_t *v;
+	uint32_t n;
+	bool any;
+};
+
+bool atom_set_has(const struct atom_set *s, uint32_t atom);
+
+/* Patterns, and for those of subjects their numbers in the policy's globsets. */
+struct glob_list {
+	const struct slice *v;
+	const uint32_t *ids;
+	uint32_t n;
+};
+
+bool glob_list_has(const struct glob_list *l, struct slice text);
+
+/* A range of a shared array of numbers, ascending. */
+struct posting {
+	uint32_t first, n;
+};
+
+/* Order of evaluation. */
+enum rule_class { CLASS_DENY, CLASS_ABSTAIN, CLASS_ALLOW, CLASS_COUNT };
+
+/* Subjects as rules name them; equal sets are one. SA_GLOBS are written out in full
+ * ("system:serviceaccount:ci:*") and apply only to names that policy_is_service_account accepts, so that
+ * no star reaches across the colon. */
+struct subject_set {
+	uint32_t id; /* its place in policy.sets */
+	bool everyone;
+	struct atom_set users, groups;
+	struct glob_list user_globs, group_globs, sa_globs;
+	struct posting rules[CLASS_COUNT]; /* of policy.set_rules: the rules that have these subjects */
+};
+
+/* What `subjects:` and the like say: the set written there, the set of the alias; either may be NULL. */
+struct subjects {
+	const struct subject_set *own, *alias;
+};
+
+struct ns_set {
+	struct atom_set include, exclude;
+	struct glob_list include_globs, exclude_globs;
+};
+
+/* resource: a word or ATOM_ANY. sub: a word (the empty text: none), ATOM_ANY or ATOM_SOME. */
+struct resource_form {
+	uint32_t resource, sub;
+};
+
+struct url_form {
+	struct slice text;
+	bool prefix;
+};
+
+/* One grant: what a rule, or one rule of a role, is about. */
+struct action {
+	bool resource; /* else paths */
+	struct atom_set verbs, groups, names;
+	const struct resource_form *forms;
+	const struct url_form *urls;
+	uint32_t nforms, nurls;
+};
+
+enum rule_scope { SCOPE_ALL, SCOPE_CLUSTER, SCOPE_NAMESPACES };
+
+/* The grants of one role, or the one that stands in the rule itself. */
+struct action_list {
+	const struct action *v;
+	uint32_t n;
+};
+
+struct rule {
+	const char *id, *source, *message;
+	enum policy_effect effect;
+	bool exact; /* overlap: exact */
+	enum rule_scope scope;
+	const struct ns_set *namespaces; /* SCOPE_NAMESPACES */
+	struct subjects subjects, except;
+	const struct action_list *roles;
+	uint32_t nroles;
+};
+
+/* From a subject to the sets that name it: ranges of SETS (set ids), indexed by the number of the user,
+ * the group, or the pattern. */
+struct subject_index {
+	const struct posting *users, *groups, *user_globs, *group_globs, *sa_globs;
+	struct posting everyone;
+	const uint32_t *sets;
+};
+
+enum policy_expect { POLICY_EXPECT_NO_OPINION = 0, POLICY_EXPECT_ALLOW, POLICY_EXPECT_DENY };
+
+/* An entry of `tests:`, with the groups that the apiserver would add. */
+struct policy_test {
+	const char *label, *by, *file; /* label and by may be NULL */
+	uint32_t line, col;
+	struct slice user, uid;
+	const struct slice *groups;
+	size_t ngroups;
+	bool resource_request;
+	struct slice verb, api_group, version, resource, subresource, name, namespace_, path;
+	enum policy_expect expect;
+};
+
+struct policy {
+	struct arena arena;
+	struct policy_info info;
+	struct intern words, users, groups;
+	uint32_t empty; /* the word "" */
+	struct globset user_globs, group_globs, sa_globs;
+	const struct rule *rules; /* in file order: a rule's number is its place here */
+	uint32_t nrules;
+	const struct subject_set *const *sets; /* those of exemptions and exceptions come first */
+	uint32_t nsets;
+	const uint32_t *set_rules;
+	struct subject_index index;
+	struct subjects exempt;
+	bool default_deny;
+	const uint64_t *cluster_scoped; /* group << 32 | resource, sorted */
+	uint32_t ncluster_scoped;
+	const struct policy_test *tests;
+	size_t ntests;
+};
+
+#define SERVICE_ACCOUNT_PREFIX "system:serviceaccount:"
+
+/* Exactly system:serviceaccount:NAMESPACE:NAME, neither part empty nor with a colon. */
+bool policy_is_service_account(struct slice user);
+
+/* Is RESOURCE of API group GROUP (numbers of words) known to be without a namespace? */
+bool policy_cluster_scoped(const struct policy *p, uint32_t group, uint32_t resource);
+
+/* Builds P (zeroed, its arena ready) from a checked tree. Internal to policy/. */
+struct ast;
+void policy_build(struct policy *p, struct ast *t);
+
+static inline enum rule_class rule_class(const struct rule *r)
+{
+	return r->effect == POLICY_DENY	     ? CLASS_DENY
+	       : r->effect == POLICY_ABSTAIN ? CLASS_ABSTAIN
+					     : CLASS_ALLOW;
+}
+
+#endif

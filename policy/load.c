@@ -1,0 +1,406 @@
+/* Owns the tables of the language: binds one policy file from YAML to the structs of ast.h. */
+#include <stddef.h>
+
+#include "policy/ast.h"
+
+#define SUBJECTS_MAX 100000 /* names in one list: a generated list of a large company's people */
+#define TESTS_MAX 100000
+
+static const char *const effects[] = {"allow", "deny", "abstain", NULL};
+static const char *const alls[] = {
+    "authenticated", "unauthenticated", "serviceaccounts", "everyone", NULL};
+static const char *const scopes[] = {"only", NULL};
+static const char *const overlaps[] = {"possible", "exact", NULL};
+static const char *const decisions[] = {"NoOpinion", "Deny", NULL};
+static const char *const verdicts[] = {"allow", "deny", "noOpinion", NULL};
+
+/* Every struct remembers the node it was bound from. */
+#define KEEP_NODE(type)                                                                            \
+	static void keep_##type(                                                                   \
+	    void *obj, const struct yaml_node *node, const char *file, struct diags *d)            \
+	{                                                                                          \
+		(void)file;                                                                        \
+		(void)d;                                                                           \
+		((struct type *)obj)->node = node;                                                 \
+	}
+
+KEEP_NODE(ast_subjects)
+KEEP_NODE(ast_except)
+KEEP_NODE(ast_namespaces)
+KEEP_NODE(ast_grant)
+KEEP_NODE(ast_role)
+KEEP_NODE(ast_as)
+KEEP_NODE(ast_can)
+KEEP_NODE(ast_test)
+KEEP_NODE(ast_metadata)
+KEEP_NODE(ast_defaults)
+KEEP_NODE(ast_file)
+
+#define STRINGS(of, key, member, text)                                                           \
+	{                                                                                          \
+		.name = key, .type = FIELD_STRINGS, .offset = offsetof(struct of, member),       \
+		.nonempty = true, .max_items = SUBJECTS_MAX, .doc = text                           \
+	}
+#define STRING(of, key, member, text)                                                            \
+	{                                                                                          \
+		.name = key, .type = FIELD_STRING, .offset = offsetof(struct of, member),        \
+		.doc = text                                                                        \
+	}
+#define OBJECT(of, key, member, table, text)                                                     \
+	{                                                                                          \
+		.name = key, .type = FIELD_OBJECT, .offset = offsetof(struct of, member),        \
+		.sub = &(table), .doc = text                                                       \
+	}
+#define OBJECTS(of, key, member, table, max, text)                                               \
+	{                                                                                          \
+		.name = key, .type = FIELD_OBJECTS, .offset = offsetof(struct of, member),       \
+		.sub = &(table), .nonempty = true, .max_items = max, .doc = text                   \
+	}
+#define CHOICE(of, key, member, words, text)                                                     \
+	{                                                                                          \
+		.name = key, .type = FIELD_ENUM, .offset = offsetof(struct of, member),          \
+		.choices = words, .doc = text                                                      \
+	}
+#define NODE(of, key, member, text)                                                              \
+	{                                                                                          \
+		.name = key, .type = FIELD_NODE, .offset = offsetof(struct of, member),          \
+		.doc = text                                                                        \
+	}
+#define LATER(key, why)                                                                            \
+	{                                                                                          \
+		.name = key, .type = FIELD_NODE, .unsupported = why, .doc = why                    \
+	}
+#define END                                                                                        \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
+
+#define TABLE(ident, type, title, ...)                                                             \
+	static const struct field ident##_fields[] = {__VA_ARGS__, END};                           \
+	static const struct schema ident = {.name = title,                                         \
+	    .size = sizeof(struct type),                                                           \
+	    .fields = ident##_fields,                                                              \
+	    .place = SCHEMA_NO_PLACE,                                                              \
+	    .present = SCHEMA_NO_PLACE,                                                            \
+	    .check = keep_##type}
+
+/* clang-format off */
+#define SUBJECT_FIELDS                                                                             \
+	STRINGS(ast_subjects, "users", users, "user names; globs"),                                \
+	STRINGS(ast_subjects, "groups", groups, "group names; globs"),                             \
+	STRINGS(ast_subjects, "serviceAccounts", service_accounts,                                 \
+	    "service accounts as namespace/name; globs in either part")
+
+#define SUBJECT_ALL CHOICE(ast_subjects, "all", all, alls, "everybody of a kind")
+
+TABLE(alias_subjects, ast_subjects, "a subjects alias", SUBJECT_FIELDS, SUBJECT_ALL);
+
+/* No `all`: nobody should exempt all from every deny. */
+TABLE(exempt, ast_subjects, "exempt", SUBJECT_FIELDS,
+	STRING(ast_subjects, "alias", alias, "name of an entry of aliases.subjects"));
+
+static const struct field subjects_fields[] = {SUBJECT_FIELDS, SUBJECT_ALL,
+	STRING(ast_subjects, "alias", alias, "name of an entry of aliases.subjects"), END};
+static const struct schema subjects = {.name = "subjects", .size = sizeof(struct ast_subjects),
+	.fields = subjects_fields, .place = SCHEMA_NO_PLACE,
+	.present = offsetof(struct ast_subjects, present), .check = keep_ast_subjects};
+
+static const struct field except_fields[] = {
+	{.name = "subjects", .type = FIELD_OBJECT, .offset = offsetof(struct ast_except, subjects),
+	    .sub = &subjects, .required = true, .doc = "whom the rule does not concern"},
+	END};
+static const struct schema except = {.name = "except", .size = sizeof(struct ast_except),
+	.fields = except_fields, .place = SCHEMA_NO_PLACE,
+	.present = offsetof(struct ast_except, present), .check = keep_ast_except};
+
+static const struct field namespaces_fields[] = {
+	STRINGS(ast_namespaces, "include", include, "namespaces; globs"),
+	STRINGS(ast_namespaces, "exclude", exclude, "namespaces taken out again; globs"),
+	STRING(ast_namespaces, "alias", alias, "name of an entry of aliases.namespaces"), END};
+/* For a plain list, wrapped as if it stood in a mapping. */
+static const struct field namespace_list_fields[] = {
+	STRINGS(ast_namespaces, "namespaces", include, "namespaces; globs"), END};
+static const struct schema namespace_list = {.name = "namespaces",
+	.size = sizeof(struct ast_namespaces), .fields = namespace_list_fields,
+	.place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE, .check = keep_ast_namespaces};
+static const struct schema namespaces = {.name = "namespaces",
+	.size = sizeof(struct ast_namespaces), .fields = namespaces_fields,
+	.place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE, .check = keep_ast_namespaces};
+
+TABLE(alias_namespaces, ast_namespaces, "a namespaces alias",
+	STRINGS(ast_namespaces, "include", include, "namespaces; globs"),
+	STRINGS(ast_namespaces, "exclude", exclude, "namespaces taken out again; globs"));
+
+#define GRANT_FIELDS(of, prefix)                                                                   \
+	STRINGS(of, "apiGroups", prefix api_groups, "API groups; \"\" is the core group, * all"), \
+	STRINGS(of, "resources", prefix resources,                                               \
+	    "resources: pods, pods/log, */scale, *; pods/* where access is taken away"),           \
+	STRINGS(of, "resourceNames", prefix resource_names, "names of objects, literally"),      \
+	STRINGS(of, "verbs", prefix verbs, "verbs; * is all"),                                   \
+	STRINGS(of, "nonResourceURLs", prefix urls, "paths, exact or with * at the end"),        \
+	LATER("resourceNamesGlob", "globs in the names of objects"),                               \
+	LATER("fieldSelector", "field selectors"),                                                 \
+	LATER("labelSelector", "label selectors")
+
+TABLE(grant, ast_grant, "a rule of a role", GRANT_FIELDS(ast_grant, ));
+
+static const struct field role_fields[] = {
+	{.name = "name", .type = FIELD_STRING, .offset = offsetof(struct ast_role, name),
+	    .required = true, .nonempty = true, .doc = "name that rules refer to"},
+	{.name = "rules", .type = FIELD_OBJECTS, .offset = offsetof(struct ast_role, rules),
+	    .required = true, .nonempty = true, .sub = &grant,
+	    .doc = "what the role is about: the fields of RBAC's PolicyRule"},
+	END};
+static const struct schema role = {.name = "a role", .size = sizeof(struct ast_role),
+	.fields = role_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
+	.check = keep_ast_role};
+
+static void keep_rule(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	struct ast_rule *r = obj;
+	(void)file;
+	(void)d;
+	r->node = node;
+	r->grant.node = node;
+}
+
+static const struct field rule_fields[] = {
+	{.name = "id", .type = FIELD_STRING, .offset = offsetof(struct ast_rule, id),
+	    .required = true, .doc = "unique name, [a-z0-9.-]{1,63}; shown to users"},
+	{.name = "effect", .type = FIELD_ENUM, .offset = offsetof(struct ast_rule, effect),
+	    .required = true, .choices = effects, .doc = "what a match means"},
+	STRING(ast_rule, "mode", mode, "enforce; shadow is not supported yet"),
+	{.name = "subjects", .type = FIELD_OBJECT, .offset = offsetof(struct ast_rule, subjects),
+	    .required = true, .sub = &subjects, .doc = "whom the rule concerns"},
+	OBJECT(ast_rule, "except", except, except, "whom it does not concern after all"),
+	STRINGS(ast_rule, "roles", roles, "names of roles, in place of the fields that follow"),
+	GRANT_FIELDS(ast_rule, grant.),
+	NODE(ast_rule, "namespaces", namespaces_node,
+	    "list of globs, {include, exclude} or {alias}; absent: cluster scope and all"),
+	CHOICE(ast_rule, "clusterScope", cluster_scope, scopes, "only: requests without a namespace"),
+	{.name = "overlap", .type = FIELD_ENUM, .offset = offsetof(struct ast_rule, overlap),
+	    .choices = overlaps, .def = "possible",
+	    .doc = "possible: a deny also hits requests that reach past its namespaces or names"},
+	STRING(ast_rule, "message", message, "what the user is told, at most 120 bytes"),
+	LATER("valid", "time windows"),
+	LATER("breakGlass", "break-glass rules"),
+	LATER("when", "CEL conditions"),
+	END};
+static const struct schema rule = {.name = "a rule", .size = sizeof(struct ast_rule),
+	.fields = rule_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
+	.check = keep_rule};
+
+TABLE(test_as, ast_as, "as",
+	STRING(ast_as, "user", user, "user name"),
+	STRING(ast_as, "uid", uid, "user's uid"),
+	STRING(ast_as, "serviceAccount", service_account, "namespace/name, in place of user"),
+	STRINGS(ast_as, "groups", groups, "groups; the system's own ones are added"),
+	LATER("extra", "extra attributes"));
+
+static const struct field test_can_fields[] = {
+	{.name = "verb", .type = FIELD_STRING, .offset = offsetof(struct ast_can, verb),
+	    .required = true, .doc = "verb"},
+	STRING(ast_can, "apiGroup", api_group, "API group"),
+	STRING(ast_can, "version", version, "API version, which no rule looks at"),
+	STRING(ast_can, "resource", resource, "resource, or resource/subresource"),
+	STRING(ast_can, "subresource", subresource, "subresource"),
+	STRING(ast_can, "namespace", namespace_, "namespace"),
+	STRING(ast_can, "name", name, "name of the object"),
+	STRING(ast_can, "path", path, "path, in place of a resource"),
+	LATER("fieldSelector", "field selectors"),
+	LATER("labelSelector", "label selectors"),
+	END};
+static const struct schema test_can = {.name = "can", .size = sizeof(struct ast_can),
+	.fields = test_can_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
+	.check = keep_ast_can};
+
+static const struct field test_fields[] = {
+	STRING(ast_test, "name", name, "shown when the test fails"),
+	{.name = "as", .type = FIELD_OBJECT, .offset = offsetof(struct ast_test, as),
+	    .required = true, .sub = &test_as, .doc = "who asks"},
+	{.name = "can", .type = FIELD_OBJECT, .offset = offsetof(struct ast_test, can),
+	    .required = true, .sub = &test_can, .doc = "what is asked"},
+	{.name = "expect", .type = FIELD_ENUM, .offset = offsetof(struct ast_test, expect),
+	    .required = true, .choices = verdicts, .doc = "the right answer"},
+	STRING(ast_test, "by", by, "id of the rule that must decide"),
+	LATER("at", "time windows"),
+	END};
+static const struct schema test = {.name = "a test", .size = sizeof(struct ast_test),
+	.fields = test_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
+	.check = keep_ast_test};
+
+TABLE(metadata, ast_metadata, "metadata",
+	STRING(ast_metadata, "name", name, "name of the policy"),
+	{.name = "generation", .type = FIELD_INT, .offset = offsetof(struct ast_metadata, generation),
+	    .min = 0, .max = INT64_MAX, .doc = "number of this state of the policy; shown in reasons"},
+	STRING(ast_metadata, "owner", owner, "whom to ask"),
+	LATER("allowShrink", "the shrink guard"));
+
+static const struct field expect_fields[] = {
+	{.name = "rules", .type = FIELD_INT, .offset = offsetof(struct ast_counts, rules),
+	    .min = 0, .max = POLICY_RULES_MAX, .doc = "number of rules in this file"},
+	{.name = "denyRules", .type = FIELD_INT, .offset = offsetof(struct ast_counts, deny_rules),
+	    .min = 0, .max = POLICY_RULES_MAX, .doc = "number of those with effect deny"},
+	END};
+static const struct schema expect = {.name = "expect", .size = sizeof(struct ast_counts),
+	.fields = expect_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE};
+
+static const struct field defaults_fields[] = {
+	{.name = "decision", .type = FIELD_ENUM, .offset = offsetof(struct ast_defaults, decision),
+	    .choices = decisions, .def = "NoOpinion",
+	    .doc = "the answer when no rule matches; NoOpinion leaves it to RBAC"},
+	OBJECT(ast_defaults, "exempt", exempt, exempt, "who is never denied anything by this policy"),
+	STRINGS(ast_defaults, "clusterScopedResources", cluster_scoped,
+	    "resources without a namespace, beside the built-in ones, as group/resource"),
+	END};
+static const struct schema defaults = {.name = "defaults", .size = sizeof(struct ast_defaults),
+	.fields = defaults_fields, .place = SCHEMA_NO_PLACE,
+	.present = offsetof(struct ast_defaults, present), .check = keep_ast_defaults};
+
+static const struct field aliases_fields[] = {
+	NODE(ast_aliases, "subjects", subjects, "name: {users, groups, serviceAccounts, all}"),
+	NODE(ast_aliases, "namespaces", namespaces, "name: {include, exclude}"),
+	END};
+static const struct schema aliases = {.name = "aliases", .size = sizeof(struct ast_aliases),
+	.fields = aliases_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE};
+
+static const struct field file_fields[] = {
+	{.name = "apiVersion", .type = FIELD_STRING, .offset = offsetof(struct ast_file, api_version),
+	    .required = true, .doc = "portcullis.dev/v1alpha1"},
+	{.name = "kind", .type = FIELD_STRING, .offset = offsetof(struct ast_file, kind),
+	    .required = true, .doc = "AccessPolicy"},
+	OBJECT(ast_file, "metadata", metadata, metadata, "name, generation, owner"),
+	OBJECT(ast_file, "expect", expected, expect, "counts that tell a torn file from a whole one"),
+	OBJECT(ast_file, "defaults", defaults, defaults, "what holds when no rule does"),
+	OBJECT(ast_file, "aliases", aliases, aliases, "names for sets of subjects and namespaces"),
+	OBJECTS(ast_file, "roles", roles, role, SUBJECTS_MAX, "named sets of grants"),
+	OBJECTS(ast_file, "rules", rules, rule, POLICY_RULES_MAX, "the rules"),
+	OBJECTS(ast_file, "tests", tests, test, TESTS_MAX, "questions with their right answers"),
+	LATER("imports", "imports of RBAC and ABAC files"),
+	END};
+static const struct schema file = {.name = "AccessPolicy", .size = sizeof(struct ast_file),
+	.fields = file_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
+	.check = keep_ast_file};
+/* clang-format on */
+
+void ast_done(struct ast *t)
+{
+	map_done(&t->subject_aliases);
+	map_done(&t->namespace_aliases);
+	map_done(&t->roles);
+	map_done(&t->ids);
+}
+
+bool ast_bind_subject_alias(struct ast *t, const struct ast_file *f, const struct yaml_node *node,
+    struct ast_subjects *out)
+{
+	return schema_bind(t->arena, &alias_subjects, f->name, node, out, t->diags) == ERR_OK;
+}
+
+bool ast_bind_namespace_alias(struct ast *t, const struct ast_file *f,
+    const struct yaml_node *node, struct ast_namespaces *out)
+{
+	bool ok = schema_bind(t->arena, &alias_namespaces, f->name, node, out, t->diags) == ERR_OK;
+	out->list_key = "include";
+	return ok;
+}
+
+bool ast_bind_namespaces(struct ast *t, const struct ast_file *f, const struct yaml_node *node,
+    struct ast_namespaces *out)
+{
+	const struct schema *table = &namespaces;
+	if (node->kind == YAMLX_SEQ) {
+		struct yaml_pair *pair = ARENA_NEW(t->arena, struct yaml_pair);
+		struct yaml_node *list = ARENA_NEW(t->arena, struct yaml_node);
+		struct yaml_node *map = ARENA_NEW(t->arena, struct yaml_node);
+		*list = *node;
+		*pair = (struct yaml_pair){
+		    .key = SLICE("namespaces"), .line = node->line, .col = node->col, .value = list};
+		*map = (struct yaml_node){.kind = YAMLX_MAP,
+		    .line = node->line,
+		    .col = node->col,
+		    .len = 1,
+		    .pairs = pair};
+		node = map;
+		table = &namespace_list;
+	} else if (node->kind != YAMLX_MAP) {
+		ast_error(t, (struct place){f->name, node->line, node->col},
+		    "`namespaces`: expected a list of globs, {include, exclude} or {alias}");
+		return false;
+	}
+	bool ok = schema_bind(t->arena, table, f->name, node, out, t->diags) == ERR_OK;
+	out->list_key = table == &namespaces ? "include" : "namespaces";
+	return ok;
+}
+
+/* --- one file --- */
+
+static bool is_text(const struct yaml_node *n, const char *text)
+{
+	return n && n->kind == YAMLX_SCALAR && slice_is(n->text, text);
+}
+
+/* A foreign file gets this one finding and not one for each of its keys. */
+static bool check_header(struct ast *t, const struct ast_file *f, const struct yaml_node *root)
+{
+	bool version = is_text(yamlx_get(root, "apiVersion"), "portcullis.dev/v1alpha1");
+	bool kind = is_text(yamlx_get(root, "kind"), "AccessPolicy");
+	if (version && kind)
+		return true;
+	ast_error(t, ast_at(f, root, version ? "kind" : "apiVersion", 0),
+	    "not a policy: expected apiVersion `portcullis.dev/v1alpha1` and kind `AccessPolicy`");
+	return false;
+}
+
+static bool check_count(struct ast *t, const struct ast_file *f, const struct yaml_node *expected,
+    const char *key, int64_t want, int64_t have)
+{
+	if (!ast_has(expected, key) || want == have)
+		return true;
+	ast_error(t, ast_at(f, expected, key, 0),
+	    "expect.%s is %lld but the file holds %lld: is it whole?", key, (long long)want,
+	    (long long)have);
+	return false;
+}
+
+/* Before anything else: what is said about the rules of a torn file is worth nothing. */
+static bool check_expect(struct ast *t, const struct ast_file *f, const struct yaml_node *root)
+{
+	const struct yaml_node *node = yamlx_get(root, "expect");
+	if (!node)
+		return true;
+	struct ast_counts want;
+	if (schema_bind(t->arena, &expect, f->name, node, &want, t->diags) != ERR_OK)
+		return false;
+	const struct yaml_node *list = yamlx_get(root, "rules");
+	int64_t rules = 0, denies = 0;
+	for (; list && list->kind == YAMLX_SEQ && (size_t)rules < list->len; rules++)
+		denies += is_text(yamlx_get(list->items[rules], "effect"), "deny");
+	bool ok = check_count(t, f, node, "rules", want.rules, rules);
+	return check_count(t, f, node, "denyRules", want.deny_rules, denies) && ok;
+}
+
+/* Files can be cut off where the rest still parses; editors and here-documents end the last line. */
+static bool check_whole(struct ast *t, const struct policy_file *src)
+{
+	if (src->text.len && src->text.p[src->text.len - 1] == '\n')
+		return true;
+	ast_error(t, (struct place){src->name, 0, 0},
+	    src->text.len ? "the last line has no line break: is the file whole?"
+			  : "the file is empty");
+	return false;
+}
+
+bool ast_load(struct ast *t, const struct policy_file *src, struct ast_file *f)
+{
+	struct yaml_node *root;
+	*f = (struct ast_file){.name = src->name};
+	if (!check_whole(t, src) ||
+	    yamlx_parse(t->arena, src->name, src->text, &root, t->diags) != ERR_OK)
+		return false;
+	if (!check_header(t, f, root) || !check_expect(t, f, root))
+		return false;
+	bool ok = schema_bind(t->arena, &file, src->name, root, f, t->diags) == ERR_OK;
+	f->name = src->name;
+	return ok;
+}
