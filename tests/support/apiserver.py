@@ -26,7 +26,7 @@ def binary():
 def version(path):
     """(1, 20) of "Kubernetes v1.20.2"."""
     got = run([path, "--version"], check=True).stdout
-    m = re.search(r"v?(\d+)\.(\d+)", got)
+    m = re.search(r"Kubernetes v(\d+)\.(\d+)", got)
     assert m, f"{path} --version says {got!r}"
     return int(m.group(1)), int(m.group(2))
 
