@@ -41,6 +41,15 @@ void spool_key(struct slice provider, struct slice username, char out[SPOOL_KEY_
  * duplicates: equal digest, nothing new to tell. */
 void spool_digest(const struct spool_event *ev, uint8_t out[32]);
 
+/* The file's JSON text into OUT (whose maximum bounds it). ERR_INVALID for text that is no UTF-8 or
+ * holds NUL and for a repeated extra key, ERR_LIMIT when OUT is over. */
+enum err_code spool_encode(const struct spool_event *ev, struct buf *out, struct err *e) MUST_CHECK;
+
+/* Its inverse: strict JSON, version 1, KEY (the file's name) and the digest inside must fit the
+ * identity. EV borrows from ARENA alone. Every failure is ERR_INVALID. E must not be NULL. */
+enum err_code spool_decode(struct slice text, const char *key, struct arena *a,
+    struct spool_event *ev, struct err *e) MUST_CHECK;
+
 /* --- the writer's side (portcullisd); every function is thread-safe --- */
 struct spool_writer;
 

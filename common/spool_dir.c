@@ -1,0 +1,178 @@
+/* Owns the spool's directories: making, opening, listing and reading them as a neighbour may leave
+ * them. */
+#include "common/spool_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+
+#define DIR_MODE 02770 /* setgid: files belong to the group that server and worker share */
+
+void spool_dirs_close(struct spool_dirs *d)
+{
+	int fds[] = {d->root, d->tmp, d->new_, d->cur, d->dead};
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	*d = SPOOL_DIRS_CLOSED;
+}
+
+static enum err_code open_part(
+    int root, const char *name, bool create, int *out, struct err *e)
+{
+	bool made = create && mkdirat(root, name, 0700) == 0;
+	if (create && !made && errno != EEXIST)
+		return err_set(e, ERR_UNAVAILABLE, "making %s: %s", name, strerror(errno));
+	*out = openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*out < 0)
+		return err_set(e, ERR_UNAVAILABLE, "opening %s: %s", name, strerror(errno));
+	/* Not by mkdirat: the umask of a hardened unit would take the group's bits. */
+	if (made && (fchmod(*out, DIR_MODE) != 0 || fsync(root) != 0))
+		return err_set(e, ERR_UNAVAILABLE, "making %s: %s", name, strerror(errno));
+	return ERR_OK;
+}
+
+static enum err_code open_parts(struct spool_dirs *d, bool create, struct err *e)
+{
+	TRY(open_part(d->root, "tmp", create, &d->tmp, e));
+	TRY(open_part(d->root, "new", create, &d->new_, e));
+	TRY(open_part(d->root, "cur", create, &d->cur, e));
+	return open_part(d->root, "dead", create, &d->dead, e);
+}
+
+enum err_code spool_dirs_open(const char *dir, bool create, struct spool_dirs *out, struct err *e)
+{
+	struct stat st;
+	bool made = create && stat(dir, &st) != 0;
+	*out = SPOOL_DIRS_CLOSED;
+	if (made)
+		TRY(file_mkdirs(dir, 0750, e));
+	struct spool_dirs d = SPOOL_DIRS_CLOSED;
+	d.root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d.root < 0)
+		return err_set(e, ERR_UNAVAILABLE, "opening %s: %s", dir, strerror(errno));
+	enum err_code rc = ERR_OK;
+	if (made && fchmod(d.root, DIR_MODE) != 0)
+		rc = err_set(e, ERR_UNAVAILABLE, "chmod: %s", strerror(errno));
+	if (rc == ERR_OK)
+		rc = open_parts(&d, create, e);
+	if (rc != ERR_OK) {
+		spool_dirs_close(&d);
+		return err_wrap(e, "%s", dir);
+	}
+	*out = d;
+	return ERR_OK;
+}
+
+bool spool_is_key(const char *name)
+{
+	if (strlen(name) != SPOOL_KEY_LEN)
+		return false;
+	for (const char *p = name; *p; p++) {
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= '2' && *p <= '7')))
+			return false;
+	}
+	return true;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct spool_name *x = a, *y = b;
+	if (x->mtime != y->mtime)
+		return x->mtime < y->mtime ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static void dir_close(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+enum err_code spool_scan(
+    int fd, size_t max, struct arena *a, struct spool_name **out, size_t *n, struct err *e)
+{
+	/* Opened anew: a duplicate would share its offset with every other scan. */
+	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(dir_close) DIR *d = own < 0 ? NULL : fdopendir(own);
+	if (!d) {
+		err_set(e, ERR_UNAVAILABLE, "listing the spool: %s", strerror(errno));
+		if (own >= 0)
+			close(own);
+		return ERR_UNAVAILABLE;
+	}
+	struct spool_name *v = NULL;
+	size_t len = 0, cap = 0;
+	for (struct dirent *de; len < max && (de = readdir(d));) {
+		struct stat st;
+		if (de->d_name[0] == '.' || fstatat(own, de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		if (len == cap) {
+			struct spool_name *more = ARENA_ARRAY(a, struct spool_name, cap ? 2 * cap : 64);
+			if (len)
+				memcpy(more, v, len * sizeof(*v));
+			v = more;
+			cap = cap ? 2 * cap : 64;
+		}
+		int64_t mtime = (int64_t)st.st_mtim.tv_sec * CLOCK_SECOND + st.st_mtim.tv_nsec;
+		v[len++] = (struct spool_name){arena_strdup(a, de->d_name), mtime, st.st_size};
+	}
+	if (len)
+		qsort(v, len, sizeof(*v), by_age);
+	*out = v;
+	*n = len;
+	return ERR_OK;
+}
+
+static void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static enum err_code read_all(int fd, struct arena *a, struct slice *out, struct err *e)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return err_set(e, ERR_UNAVAILABLE, "reading the event: %s", strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, "no regular file");
+	if (st.st_size > (off_t)SPOOL_EVENT_MAX)
+		return err_set(e, ERR_INVALID, "larger than %zu bytes", SPOOL_EVENT_MAX);
+	size_t want = (size_t)st.st_size, len = 0;
+	char *p = arena_alloc(a, want + 1);
+	while (len < want) {
+		ssize_t got = read(fd, p + len, want - len);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_set(e, ERR_UNAVAILABLE, "reading the event: %s", strerror(errno));
+		if (got == 0)
+			break;
+		len += (size_t)got;
+	}
+	*out = (struct slice){p, len};
+	return ERR_OK;
+}
+
+enum err_code spool_read(
+    int dir, const char *key, struct arena *a, struct spool_event *ev, struct err *e)
+{
+	AUTO(fd_close) int fd = openat(dir, key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return err_set(e, ERR_NOT_FOUND, "no such event");
+	if (fd < 0 && (errno == ELOOP || errno == EACCES || errno == ENXIO))
+		return err_set(e, ERR_INVALID, "cannot be opened: %s", strerror(errno));
+	if (fd < 0)
+		return err_set(e, ERR_UNAVAILABLE, "opening the event: %s", strerror(errno));
+	struct slice text;
+	TRY(read_all(fd, a, &text, e));
+	return spool_decode(text, key, a, ev, e);
+}

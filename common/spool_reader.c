@@ -1,0 +1,377 @@
+/* Owns the spool's reading side: claims, their ends, dead letters, waiting. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/secret.h"
+#include "common/spool_dir.h"
+
+#define SCAN_MAX (2 * SPOOL_FILES_MAX) /* names read at once; the rest waits for the next scan */
+#define LOCK_NAME "worker.lock"
+#define REASON_SUFFIX ".reason"
+
+struct spool_reader {
+	struct spool_dirs dirs;
+	int lock, inotify; /* inotify is -1 where the kernel gave none: then the caller's scan serves */
+	struct arena scan_arena;
+	struct spool_name *names; /* of the last scan of new/, oldest first */
+	size_t n, at;
+};
+
+/* --- moving --- */
+
+/* rename(2) that never replaces: ERR_INVALID when TO exists, ERR_NOT_FOUND when FROM is gone. */
+static enum err_code move_new(
+    int from, const char *a, int to, const char *b, struct err *e)
+{
+	if (renameat2(from, a, to, b, RENAME_NOREPLACE) == 0)
+		return ERR_OK;
+	/* Some network file systems know no flags: a link does not replace either. */
+	if (errno == EINVAL && linkat(from, a, to, b, 0) == 0) {
+		unlinkat(from, a, 0);
+		return ERR_OK;
+	}
+	if (errno == EEXIST)
+		return err_set(e, ERR_INVALID, "%s exists", b);
+	if (errno == ENOENT)
+		return err_set(e, ERR_NOT_FOUND, "%s is gone", a);
+	return err_set(e, ERR_UNAVAILABLE, "moving %s: %s", a, strerror(errno));
+}
+
+/* Back to new/; when a newer event of the user is there, this one is of no use any more. */
+static enum err_code give_back(struct spool_reader *r, const char *name, struct err *e)
+{
+	enum err_code rc = move_new(r->dirs.cur, name, r->dirs.new_, name, e);
+	if (rc == ERR_INVALID && unlinkat(r->dirs.cur, name, 0) == 0)
+		return ERR_OK;
+	return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
+static enum err_code recover(struct spool_reader *r, struct err *e)
+{
+	struct arena a;
+	struct spool_name *names;
+	size_t n;
+	arena_init(&a, 0);
+	enum err_code rc = spool_scan(r->dirs.cur, SIZE_MAX, &a, &names, &n, e);
+	for (size_t i = 0; rc == ERR_OK && i < n; i++)
+		rc = give_back(r, names[i].name, e);
+	arena_done(&a);
+	return rc;
+}
+
+/* --- dead letters --- */
+
+static void put_reason(struct spool_reader *r, const char *name, const char *reason)
+{
+	char file[NAME_MAX + 1];
+	snprintf(file, sizeof(file), "%s" REASON_SUFFIX, name);
+	unlinkat(r->dirs.dead, file, 0);
+	int fd = openat(r->dirs.dead, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return; /* the event itself matters more */
+	if (dprintf(fd, "%s\n", reason) < 0)
+		unlinkat(r->dirs.dead, file, 0);
+	close(fd);
+}
+
+static bool is_reason(const char *name)
+{
+	size_t n = strlen(name), m = strlen(REASON_SUFFIX);
+	return n > m && strcmp(name + n - m, REASON_SUFFIX) == 0;
+}
+
+/* Keeps dead/ bounded: whoever can fill it must not fill the disk. */
+static void prune_dead(struct spool_reader *r)
+{
+	struct arena a;
+	struct spool_name *names;
+	size_t n, events = 0;
+	struct err e;
+	arena_init(&a, 0);
+	if (spool_scan(r->dirs.dead, SIZE_MAX, &a, &names, &n, &e) != ERR_OK)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		events += !is_reason(names[i].name);
+	for (size_t i = 0; i < n && events > SPOOL_DEAD_MAX; i++) {
+		if (is_reason(names[i].name))
+			continue;
+		char file[NAME_MAX + 1];
+		snprintf(file, sizeof(file), "%s" REASON_SUFFIX, names[i].name);
+		unlinkat(r->dirs.dead, file, 0);
+		if (unlinkat(r->dirs.dead, names[i].name, 0) != 0)
+			unlinkat(r->dirs.dead, names[i].name, AT_REMOVEDIR);
+		events--;
+	}
+	arena_done(&a);
+}
+
+static enum err_code bury(
+    struct spool_reader *r, int from, const char *name, const char *as, const char *reason, struct err *e)
+{
+	put_reason(r, as, reason);
+	if (renameat(from, name, r->dirs.dead, as) != 0 && errno != ENOENT)
+		return err_set(e, ERR_UNAVAILABLE, "moving to dead/: %s", strerror(errno));
+	fsync(r->dirs.dead);
+	prune_dead(r);
+	return ERR_OK;
+}
+
+/* A name that is no key could hold anything: it is stored under its digest. */
+static enum err_code bury_stranger(struct spool_reader *r, const char *name, struct err *e)
+{
+	char hex[2 * SHA256_LEN + 1], as[40];
+	sha256_hex(name, strlen(name), hex);
+	snprintf(as, sizeof(as), "name-%.32s", hex);
+	TRY(bury(r, r->dirs.new_, name, as, "the file's name is no key", e));
+	return err_set(e, ERR_INVALID, "the file's name is no key; now dead/%s", as);
+}
+
+/* --- claims --- */
+
+static enum err_code rescan(struct spool_reader *r, struct err *e)
+{
+	arena_done(&r->scan_arena);
+	arena_init(&r->scan_arena, 0);
+	r->at = r->n = 0;
+	return spool_scan(r->dirs.new_, SCAN_MAX, &r->scan_arena, &r->names, &r->n, e);
+}
+
+static enum err_code parse_claim(
+    struct spool_reader *r, const char *key, struct arena *a, struct spool_event *ev, struct err *e)
+{
+	enum err_code rc = spool_read(r->dirs.cur, key, a, ev, e);
+	if (rc != ERR_INVALID)
+		return rc;
+	struct err why = *e;
+	TRY(bury(r, r->dirs.cur, key, key, why.msg, e));
+	return err_set(e, ERR_INVALID, "%s: %.400s; now in dead/", key, why.msg);
+}
+
+enum err_code spool_claim(struct spool_reader *r, struct arena *a, struct spool_event *ev,
+    char key[SPOOL_KEY_LEN + 1], struct err *e)
+{
+	bool fresh = r->at >= r->n;
+	if (fresh)
+		TRY(rescan(r, e));
+	for (;;) {
+		if (r->at >= r->n) {
+			if (fresh)
+				return err_set(e, ERR_NOT_FOUND, "the spool is empty");
+			TRY(rescan(r, e));
+			fresh = true;
+			continue;
+		}
+		const char *name = r->names[r->at++].name;
+		if (!spool_is_key(name))
+			return bury_stranger(r, name, e);
+		if (renameat(r->dirs.new_, name, r->dirs.cur, name) != 0) {
+			if (errno == ENOENT)
+				continue;
+			return err_set(e, ERR_UNAVAILABLE, "claiming: %s", strerror(errno));
+		}
+		memcpy(key, name, SPOOL_KEY_LEN + 1);
+		return parse_claim(r, key, a, ev, e);
+	}
+}
+
+static enum err_code need_key(const char *key, struct err *e)
+{
+	return spool_is_key(key) ? ERR_OK : err_set(e, ERR_INVALID, "no key");
+}
+
+enum err_code spool_reread(struct spool_reader *r, const char *key, struct arena *a,
+    struct spool_event *ev, struct err *e)
+{
+	TRY(need_key(key, e));
+	return parse_claim(r, key, a, ev, e);
+}
+
+enum err_code spool_done(struct spool_reader *r, const char *key, struct err *e)
+{
+	TRY(need_key(key, e));
+	if (unlinkat(r->dirs.cur, key, 0) != 0 && errno != ENOENT)
+		return err_set(e, ERR_UNAVAILABLE, "deleting %s: %s", key, strerror(errno));
+	return ERR_OK;
+}
+
+enum err_code spool_retry(struct spool_reader *r, const char *key, struct err *e)
+{
+	TRY(need_key(key, e));
+	return give_back(r, key, e);
+}
+
+enum err_code spool_dead(
+    struct spool_reader *r, const char *key, const char *reason, struct err *e)
+{
+	TRY(need_key(key, e));
+	return bury(r, r->dirs.cur, key, key, reason, e);
+}
+
+static enum err_code revive_one(struct spool_reader *r, const char *name, size_t *n, struct err *e)
+{
+	struct stat st;
+	if (fstatat(r->dirs.cur, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return ERR_OK; /* a newer event of this user is being worked on */
+	enum err_code rc = move_new(r->dirs.dead, name, r->dirs.new_, name, e);
+	if (rc == ERR_INVALID) {
+		unlinkat(r->dirs.dead, name, 0);
+	} else if (rc == ERR_OK) {
+		*n += 1;
+	} else {
+		return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+	}
+	char file[NAME_MAX + 1];
+	snprintf(file, sizeof(file), "%s" REASON_SUFFIX, name);
+	unlinkat(r->dirs.dead, file, 0);
+	return ERR_OK;
+}
+
+enum err_code spool_revive(struct spool_reader *r, size_t *n, struct err *e)
+{
+	struct arena a;
+	struct spool_name *names;
+	size_t len;
+	*n = 0;
+	arena_init(&a, 0);
+	enum err_code rc = spool_scan(r->dirs.dead, SIZE_MAX, &a, &names, &len, e);
+	for (size_t i = 0; rc == ERR_OK && i < len; i++) {
+		struct spool_event ev;
+		struct err bad;
+		if (spool_is_key(names[i].name) &&
+		    spool_read(r->dirs.dead, names[i].name, &a, &ev, &bad) == ERR_OK)
+			rc = revive_one(r, names[i].name, n, e);
+	}
+	arena_done(&a);
+	return rc;
+}
+
+void spool_depth(struct spool_reader *r, size_t *files, int64_t *oldest)
+{
+	int fds[] = {r->dirs.new_, r->dirs.cur};
+	int64_t now = clock_now();
+	*files = 0;
+	*oldest = 0;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		struct arena a;
+		struct spool_name *names;
+		size_t n;
+		struct err e;
+		arena_init(&a, 0);
+		if (spool_scan(fds[i], SCAN_MAX, &a, &names, &n, &e) == ERR_OK && n) {
+			int64_t age = (now - names[0].mtime) / CLOCK_SECOND;
+			*files += n;
+			*oldest = age > *oldest ? age : *oldest;
+		}
+		arena_done(&a);
+	}
+}
+
+/* --- life and waiting --- */
+
+static enum err_code take_lock(struct spool_reader *r, const char *dir, struct err *e)
+{
+	r->lock = openat(r->dirs.root, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (r->lock < 0)
+		return err_set(e, ERR_UNAVAILABLE, "%s/" LOCK_NAME ": %s", dir, strerror(errno));
+	if (flock(r->lock, LOCK_EX | LOCK_NB) != 0)
+		return err_set(e, ERR_REFUSED, "%s: another worker has it", dir);
+	return ERR_OK;
+}
+
+enum err_code spool_reader_new(const char *dir, struct spool_reader **out, struct err *e)
+{
+	struct spool_dirs dirs;
+	TRY(spool_dirs_open(dir, true, &dirs, e));
+	struct spool_reader *r = calloc(1, sizeof(*r));
+	if (!r)
+		abort();
+	r->dirs = dirs;
+	r->lock = r->inotify = -1;
+	arena_init(&r->scan_arena, 0);
+	enum err_code rc = take_lock(r, dir, e);
+	if (rc == ERR_OK)
+		rc = recover(r, e);
+	if (rc != ERR_OK) {
+		spool_reader_free(&r);
+		return rc;
+	}
+	r->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (r->inotify >= 0) {
+		char path[32];
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dirs.new_);
+		if (inotify_add_watch(r->inotify, path, IN_MOVED_TO | IN_CREATE) < 0) {
+			close(r->inotify);
+			r->inotify = -1;
+		}
+	}
+	*out = r;
+	return ERR_OK;
+}
+
+void spool_reader_free(struct spool_reader **rp)
+{
+	struct spool_reader *r = TAKE(*rp);
+	if (!r)
+		return;
+	if (r->inotify >= 0)
+		close(r->inotify);
+	if (r->lock >= 0)
+		close(r->lock);
+	arena_done(&r->scan_arena);
+	spool_dirs_close(&r->dirs);
+	free(r);
+}
+
+int spool_fd(const struct spool_reader *r)
+{
+	return r->inotify;
+}
+
+void spool_wait_drain(struct spool_reader *r)
+{
+	char events[4096];
+	while (r->inotify >= 0 && read(r->inotify, events, sizeof(events)) > 0)
+		continue;
+}
+
+/* --- looking without touching --- */
+
+enum err_code spool_each(const char *dir, void (*fn)(void *ctx, const char *key,
+    const struct spool_event *ev), void *ctx, size_t *invalid, struct err *e)
+{
+	struct spool_dirs d;
+	struct arena a;
+	*invalid = 0;
+	TRY(spool_dirs_open(dir, false, &d, e));
+	int fds[] = {d.cur, d.new_};
+	enum err_code rc = ERR_OK;
+	for (size_t i = 0; i < ARRAY_LEN(fds) && rc == ERR_OK; i++) {
+		struct spool_name *names;
+		size_t n;
+		arena_init(&a, 0);
+		rc = spool_scan(fds[i], SIZE_MAX, &a, &names, &n, e);
+		for (size_t j = 0; rc == ERR_OK && j < n; j++) {
+			struct arena one;
+			struct spool_event ev;
+			struct err bad;
+			arena_init(&one, 0);
+			if (spool_is_key(names[j].name) &&
+			    spool_read(fds[i], names[j].name, &one, &ev, &bad) == ERR_OK)
+				fn(ctx, names[j].name, &ev);
+			else
+				*invalid += 1;
+			arena_done(&one);
+		}
+		arena_done(&a);
+	}
+	spool_dirs_close(&d);
+	return rc;
+}

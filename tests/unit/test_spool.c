@@ -1,0 +1,814 @@
+/* Proves the spool: format, hand-off, limits, claims, dead letters, hostile files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/jsonx.h"
+#include "common/metrics.h"
+#include "common/spool.h"
+
+struct fixture {
+	char base[64], dir[80];
+	struct spool_writer *w;
+	struct spool_reader *r;
+	struct arena arena;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct err e;
+	/* In memory where there is such a place: hundreds of fsyncs take long on a disk. */
+	snprintf(f->base, sizeof(f->base), "%s/portcullis-spool-XXXXXX",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(f->base));
+	snprintf(f->dir, sizeof(f->dir), "%s/spool", f->base);
+	arena_init(&f->arena, 0);
+	assert_int_equal(spool_writer_new(f->dir, 0, &f->w, &e), ERR_OK);
+	assert_int_equal(spool_reader_new(f->dir, &f->r, &e), ERR_OK);
+	*state = f;
+	return 0;
+}
+
+static void remove_tree(const char *path)
+{
+	DIR *d = opendir(path);
+	for (struct dirent *de; d && (de = readdir(d));) {
+		char sub[600];
+		struct stat st;
+		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+			continue;
+		snprintf(sub, sizeof(sub), "%s/%s", path, de->d_name);
+		if (lstat(sub, &st) == 0 && S_ISDIR(st.st_mode))
+			remove_tree(sub);
+		else
+			unlink(sub);
+	}
+	if (d)
+		closedir(d);
+	rmdir(path);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	spool_writer_free(&f->w);
+	spool_reader_free(&f->r);
+	arena_done(&f->arena);
+	remove_tree(f->base);
+	free(f);
+	return 0;
+}
+
+static const struct slice some_groups[] = {
+    {"eng-blue", 8}, {"b", 1}, {"eng-blue", 8}, {"a\"\\\xc3\xa9", 5}};
+static const struct slice some_values[] = {{"v2", 2}, {"v1", 2}};
+static const struct spool_extra some_extra[] = {
+    {{"example.com/z", 13}, some_values, 2}, {{"example.com/a", 13}, some_values, 1}};
+
+static struct spool_event event_of(const char *user)
+{
+	return (struct spool_event){
+	    .provider = SLICE("ldap:corp"),
+	    .issuer = SLICE("https://issuer"),
+	    .username = slice_of(user),
+	    .uid = SLICE("1000"),
+	    .groups = some_groups,
+	    .ngroups = ARRAY_LEN(some_groups),
+	    .extra = some_extra,
+	    .nextra = ARRAY_LEN(some_extra),
+	    .seen_at = 1700000000,
+	    .node = SLICE("cp-1"),
+	};
+}
+
+static void note(struct fixture *f, const char *user)
+{
+	struct spool_event ev = event_of(user);
+	struct err e = {0};
+	if (spool_note_sync(f->w, &ev, &e) != ERR_OK)
+		fail_msg("%s", e.msg);
+}
+
+static size_t count_files(const struct fixture *f, const char *part)
+{
+	char path[128];
+	size_t n = 0;
+	snprintf(path, sizeof(path), "%s/%s", f->dir, part);
+	DIR *d = opendir(path);
+	assert_non_null(d);
+	for (struct dirent *de; (de = readdir(d));)
+		n += de->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static enum err_code claim(struct fixture *f, struct spool_event *ev, char *key)
+{
+	struct err e;
+	return spool_claim(f->r, &f->arena, ev, key, &e);
+}
+
+static void put_new(const struct fixture *f, const char *name, const void *text, size_t n)
+{
+	char path[200];
+	snprintf(path, sizeof(path), "%s/new/%s", f->dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0640);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, n), n);
+	close(fd);
+}
+
+/* --- format --- */
+
+static void test_key_tells_provider_and_name_apart(void **state)
+{
+	(void)state;
+	char a[SPOOL_KEY_LEN + 1], b[SPOOL_KEY_LEN + 1];
+	spool_key(SLICE("ldap"), SLICE("corpalice"), a);
+	spool_key(SLICE("ldapcorp"), SLICE("alice"), b);
+	assert_string_not_equal(a, b);
+	/* python3: base64.b32encode(sha256(b"ldap:corp\0alice").digest())[:26].lower() */
+	spool_key(SLICE("ldap:corp"), SLICE("alice"), a);
+	assert_string_equal(a, "csrs2uohqrwhpetouox3ilobcs");
+}
+
+static void test_digest_ignores_order_and_time_only(void **state)
+{
+	(void)state;
+	struct spool_event a = event_of("alice"), b = a;
+	const struct slice groups[] = {{"a\"\\\xc3\xa9", 5}, {"b", 1}, {"eng-blue", 8}};
+	const struct spool_extra extra[] = {some_extra[1], some_extra[0]};
+	uint8_t x[32], y[32];
+	b.groups = groups;
+	b.ngroups = 3;
+	b.extra = extra;
+	b.seen_at++;
+	b.node = SLICE("cp-2");
+	spool_digest(&a, x);
+	spool_digest(&b, y);
+	assert_memory_equal(x, y, 32);
+	b.ngroups = 2;
+	spool_digest(&b, y);
+	assert_memory_not_equal(x, y, 32);
+	b = a;
+	b.uid = SLICE("1001");
+	spool_digest(&b, y);
+	assert_memory_not_equal(x, y, 32);
+	b = a;
+	b.nextra = 1;
+	spool_digest(&b, y);
+	assert_memory_not_equal(x, y, 32);
+}
+
+static void test_event_survives_the_file(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev;
+	char key[SPOOL_KEY_LEN + 1], want[SPOOL_KEY_LEN + 1];
+	note(f, "alice@\xe4\xbe\x8b.example");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	spool_key(ev.provider, ev.username, want);
+	assert_string_equal(key, want);
+	assert_true(slice_is(ev.provider, "ldap:corp"));
+	assert_true(slice_is(ev.issuer, "https://issuer"));
+	assert_true(slice_is(ev.username, "alice@\xe4\xbe\x8b.example"));
+	assert_true(slice_is(ev.uid, "1000"));
+	assert_true(slice_is(ev.node, "cp-1"));
+	assert_int_equal(ev.seen_at, 1700000000);
+	assert_int_equal(ev.ngroups, 3);
+	assert_true(slice_is(ev.groups[0], "a\"\\\xc3\xa9"));
+	assert_true(slice_is(ev.groups[2], "eng-blue"));
+	assert_int_equal(ev.nextra, 2);
+	size_t values = 0;
+	for (size_t i = 0; i < ev.nextra; i++)
+		values += ev.extra[i].n;
+	assert_int_equal(values, 3);
+}
+
+static void test_files_are_for_the_group_whatever_the_umask(void **state)
+{
+	struct fixture *f = *state;
+	char path[200];
+	struct stat st;
+	char key[SPOOL_KEY_LEN + 1];
+	spool_writer_free(&f->w);
+	spool_reader_free(&f->r);
+	remove_tree(f->dir);
+	mode_t old = umask(0077);
+	struct err e;
+	assert_int_equal(spool_writer_new(f->dir, 0, &f->w, &e), ERR_OK);
+	note(f, "alice");
+	umask(old);
+	spool_key(SLICE("ldap:corp"), SLICE("alice"), key);
+	snprintf(path, sizeof(path), "%s/new", f->dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 02770);
+	snprintf(path, sizeof(path), "%s/new/%s", f->dir, key);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(stat(f->dir, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 02770);
+}
+
+/* --- what is due --- */
+
+static void test_told_once_until_changed_or_long_ago(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev = event_of("alice");
+	assert_true(spool_is_due(f->w, &ev));
+	assert_true(spool_is_due(f->w, &ev));
+	note(f, "alice");
+	assert_false(spool_is_due(f->w, &ev));
+	ev.ngroups = 1;
+	assert_true(spool_is_due(f->w, &ev));
+	ev.ngroups = ARRAY_LEN(some_groups);
+	clock_advance(SPOOL_TOUCH - CLOCK_SECOND);
+	assert_false(spool_is_due(f->w, &ev));
+	clock_advance(2 * CLOCK_SECOND);
+	assert_true(spool_is_due(f->w, &ev));
+}
+
+static void test_a_restart_tells_again(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev = event_of("alice");
+	struct err e;
+	note(f, "alice");
+	spool_writer_free(&f->w);
+	assert_int_equal(spool_writer_new(f->dir, 0, &f->w, &e), ERR_OK);
+	assert_true(spool_is_due(f->w, &ev));
+}
+
+static void test_newest_wins(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev = event_of("alice");
+	struct err e;
+	char key[SPOOL_KEY_LEN + 1];
+	note(f, "alice");
+	ev.ngroups = 1;
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_OK);
+	assert_int_equal(count_files(f, "new"), 1);
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(ev.ngroups, 1);
+	assert_int_equal(claim(f, &ev, key), ERR_NOT_FOUND);
+}
+
+static void test_table_of_fixed_size_forgets_towards_telling_again(void **state)
+{
+	struct fixture *f = *state;
+	const struct spool_limits none = {0, 0, 0, SPOOL_TOUCH};
+	spool_writer_limit(f->w, &none);
+	struct spool_event ev = event_of("alice");
+	struct err e;
+	/* What was not written is never marked as told. */
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
+	assert_true(spool_is_due(f->w, &ev));
+}
+
+static void *note_many(void *arg)
+{
+	struct fixture *f = arg;
+	for (int i = 0; i < 50; i++) {
+		char user[16];
+		snprintf(user, sizeof(user), "user%d", i);
+		struct spool_event ev = event_of(user);
+		struct err e;
+		if (spool_is_due(f->w, &ev) && spool_note_sync(f->w, &ev, &e) != ERR_OK)
+			return arg;
+	}
+	return NULL;
+}
+
+static void test_threads_write_each_identity_once(void **state)
+{
+	struct fixture *f = *state;
+	struct metric *written = metrics_counter("portcullis_spool_written_total",
+	    "Identities handed to the worker: new, changed, or unchanged for long.", "");
+	double before = metric_value(written);
+	pthread_t t[4];
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		assert_int_equal(pthread_create(&t[i], NULL, note_many, f), 0);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		void *bad;
+		pthread_join(t[i], &bad);
+		assert_null(bad);
+	}
+	assert_int_equal(count_files(f, "new"), 50);
+	assert_int_equal(count_files(f, "tmp"), 0);
+	assert_true(metric_value(written) - before == 50);
+}
+
+static void test_background_writes_all_before_it_ends(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < 100; i++) {
+		char user[16];
+		snprintf(user, sizeof(user), "user%d", i % 60);
+		struct spool_event ev = event_of(user);
+		spool_note(f->w, &ev); /* the text is gone after this line: it must have been copied */
+		memset(user, 'x', sizeof(user));
+	}
+	spool_writer_free(&f->w);
+	assert_int_equal(count_files(f, "new"), 60);
+	struct spool_event ev;
+	char key[SPOOL_KEY_LEN + 1];
+	for (int i = 0; i < 60; i++)
+		assert_int_equal(claim(f, &ev, key), ERR_OK);
+}
+
+/* --- limits --- */
+
+static void test_full_spool_refuses_new_users_but_takes_changes(void **state)
+{
+	struct fixture *f = *state;
+	const struct spool_limits two = {2, SPOOL_BYTES_MAX, 0, SPOOL_TOUCH};
+	struct err e;
+	spool_writer_limit(f->w, &two);
+	note(f, "alice");
+	note(f, "bob");
+	struct spool_event ev = event_of("carol");
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
+	assert_true(spool_is_due(f->w, &ev));
+	struct spool_event changed = event_of("alice");
+	changed.ngroups = 0;
+	assert_int_equal(spool_note_sync(f->w, &changed, &e), ERR_OK);
+	/* Claimed events still count: the worker has not ended them. */
+	char key[SPOOL_KEY_LEN + 1];
+	struct spool_event got;
+	assert_int_equal(claim(f, &got, key), ERR_OK);
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
+	assert_int_equal(spool_done(f->r, key, &e), ERR_OK);
+	clock_advance(2 * CLOCK_SECOND);
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_OK);
+}
+
+static void test_bytes_event_size_and_free_space_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	const struct spool_limits bytes = {10, 100, 0, SPOOL_TOUCH};
+	struct spool_event ev = event_of("alice");
+	spool_writer_limit(f->w, &bytes);
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
+	const struct spool_limits full = {10, SPOOL_BYTES_MAX, 101, SPOOL_TOUCH};
+	spool_writer_limit(f->w, &full);
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
+	const struct spool_limits fine = {10, SPOOL_BYTES_MAX, 0, SPOOL_TOUCH};
+	spool_writer_limit(f->w, &fine);
+	struct slice *groups = arena_calloc(&f->arena, 5000, sizeof(*groups));
+	for (int i = 0; i < 5000; i++)
+		groups[i] = slice_of(arena_printf(&f->arena, "%0*d", 60, i));
+	ev.groups = groups;
+	ev.ngroups = 5000;
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
+	ev.ngroups = 4000;
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_OK);
+	assert_int_equal(count_files(f, "tmp"), 0);
+}
+
+static void test_text_that_json_would_change_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	struct spool_event ev = event_of("a\xff");
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_INVALID);
+	ev = event_of("alice");
+	ev.username = (struct slice){"al\0ice", 6};
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_INVALID);
+	ev = event_of("");
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_INVALID);
+	const struct spool_extra twice[] = {some_extra[0], some_extra[0]};
+	ev = event_of("alice");
+	ev.extra = twice;
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_INVALID);
+	assert_int_equal(count_files(f, "new"), 0);
+}
+
+/* --- claims --- */
+
+static void test_retry_keeps_the_newer_event(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev, newer = event_of("alice");
+	struct err e;
+	char key[SPOOL_KEY_LEN + 1];
+	note(f, "alice");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(spool_retry(f->r, key, &e), ERR_OK);
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(ev.ngroups, 3);
+	newer.ngroups = 1;
+	assert_int_equal(spool_note_sync(f->w, &newer, &e), ERR_OK);
+	assert_int_equal(spool_retry(f->r, key, &e), ERR_OK);
+	assert_int_equal(count_files(f, "cur"), 0);
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(ev.ngroups, 1);
+}
+
+static void test_a_newer_event_replaces_the_claim(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev, newer = event_of("alice");
+	struct err e;
+	char key[SPOOL_KEY_LEN + 1], again[SPOOL_KEY_LEN + 1];
+	note(f, "alice");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	newer.ngroups = 1;
+	assert_int_equal(spool_note_sync(f->w, &newer, &e), ERR_OK);
+	assert_int_equal(claim(f, &ev, again), ERR_OK);
+	assert_string_equal(key, again);
+	assert_int_equal(ev.ngroups, 1);
+	assert_int_equal(spool_reread(f->r, key, &f->arena, &ev, &e), ERR_OK);
+	assert_int_equal(ev.ngroups, 1);
+	assert_int_equal(spool_done(f->r, key, &e), ERR_OK);
+	assert_int_equal(count_files(f, "cur") + count_files(f, "new"), 0);
+	assert_int_equal(spool_reread(f->r, key, &f->arena, &ev, &e), ERR_NOT_FOUND);
+}
+
+static void test_start_takes_back_what_a_crash_left(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev, newer = event_of("alice");
+	struct err e;
+	char key[SPOOL_KEY_LEN + 1];
+	note(f, "alice");
+	note(f, "bob");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	newer.ngroups = 1;
+	assert_int_equal(spool_note_sync(f->w, &newer, &e), ERR_OK);
+	spool_reader_free(&f->r);
+	assert_int_equal(spool_reader_new(f->dir, &f->r, &e), ERR_OK);
+	assert_int_equal(count_files(f, "cur"), 0);
+	assert_int_equal(count_files(f, "new"), 2);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(claim(f, &ev, key), ERR_OK);
+		assert_int_equal(ev.ngroups, slice_is(ev.username, "alice") ? 1 : 3);
+	}
+}
+
+static void test_one_worker_a_directory(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_reader *second = NULL;
+	struct err e;
+	assert_int_equal(spool_reader_new(f->dir, &second, &e), ERR_REFUSED);
+	spool_reader_free(&f->r);
+	assert_int_equal(spool_reader_new(f->dir, &f->r, &e), ERR_OK);
+}
+
+static void test_keys_are_no_paths(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const bad[] = {"", ".", "..", "../new/x", "/etc/passwd", "a",
+	    "AAAAAAAAAAAAAAAAAAAAAAAAAA", "aaaaaaaaaaaaaaaaaaaaaaaaa/", "aaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	struct spool_event ev;
+	struct err e;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(spool_done(f->r, bad[i], &e), ERR_INVALID);
+		assert_int_equal(spool_retry(f->r, bad[i], &e), ERR_INVALID);
+		assert_int_equal(spool_dead(f->r, bad[i], "x", &e), ERR_INVALID);
+		assert_int_equal(spool_reread(f->r, bad[i], &f->arena, &ev, &e), ERR_INVALID);
+	}
+}
+
+static void test_waiting_wakes_for_new_events(void **state)
+{
+	struct fixture *f = *state;
+	struct pollfd p = {.fd = spool_fd(f->r), .events = POLLIN};
+	assert_true(p.fd >= 0);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	note(f, "alice");
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	spool_wait_drain(f->r);
+	assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+static void test_depth_counts_what_waits_and_is_claimed(void **state)
+{
+	struct fixture *f = *state;
+	size_t files;
+	int64_t oldest;
+	struct spool_event ev;
+	char key[SPOOL_KEY_LEN + 1];
+	note(f, "alice");
+	note(f, "bob");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	spool_depth(f->r, &files, &oldest);
+	assert_int_equal(files, 2);
+	int64_t before = oldest;
+	clock_advance(100 * CLOCK_SECOND);
+	spool_depth(f->r, &files, &oldest);
+	assert_in_range(oldest - before, 100, 160);
+}
+
+/* --- dead letters --- */
+
+static void test_dead_and_back(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev;
+	struct err e;
+	char key[SPOOL_KEY_LEN + 1], path[200], text[64] = "";
+	note(f, "alice");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(spool_dead(f->r, key, "no such namespace", &e), ERR_OK);
+	assert_int_equal(count_files(f, "dead"), 2);
+	assert_int_equal(count_files(f, "cur"), 0);
+	snprintf(path, sizeof(path), "%s/dead/%s.reason", f->dir, key);
+	FILE *in = fopen(path, "r");
+	assert_non_null(in);
+	assert_non_null(fgets(text, sizeof(text), in));
+	fclose(in);
+	assert_string_equal(text, "no such namespace\n");
+	size_t n;
+	assert_int_equal(spool_revive(f->r, &n, &e), ERR_OK);
+	assert_int_equal(n, 1);
+	assert_int_equal(count_files(f, "dead"), 0);
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_true(slice_is(ev.username, "alice"));
+}
+
+static void test_revival_never_replaces_newer_news(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev, newer = event_of("alice");
+	struct err e;
+	char key[SPOOL_KEY_LEN + 1];
+	size_t n;
+	note(f, "alice");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(spool_dead(f->r, key, "x", &e), ERR_OK);
+	newer.ngroups = 1;
+	assert_int_equal(spool_note_sync(f->w, &newer, &e), ERR_OK);
+	assert_int_equal(spool_revive(f->r, &n, &e), ERR_OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	assert_int_equal(ev.ngroups, 1);
+}
+
+static void test_dead_letters_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev;
+	char key[SPOOL_KEY_LEN + 1];
+	for (int i = 0; i < SPOOL_DEAD_MAX + 5; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "stranger%d", i);
+		put_new(f, name, "x", 1);
+	}
+	for (int i = 0; i < SPOOL_DEAD_MAX + 5; i++)
+		assert_int_equal(claim(f, &ev, key), ERR_INVALID);
+	assert_int_equal(claim(f, &ev, key), ERR_NOT_FOUND);
+	assert_int_equal(count_files(f, "dead"), 2 * SPOOL_DEAD_MAX);
+}
+
+/* --- hostile files --- */
+
+static struct slice valid_text(struct fixture *f, const char *user)
+{
+	struct spool_event ev = event_of(user);
+	struct buf b;
+	struct err e;
+	buf_init(&b, SPOOL_EVENT_MAX);
+	assert_int_equal(spool_encode(&ev, &b, &e), ERR_OK);
+	struct slice s = slice_dup(&f->arena, buf_view(&b));
+	buf_done(&b);
+	return s;
+}
+
+/* TEXT with the first FROM replaced by TO. */
+static struct slice altered(struct fixture *f, struct slice text, const char *from, const char *to)
+{
+	const char *at = strstr(text.p, from);
+	assert_non_null(at);
+	return slice_of(arena_printf(
+	    &f->arena, "%.*s%s%s", (int)(at - text.p), text.p, to, at + strlen(from)));
+}
+
+static void test_no_event_goes_to_dead(void **state)
+{
+	struct fixture *f = *state;
+	struct slice good = valid_text(f, "alice");
+	char key[SPOOL_KEY_LEN + 1], got[SPOOL_KEY_LEN + 1];
+	spool_key(SLICE("ldap:corp"), SLICE("alice"), key);
+	const struct slice bad[] = {
+	    {"", 0},
+	    SLICE("null"),
+	    SLICE("[]"),
+	    SLICE("{}"),
+	    {good.p, good.len / 2},
+	    altered(f, good, "\"v\":1", "\"v\":2"),
+	    altered(f, good, "\"v\":1", "\"v\":\"1\""),
+	    altered(f, good, "{", "{\"v\":1,"),
+	    altered(f, good, "alice", "mallory"),
+	    altered(f, good, "eng-blue", "eng-red"),
+	    altered(f, good, "\"groups\":[", "\"groups\":[7,"),
+	    altered(f, good, "\"groups\":[", "\"groups\":[\"extra\","),
+	    altered(f, good, "\"uid\":\"1000\"", "\"uid\":1000"),
+	    altered(f, good, "\"uid\":\"1000\"", "\"uid\":\"\\u0000\""),
+	    altered(f, good, "\"extra\":{", "\"extra\":[{"),
+	    altered(f, good, "1700000000", "-1"),
+	    altered(f, good, "1700000000", "1e99"),
+	    altered(f, good, "\"digest\":\"", "\"digest\":\"00"),
+	    altered(f, good, "}\n", "} {}"),
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct spool_event ev;
+		put_new(f, key, bad[i].p ? bad[i].p : "", bad[i].len);
+		if (claim(f, &ev, got) != ERR_INVALID)
+			fail_msg("case %zu was taken", i);
+		assert_int_equal(count_files(f, "cur"), 0);
+		assert_int_equal(count_files(f, "dead"), 2);
+	}
+	struct spool_event ev;
+	put_new(f, key, good.p, good.len);
+	assert_int_equal(claim(f, &ev, got), ERR_OK);
+}
+
+static void test_a_valid_event_under_another_key_is_none(void **state)
+{
+	struct fixture *f = *state;
+	struct slice good = valid_text(f, "alice");
+	char key[SPOOL_KEY_LEN + 1];
+	struct spool_event ev;
+	spool_key(SLICE("ldap:corp"), SLICE("bob"), key);
+	put_new(f, key, good.p, good.len);
+	assert_int_equal(claim(f, &ev, key), ERR_INVALID);
+}
+
+static void test_links_devices_directories_and_giants_are_not_read(void **state)
+{
+	struct fixture *f = *state;
+	struct slice good = valid_text(f, "alice");
+	char key[SPOOL_KEY_LEN + 1], path[200], target[200];
+	struct spool_event ev;
+	spool_key(SLICE("ldap:corp"), SLICE("alice"), key);
+	snprintf(path, sizeof(path), "%s/new/%s", f->dir, key);
+	/* A link to a valid event elsewhere: following it would let its owner write what we read. */
+	snprintf(target, sizeof(target), "%s/elsewhere", f->base);
+	int fd = open(target, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, good.p, good.len), good.len);
+	close(fd);
+	assert_int_equal(symlink(target, path), 0);
+	assert_int_equal(claim(f, &ev, key), ERR_INVALID);
+	assert_int_equal(mkdir(path, 0700), 0);
+	struct err e;
+	char dead[200];
+	snprintf(dead, sizeof(dead), "%s/dead/%s", f->dir, key);
+	assert_int_equal(unlink(dead), 0);
+	assert_int_equal(claim(f, &ev, key), ERR_INVALID);
+	assert_int_equal(rmdir(dead), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(claim(f, &ev, key), ERR_INVALID);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(ftruncate(fd, (off_t)SPOOL_EVENT_MAX + 1), 0);
+	close(fd);
+	assert_int_equal(claim(f, &ev, key), ERR_INVALID);
+	assert_int_equal(spool_claim(f->r, &f->arena, &ev, key, &e), ERR_NOT_FOUND);
+	struct stat st;
+	assert_int_equal(stat(target, &st), 0); /* the link's target was left alone */
+}
+
+static void test_strange_names_are_buried_and_dotfiles_left(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev;
+	char key[SPOOL_KEY_LEN + 1], longest[256];
+	memset(longest, 'z', 255);
+	longest[255] = '\0';
+	put_new(f, "README", "x", 1);
+	put_new(f, ".nfs0001", "x", 1);
+	put_new(f, "%n%s%x", "x", 1);
+	put_new(f, "-rf", "x", 1);
+	char path[400];
+	snprintf(path, sizeof(path), "%s/new/%s", f->dir, longest);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(claim(f, &ev, key), ERR_INVALID);
+	assert_int_equal(claim(f, &ev, key), ERR_NOT_FOUND);
+	assert_int_equal(count_files(f, "dead"), 8);
+}
+
+static void test_a_linked_part_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	char path[200], other[200];
+	spool_writer_free(&f->w);
+	spool_reader_free(&f->r);
+	snprintf(path, sizeof(path), "%s/new", f->dir);
+	snprintf(other, sizeof(other), "%s/other", f->base);
+	assert_int_equal(rename(path, other), 0);
+	assert_int_equal(symlink(other, path), 0);
+	assert_int_equal(spool_writer_new(f->dir, 0, &f->w, &e), ERR_UNAVAILABLE);
+	assert_int_equal(spool_reader_new(f->dir, &f->r, &e), ERR_UNAVAILABLE);
+}
+
+struct seen {
+	size_t n;
+	bool alice;
+};
+
+static void look(void *ctx, const char *key, const struct spool_event *ev)
+{
+	struct seen *s = ctx;
+	assert_int_equal(strlen(key), SPOOL_KEY_LEN);
+	s->n++;
+	s->alice |= slice_is(ev->username, "alice");
+}
+
+static void test_looking_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev;
+	struct seen s = {0};
+	struct err e;
+	char key[SPOOL_KEY_LEN + 1];
+	size_t invalid;
+	note(f, "alice");
+	assert_int_equal(claim(f, &ev, key), ERR_OK);
+	note(f, "bob");
+	put_new(f, "README", "x", 1);
+	assert_int_equal(spool_each(f->dir, look, &s, &invalid, &e), ERR_OK);
+	assert_int_equal(s.n, 2);
+	assert_true(s.alice);
+	assert_int_equal(invalid, 1);
+	assert_int_equal(count_files(f, "cur"), 1);
+	assert_int_equal(count_files(f, "new"), 2);
+	assert_int_equal(count_files(f, "dead"), 0);
+}
+
+static void test_stale_temporaries_are_swept(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	char path[200];
+	snprintf(path, sizeof(path), "%s/tmp/left.over", f->dir);
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	struct timespec now = {clock_unix(), 0}, times[2] = {now, now};
+	assert_int_equal(futimens(fd, times), 0);
+	close(fd);
+	spool_writer_free(&f->w);
+	assert_int_equal(spool_writer_new(f->dir, 0, &f->w, &e), ERR_OK);
+	assert_int_equal(count_files(f, "tmp"), 1); /* a neighbour may still be writing it */
+	spool_writer_free(&f->w);
+	clock_advance(2 * 3600 * CLOCK_SECOND);
+	assert_int_equal(spool_writer_new(f->dir, 0, &f->w, &e), ERR_OK);
+	assert_int_equal(count_files(f, "tmp"), 0);
+}
+
+#define SPOOL_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	jsonx_init();
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_key_tells_provider_and_name_apart),
+	    cmocka_unit_test(test_digest_ignores_order_and_time_only),
+	    SPOOL_TEST(test_event_survives_the_file),
+	    SPOOL_TEST(test_files_are_for_the_group_whatever_the_umask),
+	    SPOOL_TEST(test_told_once_until_changed_or_long_ago),
+	    SPOOL_TEST(test_a_restart_tells_again),
+	    SPOOL_TEST(test_newest_wins),
+	    SPOOL_TEST(test_table_of_fixed_size_forgets_towards_telling_again),
+	    SPOOL_TEST(test_threads_write_each_identity_once),
+	    SPOOL_TEST(test_background_writes_all_before_it_ends),
+	    SPOOL_TEST(test_full_spool_refuses_new_users_but_takes_changes),
+	    SPOOL_TEST(test_bytes_event_size_and_free_space_are_bounded),
+	    SPOOL_TEST(test_text_that_json_would_change_is_refused),
+	    SPOOL_TEST(test_retry_keeps_the_newer_event),
+	    SPOOL_TEST(test_a_newer_event_replaces_the_claim),
+	    SPOOL_TEST(test_start_takes_back_what_a_crash_left),
+	    SPOOL_TEST(test_one_worker_a_directory),
+	    SPOOL_TEST(test_keys_are_no_paths),
+	    SPOOL_TEST(test_waiting_wakes_for_new_events),
+	    SPOOL_TEST(test_depth_counts_what_waits_and_is_claimed),
+	    SPOOL_TEST(test_dead_and_back),
+	    SPOOL_TEST(test_revival_never_replaces_newer_news),
+	    SPOOL_TEST(test_dead_letters_are_bounded),
+	    SPOOL_TEST(test_no_event_goes_to_dead),
+	    SPOOL_TEST(test_a_valid_event_under_another_key_is_none),
+	    SPOOL_TEST(test_links_devices_directories_and_giants_are_not_read),
+	    SPOOL_TEST(test_strange_names_are_buried_and_dotfiles_left),
+	    SPOOL_TEST(test_a_linked_part_is_refused),
+	    SPOOL_TEST(test_looking_changes_nothing),
+	    SPOOL_TEST(test_stale_temporaries_are_swept),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
