@@ -24,6 +24,10 @@ struct directory_call {
 	/* in */
 	struct arena *arena; /* results live there */
 	int64_t deadline;    /* clock_mono() */
+	/* NULL, or asked with the entry's canonical name before its password is tried; false: no bind is
+	 * sent and the reason is "limited". Called again when another server takes over. */
+	bool (*may_bind)(void *arg, struct slice name);
+	void *may_bind_arg;
 	/* out */
 	struct identity id; /* username, uid, groups, provider; after a wrong password username alone */
 	struct slice name;  /* canonical name: the entry's, without prefix */
