@@ -8,6 +8,7 @@
 
 static const struct command *const commands[] = {
     /* cli/commands.h declares them; one a line, sorted. */
+    &cmd_check,
     NULL,
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 
 #define NO_INDEX SIZE_MAX
 #define QUOTE_MAX 40 /* bytes of a wrong value that a finding repeats */
@@ -117,10 +118,7 @@ static const char *read_path(const struct cursor *c, const struct yaml_node *n)
 		refuse(c, n, "must not be empty");
 		return NULL;
 	}
-	const char *slash = c->file ? strrchr(c->file, '/') : NULL;
-	if (path[0] == '/' || !slash)
-		return path;
-	return arena_printf(c->arena, "%.*s/%s", (int)(slash - c->file), c->file, path);
+	return file_resolve(c->arena, c->file, path);
 }
 
 static void bind_string(const struct cursor *c, const struct yaml_node *n, void *member)
