@@ -37,6 +37,7 @@ struct place ast_at(const struct ast_file *f, const struct yaml_node *node, cons
 	return at;
 }
 
+PRINTF(2, 0)
 static const char *format(struct ast *t, const char *fmt, va_list ap)
 {
 	char text[768];

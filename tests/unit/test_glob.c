@@ -143,7 +143,7 @@ static void test_interning_gives_one_number_to_a_text(void **state)
 {
 	(void)state;
 	struct intern t = {0};
-	char texts[1000][8];
+	char texts[1000][16];
 	assert_int_equal(intern_find(&t, SLICE("x")), INTERN_NONE);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(texts[i], sizeof(texts[i]), "w%d", i);
