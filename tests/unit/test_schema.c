@@ -288,7 +288,7 @@ static void test_markdown_has_every_field(void **state)
 	for (const struct field *f = conf_fields; f->name; f++)
 		assert_non_null(strstr(text, f->name));
 	static const char *const parts[] = {
-	    "## `conf`\n\n| key | value | default | meaning |\n|---|---|---|---|\n"
+	    "## `conf`\n\n| key | value | default | meaning |\n|---|---|---|---|\n| `name` |",
 	    "| `name` | string | required | Its name. |\n",
 	    "| `modeText` | string | `\"\"` | A \\| bar. |\n",
 	    "| `wait` | duration, from 1s to 1h | `1m30s` | How long. Takes effect after a restart. |",

@@ -568,7 +568,7 @@ static void test_dead_letters_are_bounded(void **state)
 	struct spool_event ev;
 	char key[SPOOL_KEY_LEN + 1];
 	for (int i = 0; i < SPOOL_DEAD_MAX + 5; i++) {
-		char name[16];
+		char name[24];
 		snprintf(name, sizeof(name), "stranger%d", i);
 		put_new(f, name, "x", 1);
 	}
