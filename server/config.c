@@ -283,3 +283,50 @@ void config_print_reference(struct buf *out)
 		      "[configuration.md](configuration.md) explains them.\n\n");
 	schema_print_markdown(&config_schema, out);
 }
+
+static void collect(struct string_list *out, size_t cap, const char *path)
+{
+	if (path && out->len < cap)
+		((const char **)(uintptr_t)out->items)[out->len++] = path;
+}
+
+static void collect_all(
+    const struct schema *schema, const void *obj, struct string_list *out, size_t cap);
+
+static void collect_field(const struct field *f, const char *at, struct string_list *out, size_t cap)
+{
+	const struct string_list *paths = (const void *)at;
+	const struct object_list *list = (const void *)at;
+	switch (f->type) {
+	case FIELD_PATH:
+		collect(out, cap, *(const char *const *)(const void *)at);
+		break;
+	case FIELD_PATHS:
+		for (size_t i = 0; i < paths->len; i++)
+			collect(out, cap, paths->items[i]);
+		break;
+	case FIELD_OBJECT:
+		collect_all(f->sub, at, out, cap);
+		break;
+	case FIELD_OBJECTS:
+		for (size_t i = 0; i < list->len; i++)
+			collect_all(f->sub, (const char *)list->items + i * f->sub->size, out, cap);
+		break;
+	default:
+		break;
+	}
+}
+
+static void collect_all(
+    const struct schema *schema, const void *obj, struct string_list *out, size_t cap)
+{
+	for (const struct field *f = schema->fields; f->name; f++)
+		if (!f->unsupported)
+			collect_field(f, (const char *)obj + f->offset, out, cap);
+}
+
+void config_authn_files(const struct config *c, struct arena *a, struct string_list *out)
+{
+	*out = (struct string_list){ARENA_ARRAY(a, const char *, CONFIG_FILES_MAX), 0};
+	collect_all(&authn_config_schema, &c->authentication, out, CONFIG_FILES_MAX);
+}

@@ -84,6 +84,11 @@ enum err_code config_parse(
 
 void config_free(struct config **c);
 
+/* The files that `authentication` names (token files, key sets, passwords, CAs), found by the tables' path
+ * fields. The list lives in A, its strings in C. */
+#define CONFIG_FILES_MAX 1000
+void config_authn_files(const struct config *c, struct arena *a, struct string_list *out);
+
 /* docs/configuration-reference.md: every key, printed from the tables. */
 void config_print_reference(struct buf *out);
 

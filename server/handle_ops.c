@@ -1,0 +1,78 @@
+/* Owns the probes, the metrics page and the version; and the start of all handlers' metrics. */
+#include <config.h>
+
+#include <stdio.h>
+
+#include "authz/authz.h"
+#include "common/clock.h"
+#include "server/handlers.h"
+#include "server/reply.h"
+#include "server/server.h"
+
+static void text(struct exchange *ex, unsigned status)
+{
+	ex->reply.status = status;
+	ex->reply.content_type = "text/plain; charset=utf-8";
+	ex->reply.no_store = true;
+}
+
+void handle_livez(struct exchange *ex)
+{
+	text(ex, 200);
+	buf_adds(&ex->reply.body, "ok");
+}
+
+void handle_readyz(struct exchange *ex)
+{
+	struct buf *b = &ex->reply.body;
+	bool ready = status_ready(&ex->server->status, b);
+	text(ex, ready ? 200 : 503);
+	if (ready && !ex->request.verbose) {
+		b->len = 0;
+		buf_adds(b, "ok");
+	} else {
+		buf_adds(b, ready ? "readyz check passed\n" : "readyz check failed\n");
+	}
+}
+
+void handle_metrics(struct exchange *ex)
+{
+	ex->reply.status = 200;
+	ex->reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+	metrics_write(&ex->reply.body);
+}
+
+void handle_version(struct exchange *ex)
+{
+	ex->reply.status = 200;
+	ex->reply.content_type = "application/json";
+	buf_adds(&ex->reply.body, "{\"program\":\"portcullisd\",\"version\":\"" PACKAGE_VERSION "\"}\n");
+}
+
+void handlers_init(struct server_metrics *m)
+{
+	for (int v = 0; v < (int)ARRAY_LEN(m->verdicts); v++) {
+		char labels[64];
+		snprintf(labels, sizeof(labels), "verdict=\"%s\"", verdict_name((enum verdict)v));
+		m->verdicts[v] = metrics_counter("portcullis_access_reviews_total",
+		    "Access reviews that were answered, by verdict.", labels);
+	}
+	m->access_errors = metrics_counter("portcullis_access_reviews_total",
+	    "Access reviews that were answered, by verdict.", "verdict=\"error\"");
+	m->access_seconds = metrics_histogram("portcullis_access_review_duration_seconds",
+	    "Time from an access review's head to its answer.", "", metrics_latency_bounds,
+	    metrics_latency_bounds_len);
+	m->token_seconds = metrics_histogram("portcullis_token_review_duration_seconds",
+	    "Time from a token review's head to its answer.", "", metrics_latency_bounds,
+	    metrics_latency_bounds_len);
+	metric_set(metrics_gauge("portcullis_build_info", "Always 1; the version is in the label.",
+		       "version=\"" PACKAGE_VERSION "\""), 1);
+}
+
+bool server_may_log(_Atomic int64_t *last)
+{
+	int64_t now = clock_mono(), before = atomic_load(last);
+	if (before && now - before < CLOCK_SECOND)
+		return false;
+	return atomic_compare_exchange_strong(last, &before, now);
+}

@@ -1,0 +1,182 @@
+/* Owns POST /authenticate: from the TokenReview to its answer, its audit record and the new user's event. */
+#include <stdio.h>
+
+#include "authn/review.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "server/audited.h"
+#include "server/handlers.h"
+#include "server/reply.h"
+#include "server/server.h"
+
+/* The apiserver logs it: long enough for a host name and a cause. */
+#define MESSAGE_MAX 240
+
+struct token_state {
+	struct token_review review;
+	struct authn_call call;
+	struct spool_event event;
+	enum authn_step step;
+};
+
+static const char *result_word(enum authn_step step)
+{
+	switch (step) {
+	case AUTHN_ACCEPT:
+		return "accepted";
+	case AUTHN_UNAVAILABLE:
+		return "unavailable";
+	default:
+		return "refused";
+	}
+}
+
+static void count(const struct exchange *ex, const struct token_state *t)
+{
+	struct buf labels;
+	buf_init(&labels, 256);
+	metrics_label(&labels, "result", slice_of(result_word(t->step)));
+	metrics_label(&labels, "reason", slice_of(t->call.reason));
+	metric_inc(metrics_counter("portcullis_token_reviews_total",
+	    "Token reviews that were answered, by result and the reason of a refusal.",
+	    buf_cstr(&labels)));
+	buf_done(&labels);
+	metric_observe(ex->server->metrics.token_seconds,
+	    (double)(clock_mono() - ex->request.received) / (double)CLOCK_SECOND);
+}
+
+static void audit(struct exchange *ex, const struct token_state *t)
+{
+	char id[27];
+	ulid_new(t->call.now / CLOCK_MS, id);
+	bool accepted = t->step == AUTHN_ACCEPT;
+	struct audit_authn r = {
+	    .id = id,
+	    .api_version = t->review.api_version,
+	    .client = audited_client(ex),
+	    .decision = accepted ? "authenticated" : t->step == AUTHN_UNAVAILABLE ? "error" : "refused",
+	    .authenticator = t->call.authenticator,
+	    .reason = t->call.reason,
+	    .issuer = t->call.id.issuer,
+	    .audiences = t->review.audiences,
+	    .naudiences = t->review.naudiences,
+	    .latency_us = audited_latency(ex),
+	};
+	if (accepted)
+		r.user = audited_identity(&ex->arena, &t->call.id);
+	audit_write_authn(ex->snapshot->audit, &r);
+}
+
+static void unavailable(struct exchange *ex, const struct token_state *t)
+{
+	const char *who = t->call.authenticator ? t->call.authenticator : "authentication";
+	const char *why = t->call.why.msg[0] ? t->call.why.msg : "cannot decide now";
+	char text[MESSAGE_MAX];
+	snprintf(text, sizeof(text), "portcullis: %.80s: %.140s", who, why);
+	reply_unavailable(ex, text);
+	if (server_may_log(&ex->server->last_unavailable_log))
+		log_warn("token review not decided", LOG_STR("authenticator", who),
+		    LOG_STR("reason", t->call.reason), LOG_STR("error", why));
+}
+
+static void finish(struct exchange *ex)
+{
+	struct token_state *t = ex->state;
+	if (t->step == AUTHN_UNAVAILABLE) {
+		unavailable(ex, t);
+	} else {
+		ex->reply.status = 200;
+		ex->reply.content_type = "application/json";
+		token_review_write(&t->review, t->step == AUTHN_ACCEPT, &t->call, &ex->reply.body);
+	}
+	count(ex, t);
+	audit(ex, t);
+}
+
+/* On a worker, which may wait for the disk. An error is counted by the spool and costs nobody the login. */
+static void tell_durably(struct exchange *ex)
+{
+	struct token_state *t = ex->state;
+	struct err e = {0};
+	if (spool_note_sync(ex->snapshot->spool, &t->event, &e) != ERR_OK &&
+	    server_may_log(&ex->server->last_unavailable_log))
+		log_error("new user not spooled", LOG_STR("error", e.msg));
+	finish(ex);
+}
+
+static void tell_later(struct exchange *ex)
+{
+	struct token_state *t = ex->state;
+	spool_note(ex->snapshot->spool, &t->event);
+	finish(ex);
+}
+
+/* True when the identity was handed on to be told before the answer, which then follows. */
+static bool tell(struct exchange *ex, bool may_block)
+{
+	struct token_state *t = ex->state;
+	const struct snapshot *s = ex->snapshot;
+	if (t->step != AUTHN_ACCEPT || !s->spool)
+		return false;
+	t->event = spooled_identity(&ex->arena, &t->call.id, t->call.now);
+	if (!spool_is_due(s->spool, &t->event))
+		return false;
+	if (s->config->new_users.durability == SPOOL_DURABILITY_ASYNC)
+		tell_later(ex);
+	else if (may_block)
+		tell_durably(ex);
+	else
+		exchange_defer(
+		    ex, ex->server->spool_work, t->call.deadline, tell_durably, tell_later);
+	return true;
+}
+
+static void work(struct exchange *ex)
+{
+	struct token_state *t = ex->state;
+	t->step = authn_work(ex->snapshot->authn, &t->call);
+	if (!tell(ex, true))
+		finish(ex);
+}
+
+static void overloaded(struct exchange *ex)
+{
+	struct token_state *t = ex->state;
+	t->step = AUTHN_UNAVAILABLE;
+	t->call.reason = "overloaded";
+	err_set(&t->call.why, ERR_LIMIT, "too many token reviews are waiting");
+	finish(ex);
+}
+
+static enum authn_step decide(struct exchange *ex, struct token_state *t)
+{
+	if (t->review.token.len > 0 && t->review.token.len <= TOKEN_MAX)
+		return authn_try_now(ex->snapshot->authn, &t->call);
+	t->call.reason = t->review.token.len ? "tooLong" : "empty";
+	return AUTHN_REJECT;
+}
+
+void handle_token(struct exchange *ex)
+{
+	struct token_state *t = ARENA_NEW(&ex->arena, struct token_state);
+	struct err e = {0};
+	if (token_review_parse(ex->request.body, &ex->arena, &t->review, &e) != ERR_OK) {
+		reply_error(ex, 400, e.msg);
+		return;
+	}
+	t->call = (struct authn_call){
+	    .arena = &ex->arena,
+	    .token = t->review.token,
+	    .audiences = t->review.audiences,
+	    .naudiences = t->review.naudiences,
+	    .now = clock_now(),
+	    .deadline = ex->request.received + ex->snapshot->config->webhook.deadline,
+	};
+	ex->state = t;
+	t->step = decide(ex, t);
+	if (t->step == AUTHN_NEEDS_WORK)
+		exchange_defer(ex, ex->server->token_work, t->call.deadline, work, overloaded);
+	else if (!tell(ex, false))
+		finish(ex);
+}

@@ -1,0 +1,29 @@
+/* The one server of a process: what every request and the main loop share. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "common/metrics.h"
+#include "common/work.h"
+#include "server/snapshot.h"
+#include "server/status.h"
+
+/* The outcomes of reviews, as counters that stand in the exposition from the start. */
+struct server_metrics {
+	struct metric *verdicts[3], *access_errors; /* by enum verdict */
+	struct metric *access_seconds, *token_seconds;
+};
+
+struct server {
+	struct snapshots snapshots;
+	struct authn_services *services;
+	/* Apart, so that directory logins cannot starve token reviews and a slow disk neither of them. */
+	struct work_pool *token_work, *login_work, *spool_work;
+	struct status status;
+	struct server_metrics metrics;
+	_Atomic int64_t last_unavailable_log;
+};
+
+/* True at most once a second for each *LAST: repeated trouble must not fill the log. Thread-safe. */
+bool server_may_log(_Atomic int64_t *last);
+
+#endif

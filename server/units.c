@@ -1,0 +1,346 @@
+/* Owns the loading of each set of files that takes effect all or nothing. */
+#include "server/units.h"
+
+#include <stdlib.h>
+
+#include "authn/services.h"
+#include "authz/authz.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "server/lastgood.h"
+
+/* How long a new configuration waits for its issuers' first key sets. */
+#define SETTLE (2 * CLOCK_SECOND)
+#define AUTHN_FILE_MAX ((size_t)64 << 20)
+
+void parts_copy(struct snapshot_parts *to, const struct snapshot_parts *from)
+{
+	for (int i = 0; i < PART_COUNT; i++)
+		to->part[i] = shared_ref(from->part[i]);
+	for (int i = 0; i < TLS_COUNT; i++)
+		to->tls[i] = tls_creds_ref(from->tls[i]);
+}
+
+void parts_done(struct snapshot_parts *p)
+{
+	for (int i = PART_COUNT - 1; i >= 0; i--)
+		shared_unref(&p->part[i]);
+	for (int i = 0; i < TLS_COUNT; i++)
+		tls_creds_unref(&p->tls[i]);
+}
+
+void parts_set(struct snapshot_parts *p, enum snapshot_part i, struct shared *owned)
+{
+	shared_unref(&p->part[i]);
+	p->part[i] = owned;
+}
+
+static void destroy_config(void *obj)
+{
+	struct config *c = obj;
+	config_free(&c);
+}
+
+static void destroy_authn(void *obj)
+{
+	struct authn_chain *c = obj;
+	authn_chain_free(&c);
+}
+
+static void destroy_policy(void *obj)
+{
+	struct policy *p = obj;
+	policy_free(&p);
+}
+
+static void destroy_audit(void *obj)
+{
+	struct audit_log *l = obj;
+	audit_close(&l);
+}
+
+static void destroy_spool(void *obj)
+{
+	struct spool_writer *w = obj;
+	spool_writer_free(&w);
+}
+
+/* --- fingerprints --- */
+
+static void digest_text(struct sha256_ctx *ctx, const char *s)
+{
+	sha256_update(ctx, s ? s : "", (s ? strlen(s) : 0) + 1);
+}
+
+/* What cannot be read counts by its error, so that it counts as new once it can. */
+static void digest_slice(struct sha256_ctx *ctx, enum err_code code, struct slice text)
+{
+	uint64_t head[2] = {(uint64_t)code, text.len};
+	sha256_update(ctx, head, sizeof(head));
+	sha256_update(ctx, text.p, text.len);
+}
+
+void unit_config_digest(
+    const struct config *c, const char *file_sha256, uint8_t out[SHA256_LEN])
+{
+	struct sha256_ctx *ctx = sha256_begin();
+	digest_text(ctx, file_sha256);
+	struct arena list;
+	arena_init(&list, 0);
+	struct string_list files;
+	config_authn_files(c, &list, &files);
+	for (size_t i = 0; i < files.len; i++) {
+		struct arena a;
+		arena_init_wiped(&a, 0);
+		struct slice text = {0};
+		enum err_code code = file_read(&a, files.items[i], AUTHN_FILE_MAX, &text, NULL);
+		digest_text(ctx, files.items[i]);
+		digest_slice(ctx, code, text);
+		arena_done(&a);
+	}
+	arena_done(&list);
+	sha256_end(&ctx, out);
+}
+
+void unit_policy_digest(const struct config *c, uint8_t out[SHA256_LEN])
+{
+	struct sha256_ctx *ctx = sha256_begin();
+	digest_text(ctx, c->authorization.policy);
+	if (c->authorization.present) {
+		struct arena a;
+		struct diags d = {0};
+		arena_init(&a, 0);
+		struct policy_file *files = NULL;
+		size_t n = 0;
+		enum err_code code = policy_read(&a, c->authorization.policy, &files, &n, &d);
+		for (size_t i = 0; code == ERR_OK && i < n; i++) {
+			digest_text(ctx, files[i].name);
+			digest_slice(ctx, code, files[i].text);
+		}
+		for (size_t i = 0; i < d.len; i++)
+			digest_text(ctx, d.items[i].text);
+		arena_done(&a);
+		diags_done(&d);
+	}
+	sha256_end(&ctx, out);
+}
+
+static struct tls_files webhook_files(const struct config *c)
+{
+	return (struct tls_files){c->webhook.certificate_file, c->webhook.key_file,
+	    c->webhook.client_ca_file, &c->webhook.allowed_clients};
+}
+
+static struct tls_files login_files(const struct config *c)
+{
+	bool own = c->login.certificate_file != NULL;
+	return (struct tls_files){own ? c->login.certificate_file : c->webhook.certificate_file,
+	    own ? c->login.key_file : c->webhook.key_file, NULL, NULL};
+}
+
+void unit_tls_digest(const struct config *c, uint8_t out[SHA256_LEN])
+{
+	uint8_t both[2][SHA256_LEN] = {0};
+	struct tls_files f = webhook_files(c);
+	tls_files_digest(&f, both[0]);
+	if (c->login.present) {
+		f = login_files(c);
+		tls_files_digest(&f, both[1]);
+	}
+	sha256(both, sizeof(both), out);
+}
+
+/* --- differences --- */
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_list(const struct string_list *a, const struct string_list *b)
+{
+	if (a->len != b->len)
+		return false;
+	for (size_t i = 0; i < a->len; i++)
+		if (!same(a->items[i], b->items[i]))
+			return false;
+	return true;
+}
+
+bool unit_policy_moved(const struct config *a, const struct config *b)
+{
+	return !same(a->authorization.policy, b->authorization.policy);
+}
+
+bool unit_tls_moved(const struct config *a, const struct config *b)
+{
+	return !same(a->webhook.certificate_file, b->webhook.certificate_file) ||
+	       !same(a->webhook.key_file, b->webhook.key_file) ||
+	       !same(a->webhook.client_ca_file, b->webhook.client_ca_file) ||
+	       !same_list(&a->webhook.allowed_clients, &b->webhook.allowed_clients) ||
+	       a->login.present != b->login.present ||
+	       !same(a->login.certificate_file, b->login.certificate_file) ||
+	       !same(a->login.key_file, b->login.key_file);
+}
+
+bool unit_needs_restart(const struct config *a, const struct config *b)
+{
+	return !same(a->webhook.listen, b->webhook.listen) || !same(a->ops.listen, b->ops.listen) ||
+	       !same(a->login.listen, b->login.listen) || !same(a->state_dir, b->state_dir);
+}
+
+/* --- loaders --- */
+
+static enum err_code read_policy(const struct config *cfg, struct arena *a,
+    struct policy_file **files, size_t *n, struct policy **out, const char **stage, struct diags *d)
+{
+	*stage = "read";
+	TRY(policy_read(a, cfg->authorization.policy, files, n, d));
+	*stage = "check";
+	return policy_compile(*files, *n, authz_run_tests, out, d);
+}
+
+enum err_code unit_policy_load(const struct config *cfg, struct snapshot_parts *parts,
+    const char **stage, struct diags *d)
+{
+	if (!cfg->authorization.present) {
+		parts_set(parts, PART_POLICY, NULL);
+		return ERR_OK;
+	}
+	struct arena a;
+	arena_init(&a, 0);
+	struct policy_file *files;
+	size_t n;
+	struct policy *p = NULL;
+	enum err_code code = read_policy(cfg, &a, &files, &n, &p, stage, d);
+	if (code == ERR_OK) {
+		struct err e = {0};
+		if (lastgood_save(cfg->state_dir, files, n, &e) != ERR_OK)
+			diags_warn(d, cfg->authorization.policy, 0, 0,
+			    "no copy could be kept for the next start: %s", e.msg);
+		parts_set(parts, PART_POLICY, shared_new(p, destroy_policy));
+	}
+	arena_done(&a);
+	return code;
+}
+
+enum err_code unit_policy_check(const struct config *cfg, struct diags *d)
+{
+	if (!cfg->authorization.present)
+		return ERR_OK;
+	struct arena a;
+	arena_init(&a, 0);
+	struct policy_file *files;
+	size_t n;
+	struct policy *p = NULL;
+	const char *stage;
+	enum err_code code = read_policy(cfg, &a, &files, &n, &p, &stage, d);
+	policy_free(&p);
+	arena_done(&a);
+	return code;
+}
+
+enum err_code unit_policy_recover(
+    const struct config *cfg, struct snapshot_parts *parts, struct diags *d)
+{
+	struct arena a;
+	arena_init(&a, 0);
+	struct policy_file *files;
+	size_t n;
+	struct policy *p = NULL;
+	struct err e = {0};
+	enum err_code code = lastgood_load(cfg->state_dir, &a, &files, &n, &e);
+	if (code != ERR_OK)
+		diags_error(d, "", 0, 0, "%s", e.msg);
+	else
+		code = policy_compile(files, n, authz_run_tests, &p, d);
+	if (code == ERR_OK)
+		parts_set(parts, PART_POLICY, shared_new(p, destroy_policy));
+	arena_done(&a);
+	return code;
+}
+
+enum err_code unit_tls_load(const struct config *cfg, struct snapshot_parts *parts, struct diags *d)
+{
+	struct tls_creds *webhook = NULL, *login = NULL;
+	struct tls_files f = webhook_files(cfg);
+	TRY(tls_creds_new(&f, &webhook, d));
+	if (cfg->login.present) {
+		f = login_files(cfg);
+		enum err_code code = tls_creds_new(&f, &login, d);
+		if (code != ERR_OK) {
+			tls_creds_unref(&webhook);
+			return code;
+		}
+	}
+	tls_creds_unref(&parts->tls[TLS_WEBHOOK]);
+	tls_creds_unref(&parts->tls[TLS_LOGIN]);
+	parts->tls[TLS_WEBHOOK] = webhook;
+	parts->tls[TLS_LOGIN] = login;
+	return ERR_OK;
+}
+
+static enum err_code load_audit(const struct config *old, const struct config *cfg,
+    struct snapshot_parts *parts, struct diags *d)
+{
+	if (old && same(old->audit.path, cfg->audit.path))
+		return ERR_OK;
+	struct audit_log *log = NULL;
+	struct err e = {0};
+	if (cfg->audit.present && audit_open(cfg->audit.path, &log, &e) != ERR_OK)
+		return diags_error(d, cfg->audit.place.file, cfg->audit.place.line,
+		    cfg->audit.place.col, "audit.path: %s", e.msg);
+	parts_set(parts, PART_AUDIT, shared_new(log, destroy_audit));
+	return ERR_OK;
+}
+
+static enum err_code load_spool(const struct config *old, const struct config *cfg,
+    struct snapshot_parts *parts, struct diags *d)
+{
+	const struct new_users_config *n = &cfg->new_users;
+	if (old && same(old->new_users.spool_dir, n->spool_dir) &&
+	    old->new_users.touch_interval == n->touch_interval)
+		return ERR_OK;
+	struct spool_writer *w = NULL;
+	struct err e = {0};
+	if (n->present && spool_writer_new(n->spool_dir, n->touch_interval, &w, &e) != ERR_OK)
+		return diags_error(d, n->place.file, n->place.line, n->place.col,
+		    "newUsers.spoolDir: %s", e.msg);
+	parts_set(parts, PART_SPOOL, shared_new(w, destroy_spool));
+	return ERR_OK;
+}
+
+static enum err_code load_moved(const struct config *old, const struct config *cfg,
+    struct snapshot_parts *parts, struct diags *d)
+{
+	const char *stage;
+	if (old && unit_tls_moved(old, cfg))
+		TRY(unit_tls_load(cfg, parts, d));
+	if (old && unit_policy_moved(old, cfg))
+		TRY(unit_policy_load(cfg, parts, &stage, d));
+	TRY(load_audit(old, cfg, parts, d));
+	return load_spool(old, cfg, parts, d);
+}
+
+enum err_code unit_config_load(
+    struct server *s, struct config **cfg, struct snapshot_parts *parts, struct diags *d)
+{
+	struct shared *part = parts->part[PART_CONFIG];
+	const struct config *old = part ? part->obj : NULL;
+	struct authn_chain *chain = NULL;
+	TRY(authn_chain_new(&(*cfg)->authentication, s->services, &chain, d));
+	struct snapshot_parts next = {0};
+	parts_copy(&next, parts);
+	enum err_code code = load_moved(old, *cfg, &next, d);
+	if (code != ERR_OK) {
+		authn_chain_free(&chain);
+		parts_done(&next);
+		return code;
+	}
+	authn_services_settle(s->services, clock_mono() + SETTLE);
+	parts_set(&next, PART_AUTHN, shared_new(chain, destroy_authn));
+	parts_set(&next, PART_CONFIG, shared_new(TAKE(*cfg), destroy_config));
+	parts_done(parts);
+	*parts = next;
+	return ERR_OK;
+}
