@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "authn/firewall.h"
 #include "authn/jose.h"
 #include "authn/ldap_config.h"
 #include "authn/limits.h"
@@ -194,6 +195,8 @@ static void check_prefixed(
 		    "prefix must be set when claim is; it may be \"\" to say that there is none");
 	if (!c->claim && c->prefix)
 		AT(node, "prefix", file, d, "prefix without claim");
+	if (c->prefix && firewall_reserved(slice_of(c->prefix)))
+		AT(node, "prefix", file, d, "prefix is reserved: every name with it would be refused");
 }
 
 static const struct field prefixed_fields[] = {

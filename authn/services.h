@@ -4,19 +4,24 @@
 #define AUTHN_SERVICES_H
 
 #include "common/err.h"
+#include "common/str.h"
 
 struct ldap_services; /* authn/ldap.h */
 struct mint;	      /* authn/mint.h */
-struct issuers;	      /* authn/oidc.h */
+struct issuers;	      /* authn/issuer.h */
 
 struct authn_services_options {
 	const char *state_dir; /* existing directory; NULL: nothing survives the process */
-	unsigned workers;      /* threads that run authn_work: at most half of them wait for an issuer */
+	unsigned workers;      /* threads that run authn_work: at most half of them wait long */
+	/* Called from background threads when ISSUER begins to fail, fails otherwise than before (E says
+	 * why) or is well again (E NULL): the caller may log it. May be NULL. */
+	void (*event)(void *arg, const char *issuer, const struct err *e);
+	void *event_arg;
 };
 
 /* Made once, before the first chain; outlives every chain. */
 struct authn_services {
-	const char *state_dir;
+	char *state_dir;
 	struct issuers *issuers;
 	/* Slots of their owners, who set them in authn_services_new's second half or on first use, with
 	 * the function that frees them. */
@@ -38,6 +43,9 @@ enum err_code authn_services_start(struct authn_services *s, struct err *e) MUST
  * DEADLINE (clock_mono) has passed: call after authn_chain_new and before the chain serves, so that
  * nobody is refused for lack of keys that are a round trip away. True when all have key sets. */
 bool authn_services_settle(struct authn_services *s, int64_t deadline);
+
+/* A line for each issuer: its URL, number of keys, last error. For /readyz?verbose. */
+void authn_services_status(struct authn_services *s, struct buf *out);
 
 /* After the last chain is freed: joins the threads. */
 void authn_services_free(struct authn_services **s);

@@ -23,6 +23,7 @@ struct exchange {
 	size_t header_bytes;
 	bool header_over, has_retry_after;
 	struct curl_slist *headers, *connect_to;
+	const atomic_bool *cancel;
 	char *url; /* rewritten for tls_server_name; NULL: the request's own */
 };
 
@@ -143,6 +144,14 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	else if (is_nocase(name, "retry-after"))
 		x->has_retry_after = true;
 	return line.len;
+}
+
+static int on_progress(
+    void *arg, curl_off_t dlt, curl_off_t dln, curl_off_t ult, curl_off_t uln)
+{
+	(void)dlt, (void)dln, (void)ult, (void)uln;
+	const atomic_bool *const *cancel = arg;
+	return atomic_load_explicit(*cancel, memory_order_relaxed);
 }
 
 /* --- setting up --- */
@@ -278,6 +287,11 @@ static void set_up(struct httpc *h, const struct httpc_request *req, struct exch
 	SET(CURLOPT_WRITEDATA, x);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, x);
+	if (req->cancel) {
+		SET(CURLOPT_NOPROGRESS, 0L);
+		SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+		SET(CURLOPT_XFERINFODATA, &x->cancel);
+	}
 	set_tls(c, req);
 	set_method(c, req);
 }
@@ -361,7 +375,7 @@ enum err_code httpc_do(struct httpc *h, const struct httpc_request *req, struct 
 {
 	*res = (struct httpc_response){.max_age = -1, .retry_after = -1};
 	buf_init(&res->body, req->max_bytes);
-	struct exchange x = {.res = res};
+	struct exchange x = {.res = res, .cancel = req->cancel};
 	enum err_code code = ERR_OK;
 	if (req->timeout_ms <= 0)
 		code = err_set(e, ERR_TIMEOUT, "no time left");

@@ -3,6 +3,8 @@
 #ifndef COMMON_HTTPC_H
 #define COMMON_HTTPC_H
 
+#include <stdatomic.h>
+
 #include "common/err.h"
 #include "common/str.h"
 
@@ -19,7 +21,8 @@ struct httpc_request {
 	const char *const *headers;	 /* NULL-terminated "Name: value"; or NULL */
 	struct slice body;
 	int64_t timeout_ms;		 /* whole exchange, DNS included */
-	size_t max_bytes;		 /* of the answer's body after decoding */
+	size_t max_bytes;		 /* of the answer's body; nothing is ever decompressed */
+	const atomic_bool *cancel;	 /* when it becomes true: ERR_UNAVAILABLE within a second; or NULL */
 };
 
 struct httpc_response {

@@ -1,0 +1,205 @@
+/* Owns the order in which authenticators are asked and what every acceptance must still pass. */
+#include "authn/chain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "authn/firewall.h"
+#include "authn/ldap_config.h"
+#include "authn/limits.h"
+#include "common/clock.h"
+
+enum authn_step authn_say(
+    struct authn_call *call, enum authn_step step, const char *reason, const char *fmt, ...)
+{
+	char text[sizeof(call->why.msg)];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	call->reason = reason;
+	err_set(&call->why, step == AUTHN_UNAVAILABLE ? ERR_UNAVAILABLE : ERR_REFUSED, "%s", text);
+	return step;
+}
+
+const struct jose_token *authn_call_jwt(struct authn_call *call)
+{
+	if (!call->jwt_tried) {
+		struct jose_token *t = ARENA_NEW(call->arena, struct jose_token);
+		call->jwt_tried = true;
+		call->jwt = jose_parse(call->arena, call->token, t, NULL) == ERR_OK ? t : NULL;
+	}
+	return call->jwt;
+}
+
+/* --- building --- */
+
+static void add(struct authn_chain *c, struct authn *item)
+{
+	if (item)
+		c->items[c->n++] = item;
+}
+
+/* Two authenticators must not both feel addressed by one iss. */
+static void check_own_issuer(const struct authn_config *cfg, struct diags *d)
+{
+	const struct jwt_config *jwt = cfg->jwt.items;
+	for (size_t i = 0; cfg->login && i < cfg->jwt.len; i++)
+		if (cfg->login->issuer && strcmp(cfg->login->issuer, jwt[i].issuer.url) == 0)
+			diags_error(d, jwt[i].place.file, jwt[i].place.line, jwt[i].place.col,
+			    "issuer \"%s\" is the login endpoint's own", jwt[i].issuer.url);
+}
+
+static void build(struct authn_chain *c, struct diags *d)
+{
+	const struct authn_config *cfg = c->cfg;
+	const struct jwt_config *jwt = cfg->jwt.items;
+	struct authn *item;
+	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + 2);
+	if (authn_tokenfiles_new(cfg, &item, d) == ERR_OK)
+		add(c, item);
+	for (size_t i = 0; i < cfg->jwt.len; i++)
+		if (authn_jwt_new(&jwt[i], c->services, &item, d) == ERR_OK)
+			add(c, item);
+	struct slice *audiences = ARENA_ARRAY(&c->arena, struct slice, cfg->audiences.len + 1);
+	for (size_t i = 0; i < cfg->audiences.len; i++)
+		audiences[i] = slice_of(cfg->audiences.items[i]);
+	c->audiences = audiences;
+}
+
+enum err_code authn_chain_new(const struct authn_config *cfg, struct authn_services *services,
+    struct authn_chain **out, struct diags *d)
+{
+	struct authn_chain *c = calloc(1, sizeof(*c));
+	if (!c)
+		abort();
+	arena_init(&c->arena, 0);
+	c->cfg = cfg;
+	c->services = services;
+	size_t before = d->errors;
+	check_own_issuer(cfg, d);
+	build(c, d);
+	if (d->errors > before) {
+		authn_chain_free(&c);
+		return ERR_INVALID;
+	}
+	*out = c;
+	return ERR_OK;
+}
+
+void authn_chain_free(struct authn_chain **chain)
+{
+	if (!chain || !*chain)
+		return;
+	struct authn_chain *c = TAKE(*chain);
+	for (size_t i = 0; i < c->n; i++)
+		c->items[i]->ops->destroy(c->items[i]);
+	arena_done(&c->arena);
+	free(c);
+}
+
+/* --- asking --- */
+
+static bool contains(const struct slice *list, size_t n, struct slice s)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_eq(list[i], s))
+			return true;
+	return false;
+}
+
+/* TokenReview: "a compatible audience"; authn.md b.3. Nothing asked: good for the apiserver, which says
+ * so by leaving them out. Else what was asked and is ours, and a refusal when that is nothing. */
+static bool grant_audiences(const struct authn_chain *c, struct authn_call *call)
+{
+	call->granted = NULL;
+	call->ngranted = 0;
+	if (call->naudiences == 0)
+		return true;
+	struct slice *granted = ARENA_ARRAY(call->arena, struct slice, call->naudiences);
+	size_t n = 0;
+	for (size_t i = 0; i < call->naudiences; i++)
+		if (contains(c->audiences, c->cfg->audiences.len, call->audiences[i]) &&
+		    !contains(granted, n, call->audiences[i]))
+			granted[n++] = call->audiences[i];
+	call->granted = granted;
+	call->ngranted = n;
+	return n > 0;
+}
+
+static enum authn_step refuse(struct authn_call *call, enum authn_step step)
+{
+	call->id = (struct identity){0};
+	call->granted = NULL;
+	call->ngranted = 0;
+	return step;
+}
+
+/* The only place from which AUTHN_ACCEPT leaves. */
+static enum authn_step finish(
+    const struct authn_chain *c, struct authn_call *call, enum authn_step step)
+{
+	if (step == AUTHN_NEEDS_WORK)
+		return step;
+	if (step != AUTHN_ACCEPT)
+		return refuse(call, step);
+	if (!firewall_pass(&call->id, call->arena, &call->reason, &call->why))
+		return refuse(call, AUTHN_REJECT);
+	if (call->id.expires && call->id.expires <= call->now / CLOCK_SECOND)
+		return refuse(call, authn_say(call, AUTHN_REJECT, "expired", "token has expired"));
+	if (!grant_audiences(c, call))
+		return refuse(call, authn_say(call, AUTHN_REJECT, "audience",
+					"none of the audiences asked for is ours"));
+	call->reason = "accepted";
+	return AUTHN_ACCEPT;
+}
+
+/* Asks item I and its successors. */
+static enum authn_step ask_from(const struct authn_chain *c, struct authn_call *call, size_t i)
+{
+	for (; i < c->n; i++) {
+		const struct authn *item = c->items[i];
+		enum authn_step step = item->ops->try_now(item, call);
+		if (step == AUTHN_PASS)
+			continue;
+		call->authenticator = item->name;
+		call->pending = step == AUTHN_NEEDS_WORK ? item : NULL;
+		return finish(c, call, step);
+	}
+	call->authenticator = NULL;
+	return refuse(call, authn_say(call, AUTHN_REJECT, "noMatch", "no authenticator knows the token"));
+}
+
+enum authn_step authn_try_now(const struct authn_chain *c, struct authn_call *call)
+{
+	call->pending = NULL;
+	call->reason = NULL;
+	call->why = (struct err){0};
+	if (call->arrived == 0)
+		call->arrived = clock_mono();
+	if (call->token.len == 0)
+		return refuse(call, authn_say(call, AUTHN_REJECT, "emptyToken", "the token is empty"));
+	if (call->token.len > JOSE_TOKEN_MAX)
+		return refuse(call, authn_say(call, AUTHN_REJECT, "tooLong", "the token is too long"));
+	return ask_from(c, call, 0);
+}
+
+enum authn_step authn_work(const struct authn_chain *c, struct authn_call *call)
+{
+	const struct authn *item = call->pending;
+	if (!item || !item->ops->work)
+		return refuse(call, authn_say(call, AUTHN_UNAVAILABLE, "internal", "nothing is pending"));
+	enum authn_step step = item->ops->work(item, call);
+	call->pending = NULL;
+	if (step == AUTHN_NEEDS_WORK)
+		step = authn_say(call, AUTHN_UNAVAILABLE, "internal", "work was not finished");
+	if (step != AUTHN_PASS)
+		return finish(c, call, step);
+	/* Not its token after all: the others are still to be asked. */
+	size_t i = 0;
+	while (c->items[i] != item)
+		i++;
+	step = ask_from(c, call, i + 1);
+	return step == AUTHN_NEEDS_WORK ? authn_work(c, call) : step;
+}

@@ -1,0 +1,578 @@
+/* Owns the refresher threads of issuers and what a token with an unknown key may make them do. */
+#include "authn/issuer.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "authn/oidc.h"
+#include "common/clock.h"
+#include "common/metrics.h"
+#include "common/secret.h"
+
+/* A crowd that waits for one fetch gives up after this; only the slots' holders wait longer. A sound
+ * issuer answers sooner, and a hung one does not hold all workers. */
+#define CROWD_WAIT (2 * CLOCK_SECOND)
+
+/* Once a set is there, failures are retried at leisure. */
+#define RETRY_WITH_KEYS_MIN_S ISSUER_WINDOW_S
+#define RETRY_WITH_KEYS_MAX_S 60
+
+static const char fetch_name[] = "portcullis_jwks_fetch_total";
+static const char fetch_help[] = "Fetches of an issuer's key set by result.";
+static const char success_name[] = "portcullis_jwks_last_success_timestamp_seconds";
+static const char success_help[] = "When an issuer's key set was last fetched.";
+static const char keys_name[] = "portcullis_jwks_keys";
+static const char keys_help[] = "Usable keys of an issuer.";
+
+struct issuer {
+	/* under the store's lock */
+	struct issuer *next;
+	unsigned refs;
+	bool running;
+	/* fixed */
+	struct issuers *store;
+	struct arena arena;
+	pthread_t thread;
+	struct metric *fetch_ok, *fetch_error, *last_success, *key_count;
+	/* the thread's own */
+	struct oidc_source src;
+	int64_t retry_s;
+	/* under lock; cond is broadcast at every change */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	atomic_bool stop;
+	struct keyset *keys;
+	bool tried;	       /* a first fetch has ended */
+	bool wanted, fetching; /* asked for, under way */
+	bool failed;	       /* so did the last one */
+	int64_t started;       /* clock_mono() of the fetch asked for, under way or last */
+	int64_t ok_started;    /* of the one that brought `keys` */
+	int64_t ok_issued;     /* the same in unix seconds */
+	int64_t failed_at;     /* clock_mono() */
+	int64_t window_until;  /* before it, no token may cause a fetch */
+	int64_t next_fetch;
+	struct err last;
+};
+
+struct issuers {
+	pthread_mutex_t lock;
+	struct issuer *list;
+	bool started;
+	unsigned waiters_max;
+	atomic_uint waiters;
+	issuer_event_fn *event;
+	void *event_arg;
+};
+
+/* --- small things --- */
+
+/* Waits for a change or until T of clock_mono(), which tests may move ahead of the real clock. */
+static void wait_until(struct issuer *i, int64_t t)
+{
+	int64_t left = t - clock_mono();
+	struct timespec ts;
+	if (left <= 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	left = left > 3600 * CLOCK_SECOND ? 3600 * CLOCK_SECOND : left;
+	left += ts.tv_nsec;
+	ts.tv_sec += left / CLOCK_SECOND;
+	ts.tv_nsec = left % CLOCK_SECOND;
+	pthread_cond_timedwait(&i->cond, &i->lock, &ts);
+}
+
+/* S seconds less up to a tenth, so that replicas do not march in step. */
+static int64_t jittered(int64_t s)
+{
+	uint16_t r;
+	secret_random(&r, sizeof(r));
+	return s * CLOCK_SECOND - s * CLOCK_SECOND / 10 * r / UINT16_MAX;
+}
+
+static void label(struct buf *b, const char *issuer, const char *result)
+{
+	buf_init(b, 8192);
+	metrics_label(b, "issuer", slice_of(issuer));
+	if (result)
+		metrics_label(b, "result", slice_of(result));
+}
+
+static struct metric *find_metric(const struct issuer *i, const char *name, const char *help,
+    const char *result, bool gauge)
+{
+	struct buf b;
+	label(&b, i->src.issuer, result);
+	struct metric *m = gauge ? metrics_gauge(name, help, buf_cstr(&b))
+				 : metrics_counter(name, help, buf_cstr(&b));
+	buf_done(&b);
+	return m;
+}
+
+static void find_metrics(struct issuer *i)
+{
+	i->fetch_ok = find_metric(i, fetch_name, fetch_help, "ok", false);
+	i->fetch_error = find_metric(i, fetch_name, fetch_help, "error", false);
+	i->last_success = find_metric(i, success_name, success_help, NULL, true);
+	i->key_count = find_metric(i, keys_name, keys_help, NULL, true);
+}
+
+static void forget_metric(const struct issuer *i, const char *name, const char *result)
+{
+	struct buf b;
+	label(&b, i->src.issuer, result);
+	metrics_forget(name, buf_cstr(&b));
+	buf_done(&b);
+}
+
+static void forget_metrics(const struct issuer *i)
+{
+	forget_metric(i, fetch_name, "ok");
+	forget_metric(i, fetch_name, "error");
+	forget_metric(i, success_name, NULL);
+	forget_metric(i, keys_name, NULL);
+}
+
+/* --- the thread --- */
+
+static void fetched(struct issuer *i, struct keyset *set, int64_t started, int64_t issued,
+    int64_t max_age)
+{
+	int64_t s = max_age < 0 ? ISSUER_REFRESH_MAX_S : max_age;
+	s = s < ISSUER_REFRESH_MIN_S ? ISSUER_REFRESH_MIN_S : s;
+	s = s > ISSUER_REFRESH_MAX_S ? ISSUER_REFRESH_MAX_S : s;
+	keyset_unref(&i->keys);
+	i->keys = set;
+	i->failed = false;
+	i->retry_s = 0;
+	i->ok_started = started;
+	i->ok_issued = issued;
+	i->next_fetch = clock_mono() + jittered(s);
+	metric_inc(i->fetch_ok);
+	metric_set(i->last_success, (double)clock_unix());
+	metric_set(i->key_count, (double)keyset_len(set));
+}
+
+static void fetch_failed(struct issuer *i, const struct err *e)
+{
+	int64_t least = i->keys ? RETRY_WITH_KEYS_MIN_S : ISSUER_RETRY_MIN_S;
+	int64_t most = i->keys ? RETRY_WITH_KEYS_MAX_S : ISSUER_RETRY_MAX_S;
+	i->retry_s = i->retry_s < least ? least : 2 * i->retry_s;
+	i->retry_s = i->retry_s > most ? most : i->retry_s;
+	i->failed = true;
+	i->failed_at = clock_mono();
+	i->next_fetch = i->failed_at + jittered(i->retry_s);
+	i->last = *e;
+	metric_inc(i->fetch_error);
+}
+
+/* Called without the lock: the callback may log. */
+static void tell(struct issuer *i, bool was_failed, const struct err *before, const struct err *e)
+{
+	issuer_event_fn *event = i->store->event;
+	if (!event || atomic_load(&i->stop))
+		return;
+	if (e && (!was_failed || strcmp(before->msg, e->msg) != 0))
+		event(i->store->event_arg, i->src.issuer, e);
+	else if (!e && was_failed)
+		event(i->store->event_arg, i->src.issuer, NULL);
+}
+
+/* One fetch; the lock is held on entry and on return but not meanwhile. */
+static void fetch_once(struct issuer *i, struct httpc *http)
+{
+	struct keyset *set = NULL;
+	struct err e = {0}, before = i->last;
+	bool was_failed = i->failed;
+	int64_t max_age = -1, issued = clock_unix(), started;
+	if (!i->wanted)
+		i->started = clock_mono();
+	started = i->started;
+	i->wanted = false;
+	i->fetching = true;
+	pthread_mutex_unlock(&i->lock);
+	bool ok = oidc_fetch(http, &i->src, ISSUER_FETCH_TIMEOUT_MS, &i->stop, &set, &max_age, &e) ==
+		  ERR_OK;
+	pthread_mutex_lock(&i->lock);
+	if (ok)
+		fetched(i, set, started, issued, max_age);
+	else
+		fetch_failed(i, &e);
+	i->fetching = false;
+	i->tried = true;
+	pthread_cond_broadcast(&i->cond);
+	pthread_mutex_unlock(&i->lock);
+	tell(i, was_failed, &before, ok ? NULL : &e);
+	pthread_mutex_lock(&i->lock);
+}
+
+static void *refresher(void *arg)
+{
+	struct issuer *i = arg;
+	AUTO(httpc_free) struct httpc *http = httpc_new();
+	pthread_mutex_lock(&i->lock);
+	while (!atomic_load(&i->stop)) {
+		if (i->wanted || clock_mono() >= i->next_fetch)
+			fetch_once(i, http);
+		else
+			wait_until(i, i->next_fetch);
+	}
+	pthread_mutex_unlock(&i->lock);
+	return NULL;
+}
+
+static enum err_code start_thread(struct issuer *i, struct err *e)
+{
+	/* Signals belong to the main thread. */
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&i->thread, NULL, refresher, i);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		return err_set(e, ERR_INTERNAL, "cannot start a thread: %s", strerror(rc));
+	pthread_setname_np(i->thread, "issuer");
+	i->running = true;
+	return ERR_OK;
+}
+
+/* --- the store --- */
+
+struct issuers *issuers_new(unsigned waiters, issuer_event_fn *event, void *arg)
+{
+	struct issuers *s = calloc(1, sizeof(*s));
+	if (!s)
+		abort();
+	pthread_mutex_init(&s->lock, NULL);
+	s->waiters_max = waiters;
+	s->event = event;
+	s->event_arg = arg;
+	return s;
+}
+
+static void issuer_destroy(struct issuer *i)
+{
+	if (i->running) {
+		pthread_mutex_lock(&i->lock);
+		atomic_store(&i->stop, true);
+		pthread_cond_broadcast(&i->cond);
+		pthread_mutex_unlock(&i->lock);
+		pthread_join(i->thread, NULL);
+	}
+	keyset_unref(&i->keys);
+	free(i->src.jwks_uri);
+	pthread_cond_destroy(&i->cond);
+	pthread_mutex_destroy(&i->lock);
+	arena_done(&i->arena);
+	free(i);
+}
+
+void issuers_free(struct issuers **store)
+{
+	if (!store || !*store)
+		return;
+	struct issuers *s = TAKE(*store);
+	while (s->list) {
+		struct issuer *i = s->list;
+		s->list = i->next;
+		issuer_destroy(i);
+	}
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+enum err_code issuers_start(struct issuers *s, struct err *e)
+{
+	enum err_code code = ERR_OK;
+	pthread_mutex_lock(&s->lock);
+	s->started = true;
+	for (struct issuer *i = s->list; i && code == ERR_OK; i = i->next)
+		if (!i->running)
+			code = start_thread(i, e);
+	pthread_mutex_unlock(&s->lock);
+	return code;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static const char *document_url(struct arena *a, const struct jwt_issuer_config *cfg)
+{
+	static const char well_known[] = "/.well-known/openid-configuration";
+	size_t n = strlen(cfg->url);
+	if (cfg->discovery_url)
+		return arena_strdup(a, cfg->discovery_url);
+	/* An issuer may end in a slash (Auth0); the document's path has one all the same. */
+	if (n && cfg->url[n - 1] == '/')
+		n--;
+	return arena_printf(a, "%.*s%s", (int)n, cfg->url, well_known);
+}
+
+static struct issuer *issuer_new(struct issuers *s, const struct jwt_issuer_config *cfg)
+{
+	pthread_condattr_t attr;
+	struct issuer *i = calloc(1, sizeof(*i));
+	if (!i)
+		abort();
+	arena_init(&i->arena, 0);
+	i->store = s;
+	i->refs = 1;
+	i->src.issuer = arena_strdup(&i->arena, cfg->url);
+	i->src.discovery_url = document_url(&i->arena, cfg);
+	i->src.ca_pem = slice_of(arena_strdup(&i->arena, cfg->certificate_authority));
+	pthread_mutex_init(&i->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&i->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return i;
+}
+
+static struct issuer *find(const struct issuers *s, const struct issuer *like)
+{
+	for (struct issuer *i = s->list; i; i = i->next)
+		if (same(i->src.issuer, like->src.issuer) &&
+		    same(i->src.discovery_url, like->src.discovery_url) &&
+		    slice_eq(i->src.ca_pem, like->src.ca_pem))
+			return i;
+	return NULL;
+}
+
+static enum err_code add_or_share(struct issuers *s, struct issuer **i, struct err *e)
+{
+	struct issuer *old = find(s, *i);
+	if (old) {
+		old->refs++;
+		issuer_destroy(*i);
+		*i = old;
+		return ERR_OK;
+	}
+	find_metrics(*i);
+	if (s->started)
+		TRY(start_thread(*i, e));
+	(*i)->next = s->list;
+	s->list = *i;
+	return ERR_OK;
+}
+
+enum err_code issuer_acquire(struct issuers *s, const struct jwt_issuer_config *cfg,
+    struct issuer **out, struct err *e)
+{
+	struct issuer *i = issuer_new(s, cfg);
+	pthread_mutex_lock(&s->lock);
+	enum err_code code = add_or_share(s, &i, e);
+	pthread_mutex_unlock(&s->lock);
+	if (code != ERR_OK)
+		issuer_destroy(i);
+	else
+		*out = i;
+	return code;
+}
+
+void issuer_release(struct issuer **issuer)
+{
+	if (!issuer || !*issuer)
+		return;
+	struct issuer *i = TAKE(*issuer);
+	struct issuers *s = i->store;
+	bool name_lives = false;
+	pthread_mutex_lock(&s->lock);
+	bool last = --i->refs == 0;
+	if (last) {
+		struct issuer **at = &s->list;
+		while (*at != i)
+			at = &(*at)->next;
+		*at = i->next;
+		for (const struct issuer *k = s->list; k; k = k->next)
+			name_lives |= same(k->src.issuer, i->src.issuer);
+		if (!name_lives)
+			forget_metrics(i);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (last)
+		issuer_destroy(i);
+}
+
+/* --- questions --- */
+
+struct keyset *issuer_keys(struct issuer *i)
+{
+	pthread_mutex_lock(&i->lock);
+	struct keyset *set = i->keys ? keyset_ref(i->keys) : NULL;
+	pthread_mutex_unlock(&i->lock);
+	return set;
+}
+
+/* What an ISSUER_WAIT is to wait for. */
+enum wait_for {
+	WAIT_FETCH,  /* one is under way or about to begin */
+	WAIT_WINDOW, /* one may be caused later */
+	WAIT_NOTHING /* one may be caused now */
+};
+
+/* The rules, under the lock. */
+static enum issuer_advice decide(
+    const struct issuer *i, const struct issuer_question *q, int64_t now, enum wait_for *wait)
+{
+	if (i->keys && i->keys != q->seen)
+		return ISSUER_LOOK_AGAIN;
+	if (i->keys && i->ok_started >= q->arrived)
+		return ISSUER_UNKNOWN_KEY;
+	/* While it does not answer, nobody waits for it: its thread goes on trying. */
+	if (i->failed && (i->fetching || now - i->failed_at < ISSUER_WINDOW_S * CLOCK_SECOND))
+		return ISSUER_GONE;
+	if (now >= q->deadline || atomic_load(&i->stop))
+		return ISSUER_GONE;
+	*wait = WAIT_FETCH;
+	if (i->fetching || i->wanted || !i->tried)
+		return ISSUER_WAIT;
+	*wait = WAIT_NOTHING;
+	if (now >= i->window_until)
+		return ISSUER_WAIT;
+	/* A set is there that was fetched less than a window ago. An issuer publishes a key before it
+	 * signs with it, so that set has the key of every token that is older. */
+	if (q->issued + ISSUER_SKEW_S < i->ok_issued)
+		return ISSUER_UNKNOWN_KEY;
+	*wait = WAIT_WINDOW;
+	return i->window_until < q->deadline ? ISSUER_WAIT : ISSUER_GONE;
+}
+
+static bool take_slot(struct issuers *s)
+{
+	if (atomic_fetch_add(&s->waiters, 1) < s->waiters_max)
+		return true;
+	atomic_fetch_sub(&s->waiters, 1);
+	return false;
+}
+
+static void give_slot(struct issuers *s)
+{
+	atomic_fetch_sub(&s->waiters, 1);
+}
+
+enum issuer_advice issuer_ask(struct issuer *i, const struct issuer_question *q)
+{
+	enum wait_for wait;
+	pthread_mutex_lock(&i->lock);
+	enum issuer_advice advice = decide(i, q, clock_mono(), &wait);
+	pthread_mutex_unlock(&i->lock);
+	return advice;
+}
+
+static void want_fetch(struct issuer *i, int64_t now)
+{
+	i->wanted = true;
+	i->started = now;
+	/* Stamped before the fetch: a slow one does not let the next begin sooner. */
+	i->window_until = now + ISSUER_WINDOW_S * CLOCK_SECOND;
+	pthread_cond_broadcast(&i->cond);
+}
+
+/* One round of waiting; false when this caller may not wait (any longer). */
+static bool wait_round(
+    struct issuer *i, const struct issuer_question *q, enum wait_for wait, bool slot)
+{
+	int64_t now = clock_mono(), until = q->deadline;
+	if (wait == WAIT_NOTHING)
+		want_fetch(i, now);
+	else if (wait == WAIT_WINDOW && !slot)
+		return false;
+	else if (wait == WAIT_WINDOW)
+		until = i->window_until;
+	if (wait != WAIT_WINDOW && !slot) {
+		int64_t crowd = (i->tried ? i->started : q->arrived) + CROWD_WAIT;
+		if (now >= crowd)
+			return false;
+		until = crowd < until ? crowd : until;
+	}
+	wait_until(i, until);
+	return true;
+}
+
+enum issuer_advice issuer_wait_keys(struct issuer *i, const struct issuer_question *q)
+{
+	enum wait_for wait;
+	enum issuer_advice advice;
+	bool slot = take_slot(i->store);
+	pthread_mutex_lock(&i->lock);
+	while ((advice = decide(i, q, clock_mono(), &wait)) == ISSUER_WAIT)
+		if (!wait_round(i, q, wait, slot)) {
+			advice = ISSUER_GONE;
+			break;
+		}
+	pthread_mutex_unlock(&i->lock);
+	if (slot)
+		give_slot(i->store);
+	return advice;
+}
+
+/* Waits for the end of I's first fetch; true when it has keys. */
+static bool settle_one(struct issuer *i, int64_t deadline)
+{
+	pthread_mutex_lock(&i->lock);
+	while (!i->tried && clock_mono() < deadline)
+		wait_until(i, deadline);
+	bool ok = i->keys != NULL;
+	pthread_mutex_unlock(&i->lock);
+	return ok;
+}
+
+/* The first issuer after I (from the start when NULL), held for the caller. */
+static struct issuer *hold_next(struct issuers *s, const struct issuer *i)
+{
+	pthread_mutex_lock(&s->lock);
+	struct issuer *n = i ? i->next : s->list;
+	if (n)
+		n->refs++;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+bool issuers_settle(struct issuers *s, int64_t deadline)
+{
+	bool ok = true;
+	struct issuer *i = hold_next(s, NULL);
+	while (i) {
+		ok &= settle_one(i, deadline);
+		struct issuer *next = hold_next(s, i);
+		issuer_release(&i);
+		i = next;
+	}
+	return ok;
+}
+
+static void status_one(struct issuer *i, struct buf *out)
+{
+	pthread_mutex_lock(&i->lock);
+	buf_adds(out, i->src.issuer);
+	if (i->keys)
+		buf_printf(out, ": %zu keys", keyset_len(i->keys));
+	else
+		buf_adds(out, ": no keys yet");
+	if (i->failed)
+		buf_printf(out, "; last fetch failed: %s", i->last.msg);
+	buf_addc(out, '\n');
+	pthread_mutex_unlock(&i->lock);
+}
+
+void issuers_status(struct issuers *s, struct buf *out)
+{
+	pthread_mutex_lock(&s->lock);
+	for (struct issuer *i = s->list; i; i = i->next)
+		status_one(i, out);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void issuers_poke(struct issuers *s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (struct issuer *i = s->list; i; i = i->next) {
+		pthread_mutex_lock(&i->lock);
+		pthread_cond_broadcast(&i->cond);
+		pthread_mutex_unlock(&i->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+}

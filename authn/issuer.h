@@ -1,0 +1,72 @@
+/* Issuers as living things: each has a thread that keeps its key set fresh, and outlives the
+ * configuration snapshots that name it. */
+#ifndef AUTHN_ISSUER_H
+#define AUTHN_ISSUER_H
+
+#include "authn/config.h"
+#include "authn/keyset.h"
+
+/* The whole of one fetch, discovery included. */
+#define ISSUER_FETCH_TIMEOUT_MS 10000
+/* Unknown keys cause at most one fetch an issuer in this time: random kids are free to make. */
+#define ISSUER_WINDOW_S 10
+/* Background refresh: Cache-Control's max-age within these bounds. */
+#define ISSUER_REFRESH_MIN_S 60
+#define ISSUER_REFRESH_MAX_S 600
+/* After a failure: from the first, doubling up to the second. */
+#define ISSUER_RETRY_MIN_S 1
+#define ISSUER_RETRY_MAX_S 10
+/* A clock this much behind ours still counts as "issued after our fetch". */
+#define ISSUER_SKEW_S 5
+
+struct issuers;
+struct issuer;
+
+/* Called from refresher threads when an issuer begins to fail (E says why), fails otherwise than
+ * before, or is well again (E NULL). */
+typedef void issuer_event_fn(void *arg, const char *issuer, const struct err *e);
+
+/* At most WAITERS calls at a time wait for a window to open. */
+struct issuers *issuers_new(unsigned waiters, issuer_event_fn *event, void *arg);
+void issuers_free(struct issuers **s); /* joins all threads; no issuer may be held any more */
+enum err_code issuers_start(struct issuers *s, struct err *e) MUST_CHECK;
+bool issuers_settle(struct issuers *s, int64_t deadline);
+
+/* The issuer of CFG: the living one when URL, discovery URL and CA are the same, else a new one, whose
+ * thread starts at once when issuers_start was called. */
+enum err_code issuer_acquire(struct issuers *s, const struct jwt_issuer_config *cfg,
+    struct issuer **out, struct err *e) MUST_CHECK;
+void issuer_release(struct issuer **i);
+
+/* The current set with a reference for the caller; NULL when none was ever fetched. */
+struct keyset *issuer_keys(struct issuer *i);
+
+/* What to do about a token whose key is not in the current set (or when there is no set). */
+enum issuer_advice {
+	ISSUER_GONE = 0,    /* cannot know: the issuer does not answer, or not in time */
+	ISSUER_UNKNOWN_KEY, /* a set fetched late enough lacks the key: refuse */
+	ISSUER_LOOK_AGAIN,  /* there is a newer set */
+	ISSUER_WAIT	    /* issuer_wait_keys may get one */
+};
+
+struct issuer_question {
+	int64_t arrived;  /* clock_mono() when the token came */
+	int64_t deadline; /* clock_mono() */
+	int64_t issued;	  /* the token's own unverified iat, unix seconds; 0: none */
+	const struct keyset *seen; /* the set that was tried; NULL: there was none */
+};
+
+/* Without blocking: never ISSUER_LOOK_AGAIN unless the set has changed since. */
+enum issuer_advice issuer_ask(struct issuer *i, const struct issuer_question *q);
+
+/* Blocks until one of the other three can be said, at the latest at the deadline. Causes or joins a
+ * fetch. After ISSUER_LOOK_AGAIN the caller tries the new set and may ask again. */
+enum issuer_advice issuer_wait_keys(struct issuer *i, const struct issuer_question *q);
+
+/* One line an issuer: URL, "ok" or the last error, number of keys. For readyz. */
+void issuers_status(struct issuers *s, struct buf *out);
+
+/* Tests: threads look at the clock again, after clock_advance(). */
+void issuers_poke(struct issuers *s);
+
+#endif

@@ -1,0 +1,31 @@
+/* OpenID Connect Discovery 1.0: from an issuer's URL to its key set. */
+#ifndef AUTHN_OIDC_H
+#define AUTHN_OIDC_H
+
+#include "authn/keyset.h"
+#include "common/httpc.h"
+
+/* Where an issuer's keys come from. One thread at a time. */
+struct oidc_source {
+	const char *issuer;	   /* what the document must say, byte for byte */
+	const char *discovery_url; /* of the document */
+	struct slice ca_pem;	   /* empty: the system's trust anchors */
+	/* state of oidc_fetch */
+	char *jwks_uri;	    /* malloc; NULL: discovery is due */
+	int64_t discovered; /* clock_mono() */
+};
+
+/* How long a discovery document is believed. */
+#define OIDC_DISCOVERY_TTL_S 3600
+
+/* Fetches the document when it is due, then the key set, both within TIMEOUT_MS. *MAX_AGE as in
+ * httpc_response. Redirects, plain http, wrong issuers and broken sets are errors; E names the step.
+ * Blocks. CANCEL as in httpc_request. */
+enum err_code oidc_fetch(struct httpc *http, struct oidc_source *src, int64_t timeout_ms,
+    const atomic_bool *cancel, struct keyset **out, int64_t *max_age, struct err *e) MUST_CHECK;
+
+/* Reads a discovery document: *JWKS_URI is malloc'ed. Public for its tests. */
+enum err_code oidc_read_discovery(struct slice text, const char *issuer, char **jwks_uri,
+    struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,51 @@
+/* Owns what authentication keeps while configuration snapshots come and go. */
+#include "authn/services.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "authn/issuer.h"
+
+enum err_code authn_services_new(
+    const struct authn_services_options *opt, struct authn_services **out, struct err *e)
+{
+	struct authn_services *s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (opt->state_dir && !(s->state_dir = strdup(opt->state_dir))) {
+		free(s);
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	}
+	s->issuers = issuers_new(opt->workers > 1 ? opt->workers / 2 : 1, opt->event, opt->event_arg);
+	*out = s;
+	return ERR_OK;
+}
+
+enum err_code authn_services_start(struct authn_services *s, struct err *e)
+{
+	return issuers_start(s->issuers, e);
+}
+
+bool authn_services_settle(struct authn_services *s, int64_t deadline)
+{
+	return issuers_settle(s->issuers, deadline);
+}
+
+void authn_services_status(struct authn_services *s, struct buf *out)
+{
+	issuers_status(s->issuers, out);
+}
+
+void authn_services_free(struct authn_services **services)
+{
+	if (!services || !*services)
+		return;
+	struct authn_services *s = TAKE(*services);
+	issuers_free(&s->issuers);
+	if (s->ldap_free)
+		s->ldap_free(&s->ldap);
+	if (s->mint_free)
+		s->mint_free(&s->mint);
+	free(s->state_dir);
+	free(s);
+}
