@@ -77,14 +77,9 @@ static enum err_code check_header(const json_t *h, struct jose_token *t, struct 
 }
 
 /* Not a failure of jose_parse: the caller may still want to know whose token it is. */
-static void read_header(struct arena *a, struct slice text, struct jose_token *t)
+static void read_header(struct arena *a, struct slice raw, struct jose_token *t)
 {
-	struct slice raw;
 	json_t *h = NULL;
-	if (!base64url_decode(a, text, &raw)) {
-		err_set(&t->header, ERR_INVALID, "header is not canonical base64url");
-		return;
-	}
 	if (jsonx_object(raw, JOSE_TOKEN_MAX, &h, &t->header) != ERR_OK) {
 		err_wrap(&t->header, "header");
 		return;
@@ -112,24 +107,23 @@ enum err_code jose_parse(
     struct arena *a, struct slice text, struct jose_token *out, struct err *e)
 {
 	*out = (struct jose_token){.text = text};
-	struct slice part[3], raw;
+	struct slice part[3], header, payload;
 	if (text.len > JOSE_TOKEN_MAX)
 		return err_set(e, ERR_LIMIT, "token is longer than %zu bytes", JOSE_TOKEN_MAX);
 	if (!split(text, part))
 		return err_set(e, ERR_INVALID, "not three parts");
-	if (!base64url_decode(a, part[1], &raw))
-		return err_set(e, ERR_INVALID, "payload is not canonical base64url");
+	if (!base64url_decode(a, part[0], &header) || !base64url_decode(a, part[1], &payload) ||
+	    !base64url_decode(a, part[2], &out->signature))
+		return err_set(e, ERR_INVALID, "not canonical base64url");
 	json_t *claims = NULL;
-	if (jsonx_object(raw, JOSE_TOKEN_MAX, &claims, e) != ERR_OK)
+	if (jsonx_object(payload, JOSE_TOKEN_MAX, &claims, e) != ERR_OK)
 		return err_wrap(e, "payload");
 	jsonx_on_done(a, claims);
-	if (!base64url_decode(a, part[2], &out->signature))
-		return err_set(e, ERR_INVALID, "signature is not canonical base64url");
 	out->claims = claims;
 	out->signing_len = part[0].len + 1 + part[1].len;
 	if (jsonx_string(claims, "iss", &out->iss, e) != ERR_OK)
 		out->iss = (struct slice){0};
-	read_header(a, part[0], out);
+	read_header(a, header, out);
 	return ERR_OK;
 }
 
