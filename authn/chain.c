@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "authn/firewall.h"
-#include "authn/ldap_config.h"
 #include "authn/limits.h"
 #include "common/clock.h"
 
@@ -41,16 +40,6 @@ static void add(struct authn_chain *c, struct authn *item)
 		c->items[c->n++] = item;
 }
 
-/* Two authenticators must not both feel addressed by one iss. */
-static void check_own_issuer(const struct authn_config *cfg, struct diags *d)
-{
-	const struct jwt_config *jwt = cfg->jwt.items;
-	for (size_t i = 0; cfg->login && i < cfg->jwt.len; i++)
-		if (cfg->login->issuer && strcmp(cfg->login->issuer, jwt[i].issuer.url) == 0)
-			diags_error(d, jwt[i].place.file, jwt[i].place.line, jwt[i].place.col,
-			    "issuer \"%s\" is the login endpoint's own", jwt[i].issuer.url);
-}
-
 static void build(struct authn_chain *c, struct diags *d)
 {
 	const struct authn_config *cfg = c->cfg;
@@ -58,6 +47,8 @@ static void build(struct authn_chain *c, struct diags *d)
 	struct authn *item;
 	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + 2);
 	if (authn_tokenfiles_new(cfg, &item, d) == ERR_OK)
+		add(c, item);
+	if (authn_login_new(cfg, c->services, &c->login, &item, d) == ERR_OK)
 		add(c, item);
 	for (size_t i = 0; i < cfg->jwt.len; i++)
 		if (authn_jwt_new(&jwt[i], c->services, &item, d) == ERR_OK)
@@ -78,7 +69,6 @@ enum err_code authn_chain_new(const struct authn_config *cfg, struct authn_servi
 	c->cfg = cfg;
 	c->services = services;
 	size_t before = d->errors;
-	check_own_issuer(cfg, d);
 	build(c, d);
 	if (d->errors > before) {
 		authn_chain_free(&c);
@@ -95,6 +85,7 @@ void authn_chain_free(struct authn_chain **chain)
 	struct authn_chain *c = TAKE(*chain);
 	for (size_t i = 0; i < c->n; i++)
 		c->items[i]->ops->destroy(c->items[i]);
+	authn_login_free(&c->login);
 	arena_done(&c->arena);
 	free(c);
 }
