@@ -14,6 +14,12 @@
 
 #define DIR_MODE 02770 /* setgid: files belong to the group that server and worker share */
 
+/* A unit with RestrictSUIDSGID may not set the bit; there the group is the unit's own. */
+static bool set_mode(int fd)
+{
+	return fchmod(fd, DIR_MODE) == 0 || (errno == EPERM && fchmod(fd, DIR_MODE & 0777) == 0);
+}
+
 void spool_dirs_close(struct spool_dirs *d)
 {
 	int fds[] = {d->root, d->tmp, d->new_, d->cur, d->dead};
@@ -34,7 +40,7 @@ static enum err_code open_part(
 	if (*out < 0)
 		return err_set(e, ERR_UNAVAILABLE, "opening %s: %s", name, strerror(errno));
 	/* Not by mkdirat: the umask of a hardened unit would take the group's bits. */
-	if (made && (fchmod(*out, DIR_MODE) != 0 || fsync(root) != 0))
+	if (made && (!set_mode(*out) || fsync(root) != 0))
 		return err_set(e, ERR_UNAVAILABLE, "making %s: %s", name, strerror(errno));
 	return ERR_OK;
 }
@@ -59,7 +65,7 @@ enum err_code spool_dirs_open(const char *dir, bool create, struct spool_dirs *o
 	if (d.root < 0)
 		return err_set(e, ERR_UNAVAILABLE, "opening %s: %s", dir, strerror(errno));
 	enum err_code rc = ERR_OK;
-	if (made && fchmod(d.root, DIR_MODE) != 0)
+	if (made && !set_mode(d.root))
 		rc = err_set(e, ERR_UNAVAILABLE, "chmod: %s", strerror(errno));
 	if (rc == ERR_OK)
 		rc = open_parts(&d, create, e);
