@@ -284,7 +284,7 @@ static void *note_many(void *arg)
 {
 	struct fixture *f = arg;
 	for (int i = 0; i < 50; i++) {
-		char user[16];
+		char user[24];
 		snprintf(user, sizeof(user), "user%d", i);
 		struct spool_event ev = event_of(user);
 		struct err e;
@@ -317,7 +317,7 @@ static void test_background_writes_all_before_it_ends(void **state)
 {
 	struct fixture *f = *state;
 	for (int i = 0; i < 100; i++) {
-		char user[16];
+		char user[24];
 		snprintf(user, sizeof(user), "user%d", i % 60);
 		struct spool_event ev = event_of(user);
 		spool_note(f->w, &ev); /* the text is gone after this line: it must have been copied */

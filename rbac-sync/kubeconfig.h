@@ -1,0 +1,39 @@
+/* Where the apiserver is and how to speak to it: the subset of kubeconfig that needs no foreign program,
+ * and the in-cluster configuration. */
+#ifndef RBAC_SYNC_KUBECONFIG_H
+#define RBAC_SYNC_KUBECONFIG_H
+
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/str.h"
+
+#define KUBECONFIG_BYTES_MAX ((size_t)1 << 20)
+#define SERVICE_ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
+
+/* Holds secrets: its arena is wiped. */
+struct kubeconfig {
+	struct arena arena;
+	const char *server; /* https://host[:port][/path], without a slash at the end */
+	const char *tls_server_name;		/* or NULL */
+	const char *ca_file;			/* re-read by path; or NULL */
+	struct slice ca_pem;			/* or blob; neither: the system's */
+	const char *cert_file, *key_file;	/* or NULL */
+	struct slice cert_pem, key_pem;
+	const char *token_file;			/* beats token; or NULL */
+	struct slice token;
+	const char *namespace_;			/* the context's; or NULL */
+};
+
+/* Reads PATH; CONTEXT NULL takes current-context. Relative paths are relative to the file. Refused: http,
+ * insecure-skip-tls-verify, proxy-url, exec, auth-provider, username and password, impersonation: what
+ * is not understood must not be half obeyed. E says FILE:LINE:COL. */
+enum err_code kubeconfig_load(
+    const char *path, const char *context, struct kubeconfig **out, struct err *e) MUST_CHECK;
+
+/* From KUBERNETES_SERVICE_HOST and _PORT and the files of DIR (SERVICE_ACCOUNT_DIR; tests use another).
+ * ERR_NOT_FOUND outside of a cluster. */
+enum err_code kubeconfig_in_cluster(const char *dir, struct kubeconfig **out, struct err *e) MUST_CHECK;
+
+void kubeconfig_free(struct kubeconfig **c);
+
+#endif
