@@ -158,8 +158,8 @@ bool clock_parse_duration(struct slice s, int64_t *out)
 				frac = frac * 10 + d;
 		if (!seen || !parse_unit(&s, &unit) || __builtin_mul_overflow(n, unit, &part))
 			return false;
-		part += (int64_t)((double)frac / (double)scale * (double)unit);
-		if (__builtin_add_overflow(*out, part, out))
+		int64_t rest = (int64_t)((double)frac / (double)scale * (double)unit);
+		if (__builtin_add_overflow(*out, part, out) || __builtin_add_overflow(*out, rest, out))
 			return false;
 	}
 	return true;

@@ -176,7 +176,8 @@ static void test_times(void **state)
 	assert_true(clock_parse_duration(SLICE("1.5s"), &v));
 	assert_int_equal(v, 3 * CLOCK_SECOND / 2);
 	assert_true(clock_parse_duration(SLICE("0"), &v));
-	static const char *const bad_durations[] = {"", "5", "s", "-1s", "1d", "5 s", "999999999999h"};
+	static const char *const bad_durations[] = {"", "5", "s", "-1s", "1d", "5 s", "999999999999h",
+	    "2562047.9h", "9223372036s855ms"};
 	for (size_t i = 0; i < ARRAY_LEN(bad_durations); i++)
 		assert_false(clock_parse_duration(slice_of(bad_durations[i]), &v));
 }
