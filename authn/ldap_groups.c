@@ -8,8 +8,6 @@
 
 /* Bytes that the raw answer may take: names alone are asked for. */
 #define ANSWER_MAX ((size_t)8 << 20)
-/* Values of one userAttr that are looked for. */
-#define VALUES_MAX 100
 
 static void add_term(struct buf *out, const char *attr, struct slice value)
 {
@@ -35,7 +33,7 @@ bool ldap_groups_filter(const struct ldap_group_search *g, const struct ldapx_en
 			terms++;
 			continue;
 		}
-		for (size_t j = 0; a && j < a->n && j < VALUES_MAX; j++) {
+		for (size_t j = 0; a && j < a->n && !out->over; j++) {
 			/* An empty assertion would match groups with an empty member. */
 			if (a->values[j].len == 0)
 				continue;

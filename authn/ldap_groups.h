@@ -19,7 +19,8 @@ enum err_code ldap_groups_find(const struct ldap_config *cfg, struct ldap_sessio
 
 /* --- for its test --- */
 
-/* Appends the group filter for PERSON; false when no matcher has a value to look for. */
+/* Appends the group filter for PERSON; false when no matcher has a value to look for. OUT is over when
+ * not all values fit: none is left out silently. */
 bool ldap_groups_filter(const struct ldap_group_search *g, const struct ldapx_entry *person,
     const char *const *attrs, struct buf *out);
 

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "authn/ldap_config.h"
 #include "authn/ldap_groups.h"
 #include "common/clock.h"
@@ -269,6 +271,32 @@ static void test_group_filter_joins_all_matchers(void **state UNUSED)
 	assert_false(ldap_groups_filter(&g, &person, names, &none));
 }
 
+/* A group that is left out may be the one a rule denies: all values are asked for, or nobody answers. */
+static void test_group_filter_leaves_no_value_out(void **state UNUSED)
+{
+	struct ldap_user_matcher m[] = {{"memberOf", "distinguishedName"}};
+	struct ldap_group_search g = {.filter = "(objectClass=g)", .matchers = {m, 1}};
+	const char *const names[] = {"memberOf", NULL};
+	static struct slice values[9000];
+	static char text[ARRAY_LEN(values)][16];
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		snprintf(text[i], sizeof(text[i]), "cn=g%zu", i);
+		values[i] = slice_of(text[i]);
+	}
+	struct ldapx_attr attrs[] = {{"memberOf", values, 1000}};
+	struct ldapx_entry person = {SLICE("cn=a"), attrs};
+	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf over;
+	buf_init(&b, LDAP_FILTER_MAX);
+	buf_init(&over, LDAP_FILTER_MAX);
+	assert_true(ldap_groups_filter(&g, &person, names, &b));
+	assert_false(b.over);
+	assert_non_null(strstr(buf_cstr(&b), "(distinguishedName=cn=g999)))"));
+	attrs[0].n = ARRAY_LEN(values);
+	assert_true(ldap_groups_filter(&g, &person, names, &over));
+	assert_true(over.over);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +310,7 @@ int main(void)
 	    cmocka_unit_test(test_tables_are_sound),
 	    cmocka_unit_test(test_filter_values_are_escaped),
 	    cmocka_unit_test(test_group_filter_joins_all_matchers),
+	    cmocka_unit_test(test_group_filter_leaves_no_value_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
