@@ -175,15 +175,58 @@ static const struct yaml_node *at(const struct yaml_node *node, const char *key)
 	return v ? v : node ? node : &nowhere;
 }
 
+/* --- names; S moves on --- */
+
+static bool keychar(char c)
+{
+	return isalnum((unsigned char)c) || c == '-';
+}
+
+/* RFC 4512 oid: a name, or numbers with single dots between them. */
+static bool oid(const char **s)
+{
+	const char *start = *s;
+	if (isalpha((unsigned char)**s)) {
+		while (keychar(**s))
+			(*s)++;
+		return true;
+	}
+	while (isdigit((unsigned char)**s) || (**s == '.' && *s != start && (*s)[-1] != '.'))
+		(*s)++;
+	return *s != start && (*s)[-1] != '.';
+}
+
+/* RFC 4512 attribute description: an oid with options. */
+static bool attr_description(const char **s)
+{
+	if (!oid(s))
+		return false;
+	while (**s == ';') {
+		(*s)++;
+		if (!keychar(**s))
+			return false;
+		while (keychar(**s))
+			(*s)++;
+	}
+	return true;
+}
+
+static bool attr_valid(const char *s)
+{
+	const char *end = s;
+	return attr_description(&end) && *end == '\0' && end - s <= LABEL_MAX;
+}
+
 /* --- filters --- */
 
 /* A filter's pieces are ASCII grammar around UTF-8 values; S moves on. */
 static bool filter_comp(const char **s, int depth);
 
-static bool filter_value(const char **s)
+/* WILD: asterisks may stand for anything, but not side by side (libldap's rule). */
+static bool filter_value(const char **s, bool wild)
 {
 	for (; **s && **s != ')'; (*s)++) {
-		if (**s == '(')
+		if (**s == '(' || (**s == '*' && (!wild || (*s)[1] == '*')))
 			return false;
 		if (**s == '\\' && !(isxdigit((unsigned char)(*s)[1]) &&
 				       isxdigit((unsigned char)(*s)[2])))
@@ -192,20 +235,29 @@ static bool filter_value(const char **s)
 	return true;
 }
 
-/* attr [~<>]= value, or attr[:dn][:rule]:= value */
+/* attr [~<>]= value, attr[:dn][:rule]:= value, or [:dn]:rule:= value */
 static bool filter_item(const char **s)
 {
-	const char *start = *s;
-	while (isalnum((unsigned char)**s) || (**s && strchr("-;.:", **s)))
-		(*s)++;
-	if (*s == start)
+	bool attr = **s != ':', wild = false;
+	if (attr && !attr_description(s))
 		return false;
-	if (**s && strchr("~<>", **s))
+	if (**s == ':') {
+		if (strncasecmp(*s, ":dn:", 4) == 0)
+			*s += 3;
+		bool rule = (*s)[1] != '=';
 		(*s)++;
+		if (rule ? !oid(s) || **s != ':' : !attr)
+			return false;
+		*s += rule;
+	} else if (**s && strchr("~<>", **s)) {
+		(*s)++;
+	} else {
+		wild = true;
+	}
 	if (**s != '=')
 		return false;
 	(*s)++;
-	return filter_value(s);
+	return filter_value(s, wild);
 }
 
 static bool filter_list(const char **s, int depth)
@@ -297,13 +349,6 @@ static bool label_valid(const char *s)
 {
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
 	return n > 0 && n <= LABEL_MAX && s[n] == '\0' && s[0] != '-' && s[n - 1] != '-';
-}
-
-/* RFC 4512 attribute description: a name or an OID, with options. */
-static bool attr_valid(const char *s)
-{
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-;.");
-	return n > 0 && n <= LABEL_MAX && s[n] == '\0' && isalnum((unsigned char)s[0]);
 }
 
 /* https://HOST[:PORT][/path] */

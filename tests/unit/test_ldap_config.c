@@ -183,11 +183,14 @@ static void test_filter_syntax(void **state UNUSED)
 {
 	static const char *const good[] = {"(a=b)", "(a=)", "(a=*)", "(&(a=b)(c=d))", "(|(a=b))",
 	    "(!(a=b))", "(a>=1)", "(a<=1)", "(a~=x)", "(a:dn:=x)",
-	    "(userAccountControl:1.2.840.113556.1.4.803:=2)", "(a;lang-en=b)", "(cn=\\28x\\29)",
+	    "(userAccountControl:1.2.840.113556.1.4.803:=2)", "(a;lang-en=b)", "(a:=x)", "(:caseExactMatch:=x)", "(:dn:2.5.13.5:=x)", "(a:dn:2.5.13.5:=x)",
+	    "(cn=\\28x\\29)",
 	    "(&(a=b)(|(c=d)(!(e=f))))", "(cn=\xC3\xA9)"};
 	static const char *const bad[] = {"", "a=b", "(a=b", "(a=b))", "()", "(&)", "(!)", "(a)", "(=b)",
 	    "(a=(b))", "(a=\\2)", "(a=\\zz)", "(&a=b)", "((a=b))", "(a=b)(c=d)", " (a=b)", "(a=b) ",
-	    "(!(a=b)(c=d))", "(a!=b)"};
+	    "(!(a=b)(c=d))", "(a!=b)", "(:dn:=x)", "(:=x)", "(a:dn=x)", "(a:=x", "(::=x)", "(a::=x)",
+	    "(-a=b)", "(;=b)", "(a;=b)", "(1..2=b)", "(2.5.=b)", "(a:2.x:=b)", "(a=b**c)", "(a>=*)",
+	    "(a:=b*)"};
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		if (!ldap_filter_valid(good[i]))
 			fail_msg("refused: %s", good[i]);
