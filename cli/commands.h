@@ -5,5 +5,8 @@
 #include "cli/cli.h"
 
 extern const struct command cmd_check;
+extern const struct command cmd_policy_eval;
+extern const struct command cmd_policy_explain;
+extern const struct command cmd_policy_test;
 
 #endif

@@ -9,6 +9,9 @@
 static const struct command *const commands[] = {
     /* cli/commands.h declares them; one a line, sorted. */
     &cmd_check,
+    &cmd_policy_eval,
+    &cmd_policy_explain,
+    &cmd_policy_test,
     NULL,
 };
 
