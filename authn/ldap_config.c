@@ -109,7 +109,7 @@ static const struct field ldap_fields[] = {
     {.name = "urls", .type = FIELD_STRINGS, .offset = CFG(urls), .required = true, .nonempty = true,
 	.max_items = LDAP_URLS_MAX,
 	.doc = "Servers in fail-over order: ldaps://HOST[:PORT], ldap://HOST[:PORT] with startTLS, or "
-	       "ldapi://."},
+	       "ldapi://PATH with / as %2F."},
     {.name = "bindDN", .type = FIELD_STRING, .offset = CFG(bind_dn), .nonempty = true,
 	.doc = "Account that searches; absent: searches are anonymous."},
     {.name = "bindPasswordFile", .type = FIELD_PATH, .offset = CFG(bind_password_file),
@@ -335,9 +335,9 @@ static bool starts(const char *s, const char *prefix)
 bool ldap_url_valid(const char *s)
 {
 	if (starts(s, "ldapi://")) {
-		/* Empty: the library's default socket; else a path with its slashes as %2F. */
+		/* A path with its slashes as %2F. */
 		const char *p = s + strlen("ldapi://");
-		return p[strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		return *p && p[strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				   "-._~%")] == '\0';
 	}
 	if (starts(s, "ldaps://"))

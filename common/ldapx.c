@@ -2,15 +2,22 @@
 #include "common/ldapx.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lber.h>
 #include <ldap.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openldap.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -167,16 +174,6 @@ static bool opt_int(LDAP *ld, int option, int value)
 	return ldap_set_option(ld, option, &value) == LDAP_OPT_SUCCESS;
 }
 
-static bool opt_uint(LDAP *ld, int option, unsigned value)
-{
-	return ldap_set_option(ld, option, &value) == LDAP_OPT_SUCCESS;
-}
-
-static bool opt_time(LDAP *ld, int option, struct timeval value)
-{
-	return ldap_set_option(ld, option, &value) == LDAP_OPT_SUCCESS;
-}
-
 static bool opt_str(LDAP *ld, int option, const char *value)
 {
 	return ldap_set_option(ld, option, value) == LDAP_OPT_SUCCESS;
@@ -192,17 +189,14 @@ static bool opt_on(LDAP *ld, int option)
 	return ldap_set_option(ld, option, LDAP_OPT_ON) == LDAP_OPT_SUCCESS;
 }
 
-static bool set_options(LDAP *ld, int64_t deadline)
+/* NETWORK_TIMEOUT stays unset: with it libldap drives the handshake itself, on a socket that does not
+ * block, and over GnuTLS that loop spins and never ends when the peer stays silent. The layer above
+ * bounds handshakes like everything else. */
+static bool set_options(LDAP *ld)
 {
-	struct timeval tv = until(deadline);
 	return opt_int(ld, LDAP_OPT_PROTOCOL_VERSION, LDAP_VERSION3) &&
-	       opt_time(ld, LDAP_OPT_NETWORK_TIMEOUT, tv) && opt_time(ld, LDAP_OPT_TIMEOUT, tv) &&
 	       opt_off(ld, LDAP_OPT_REFERRALS) && opt_on(ld, LDAP_OPT_RESTART) &&
-	       opt_int(ld, LDAP_OPT_DEREF, LDAP_DEREF_NEVER) &&
-	       opt_int(ld, LDAP_OPT_X_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S) &&
-	       opt_int(ld, LDAP_OPT_X_KEEPALIVE_PROBES, KEEPALIVE_PROBES) &&
-	       opt_int(ld, LDAP_OPT_X_KEEPALIVE_INTERVAL, KEEPALIVE_INTERVAL_S) &&
-	       opt_uint(ld, LDAP_OPT_TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS);
+	       opt_int(ld, LDAP_OPT_DEREF, LDAP_DEREF_NEVER);
 }
 
 /* NEWCTX comes last: it builds the TLS context from what was set before it. */
@@ -318,10 +312,106 @@ static enum err_code start_tls(struct ldapx *h, struct err *e)
 	rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
 	if (rc != LDAP_SUCCESS || result != LDAP_SUCCESS || got != LDAP_RES_EXTENDED)
 		return fail(h, e, "StartTLS refused", rc != LDAP_SUCCESS ? rc : result);
-	rc = ldap_install_tls(h->ld);
+	return ERR_OK;
+}
+
+static enum err_code install_tls(struct ldapx *h, struct err *e)
+{
+	int rc = ldap_install_tls(h->ld);
 	if (rc != LDAP_SUCCESS)
 		return fail_connect(h, e, "TLS", rc);
+	return ldap_tls_inplace(h->ld) ? ERR_OK : fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
+}
+
+/* --- sockets: connected here and handed to libldap, so that the layer is there from the first byte --- */
+
+static bool connect_in_time(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+{
+	if (connect(fd, addr, len) == 0)
+		return true;
+	struct ldapx probe = {.fd = fd, .deadline = deadline};
+	if (errno != EINPROGRESS || !wait_fd(&probe, POLLOUT))
+		return false;
+	int error = 0;
+	socklen_t size = sizeof(error);
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+		return false;
+	errno = error;
+	return error == 0;
+}
+
+static void set_socket(int fd)
+{
+	const struct {
+		int level, option, value;
+	} options[] = {
+	    {IPPROTO_TCP, TCP_NODELAY, 1},
+	    {IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS},
+	    {SOL_SOCKET, SO_KEEPALIVE, 1},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+	    {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+	    {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+	};
+	/* Comforts: a system that lacks one still has the deadlines. */
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		setsockopt(fd, options[i].level, options[i].option, &options[i].value, sizeof(int));
+}
+
+/* A connected, blocking socket in *FD. */
+static enum err_code dial(
+    const struct sockaddr *addr, socklen_t len, int64_t deadline, int *fd, struct err *e)
+{
+	int s = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s < 0)
+		return err_set(e, ERR_UNAVAILABLE, "socket: %s", strerror(errno));
+	if (!connect_in_time(s, addr, len, deadline)) {
+		int why = errno;
+		close(s);
+		return err_set(e, why == ETIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE, "connect: %s",
+		    strerror(why));
+	}
+	fcntl(s, F_SETFL, fcntl(s, F_GETFL) & ~O_NONBLOCK);
+	*fd = s;
 	return ERR_OK;
+}
+
+static void addresses_free(struct addrinfo **list)
+{
+	if (*list)
+		freeaddrinfo(*list);
+}
+
+static enum err_code dial_host(const LDAPURLDesc *url, int64_t deadline, int *fd, struct err *e)
+{
+	AUTO(addresses_free) struct addrinfo *list = NULL;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	char port[16];
+	snprintf(port, sizeof(port), "%d", url->lud_port);
+	int rc = getaddrinfo(url->lud_host, port, &hints, &list);
+	if (rc != 0)
+		return err_set(e, ERR_UNAVAILABLE, "name resolution: %s", gai_strerror(rc));
+	int64_t left = 0;
+	for (const struct addrinfo *a = list; a; a = a->ai_next)
+		left++;
+	enum err_code code = err_set(e, ERR_UNAVAILABLE, "no address");
+	for (const struct addrinfo *a = list; a && code != ERR_OK; a = a->ai_next, left--) {
+		int64_t now = clock_mono();
+		/* A dead first address must leave time for the next. */
+		code = dial(a->ai_addr, a->ai_addrlen, now + (deadline - now) / left, fd, e);
+	}
+	if (code == ERR_OK)
+		set_socket(*fd);
+	return code;
+}
+
+static enum err_code dial_path(const char *path, int64_t deadline, int *fd, struct err *e)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	size_t len = path ? strlen(path) : 0;
+	if (len == 0 || len >= sizeof(addr.sun_path))
+		return err_set(e, ERR_INVALID, "ldapi: no socket path, or one too long");
+	memcpy(addr.sun_path, path, len);
+	return dial((const struct sockaddr *)&addr, sizeof(addr), deadline, fd, e);
 }
 
 static enum err_code add_layer(struct ldapx *h, struct err *e)
@@ -329,33 +419,52 @@ static enum err_code add_layer(struct ldapx *h, struct err *e)
 	Sockbuf *sb = NULL;
 	ber_len_t max = LDAPX_MESSAGE_MAX;
 	if (ldap_get_option(h->ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS || !sb ||
-	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_GET_FD, &h->fd) != 1 || h->fd < 0 ||
 	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) != 1 ||
 	    ber_sockbuf_add_io(sb, &deadline_layer, LBER_SBIOD_LEVEL_PROVIDER + 5, h) != 0)
 		return fail(h, e, "socket", LDAP_LOCAL_ERROR);
 	return ERR_OK;
 }
 
+/* Hands the socket to libldap; URL names the host that the certificate must be for. */
+static enum err_code adopt(struct ldapx *h, const char *url, bool local, struct err *e)
+{
+	int rc = ldap_init_fd(h->fd, local ? LDAP_PROTO_IPC : LDAP_PROTO_TCP, url, &h->ld);
+	if (rc != LDAP_SUCCESS) {
+		close(h->fd);
+		return err_set(e, ERR_INVALID, "%s: %s", url, ldap_err2string(rc));
+	}
+	return add_layer(h, e);
+}
+
+static void url_free(LDAPURLDesc **u)
+{
+	if (*u)
+		ldap_free_urldesc(*u);
+}
+
 static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *s, struct err *e)
 {
-	bool tls = strncasecmp(s->url, "ldaps://", 8) == 0 || s->start_tls;
-	if (!tls && strncasecmp(s->url, "ldapi://", 8) != 0)
+	AUTO(url_free) LDAPURLDesc *url = NULL;
+	if (ldap_url_parse(s->url, &url) != LDAP_URL_SUCCESS)
+		return err_set(e, ERR_INVALID, "%s: no URL", s->url);
+	bool local = strcmp(url->lud_scheme, "ldapi") == 0;
+	bool ldaps = strcmp(url->lud_scheme, "ldaps") == 0;
+	if (!local && !ldaps && !s->start_tls)
 		return err_set(e, ERR_INVALID, "%s: clear text is not allowed", s->url);
-	if (tls && !s->ca)
+	if (!local && !s->ca)
 		return err_set(e, ERR_INVALID, "%s: TLS without trust anchors", s->url);
-	int rc = ldap_initialize(&h->ld, s->url);
-	if (rc != LDAP_SUCCESS)
-		return err_set(e, ERR_INVALID, "%s: %s", s->url, ldap_err2string(rc));
-	if (!set_options(h->ld, h->deadline) || (tls && !set_tls(h->ld, s->ca)))
+	enum err_code code = local ? dial_path(url->lud_host, h->deadline, &h->fd, e)
+				   : dial_host(url, h->deadline, &h->fd, e);
+	if (code == ERR_OK)
+		code = adopt(h, s->url, local, e);
+	if (code != ERR_OK)
+		return code;
+	if (!set_options(h->ld) || (!local && !set_tls(h->ld, s->ca)))
 		return fail(h, e, "options", LDAP_LOCAL_ERROR);
-	rc = ldap_connect(h->ld);
-	if (rc != LDAP_SUCCESS)
-		return fail_connect(h, e, "connect", rc);
-	enum err_code code = add_layer(h, e);
-	if (code == ERR_OK && s->start_tls)
+	if (!local && !ldaps)
 		code = start_tls(h, e);
-	if (code == ERR_OK && tls && !ldap_tls_inplace(h->ld))
-		code = fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
+	if (code == ERR_OK && !local)
+		code = install_tls(h, e);
 	return code;
 }
 

@@ -56,11 +56,13 @@ def group_ldif(name, members):
 class Slapd:
     """start() loads PEOPLE with slapadd; change(ldif) talks to the running server."""
 
-    def __init__(self, folder, ca=None, people=None):
+    def __init__(self, folder, ca=None, people=None, cert=None, log="0"):
+        """CERT: a pki.Pair instead of one that is right. LOG: slapd's -d; "stats" shows each operation."""
         self.folder = str(folder)
         os.makedirs(os.path.join(self.folder, "db"), exist_ok=True)
         self.ca = ca or pki.CA(os.path.join(self.folder, "pki"), "ldap-ca")
-        self.cert = self.ca.server("slapd", folder=os.path.join(self.folder, "pki"))
+        self.cert = cert or self.ca.server("slapd", folder=os.path.join(self.folder, "pki"))
+        self.log = log
         self.port, self.tls_port = free_ports(2)
         self.people = dict(DEFAULT_PEOPLE if people is None else people)
         self.process = None
@@ -79,6 +81,7 @@ class Slapd:
         text = f"""include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/nis.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile {f}/slapd.pid
@@ -114,7 +117,7 @@ access to *
                 out.write(_ldif(self.people))
             run([tool("slapadd"), "-f", self.conf, "-q", "-l", ldif], check=True)
             self.process = Process(
-                [tool("slapd"), "-f", self.conf, "-h", f"{self.url}/ {self.tls_url}/", "-d", "0"],
+                [tool("slapd"), "-f", self.conf, "-h", f"{self.url}/ {self.tls_url}/", "-d", self.log],
                 os.path.join(self.folder, "slapd.log"), name="slapd")
         self.process.start()
         self.process.wait_port(self.port)

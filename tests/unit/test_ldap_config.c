@@ -207,12 +207,12 @@ static void test_filter_syntax(void **state UNUSED)
 static void test_urls(void **state UNUSED)
 {
 	static const char *const good[] = {"ldaps://h", "ldaps://h:636", "ldap://10.0.0.1:389",
-	    "ldaps://[::1]", "ldaps://[2001:db8::1]:636", "ldapi://", "ldapi://%2Frun%2Fslapd.sock",
+	    "ldaps://[::1]", "ldaps://[2001:db8::1]:636", "ldapi://%2Frun%2Fslapd.sock",
 	    "LDAPS://Host.Example"};
 	static const char *const bad[] = {"", "ldaps://", "ldaps://:636", "ldaps://h:", "ldaps://h:0",
 	    "ldaps://h:65536", "ldaps://h:6x", "ldaps://h/dc=x", "ldaps://h?x", "ldaps://u@h",
 	    "ldaps://h h2", "ldaps://h,h2", "ldaps://[::1", "ldaps://[x]", "ldaps:/h", "h",
-	    "ldapi:///run/x", "ldaps://h\n"};
+	    "ldapi:///run/x", "ldapi://", "ldaps://h\n"};
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		if (!ldap_url_valid(good[i]))
 			fail_msg("refused: %s", good[i]);
