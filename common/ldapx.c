@@ -2,12 +2,8 @@
 #include "common/ldapx.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <lber.h>
 #include <ldap.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openldap.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,18 +11,12 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/dial.h"
 
-/* A dead peer is noticed by the kernel after at most this, whoever waits. */
-#define TCP_USER_TIMEOUT_MS 10000
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_PROBES 3
-#define KEEPALIVE_INTERVAL_S 10
 /* A goodbye (unbind, close_notify) is worth no more. */
 #define GOODBYE (100 * CLOCK_MS)
 /* References an answer may hold beside its entries before it is cut. */
@@ -107,23 +97,6 @@ static struct timeval until(int64_t deadline)
 	    .tv_usec = left % CLOCK_SECOND / 1000};
 }
 
-static bool wait_fd(const struct ldapx *h, short events)
-{
-	for (;;) {
-		int64_t left = h->deadline - clock_mono();
-		if (left <= 0) {
-			errno = ETIMEDOUT;
-			return false;
-		}
-		struct pollfd p = {.fd = h->fd, .events = events};
-		int n = poll(&p, 1, (int)(left / CLOCK_MS) + 1);
-		if (n > 0)
-			return true;
-		if (n < 0 && errno != EINTR)
-			return false;
-	}
-}
-
 /* A layer between libldap's TLS and its socket. ldap_result() gives up in time only between messages: a
  * peer that stops in the middle of one, or takes no more data, would hold the thread for ever. */
 static int layer_setup(Sockbuf_IO_Desc *d, void *arg)
@@ -145,12 +118,14 @@ static int layer_ctrl(Sockbuf_IO_Desc *d, int opt, void *arg)
 
 static ber_slen_t layer_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 {
-	return wait_fd(d->sbiod_pvt, POLLIN) ? LBER_SBIOD_READ_NEXT(d, buf, len) : -1;
+	const struct ldapx *h = d->sbiod_pvt;
+	return dial_wait(h->fd, POLLIN, h->deadline) ? LBER_SBIOD_READ_NEXT(d, buf, len) : -1;
 }
 
 static ber_slen_t layer_write(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 {
-	return wait_fd(d->sbiod_pvt, POLLOUT) ? LBER_SBIOD_WRITE_NEXT(d, buf, len) : -1;
+	const struct ldapx *h = d->sbiod_pvt;
+	return dial_wait(h->fd, POLLOUT, h->deadline) ? LBER_SBIOD_WRITE_NEXT(d, buf, len) : -1;
 }
 
 static int layer_close(Sockbuf_IO_Desc *d UNUSED)
@@ -323,96 +298,7 @@ static enum err_code install_tls(struct ldapx *h, struct err *e)
 	return ldap_tls_inplace(h->ld) ? ERR_OK : fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
 }
 
-/* --- sockets: connected here and handed to libldap, so that the layer is there from the first byte --- */
-
-static bool connect_in_time(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
-{
-	if (connect(fd, addr, len) == 0)
-		return true;
-	struct ldapx probe = {.fd = fd, .deadline = deadline};
-	if (errno != EINPROGRESS || !wait_fd(&probe, POLLOUT))
-		return false;
-	int error = 0;
-	socklen_t size = sizeof(error);
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-		return false;
-	errno = error;
-	return error == 0;
-}
-
-static void set_socket(int fd)
-{
-	const struct {
-		int level, option, value;
-	} options[] = {
-	    {IPPROTO_TCP, TCP_NODELAY, 1},
-	    {IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS},
-	    {SOL_SOCKET, SO_KEEPALIVE, 1},
-	    {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
-	    {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
-	    {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
-	};
-	/* Comforts: a system that lacks one still has the deadlines. */
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		setsockopt(fd, options[i].level, options[i].option, &options[i].value, sizeof(int));
-}
-
-/* A connected, blocking socket in *FD. */
-static enum err_code dial(
-    const struct sockaddr *addr, socklen_t len, int64_t deadline, int *fd, struct err *e)
-{
-	int s = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s < 0)
-		return err_set(e, ERR_UNAVAILABLE, "socket: %s", strerror(errno));
-	if (!connect_in_time(s, addr, len, deadline)) {
-		int why = errno;
-		close(s);
-		return err_set(e, why == ETIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE, "connect: %s",
-		    strerror(why));
-	}
-	fcntl(s, F_SETFL, fcntl(s, F_GETFL) & ~O_NONBLOCK);
-	*fd = s;
-	return ERR_OK;
-}
-
-static void addresses_free(struct addrinfo **list)
-{
-	if (*list)
-		freeaddrinfo(*list);
-}
-
-static enum err_code dial_host(const LDAPURLDesc *url, int64_t deadline, int *fd, struct err *e)
-{
-	AUTO(addresses_free) struct addrinfo *list = NULL;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-	char port[16];
-	snprintf(port, sizeof(port), "%d", url->lud_port);
-	int rc = getaddrinfo(url->lud_host, port, &hints, &list);
-	if (rc != 0)
-		return err_set(e, ERR_UNAVAILABLE, "name resolution: %s", gai_strerror(rc));
-	int64_t left = 0;
-	for (const struct addrinfo *a = list; a; a = a->ai_next)
-		left++;
-	enum err_code code = err_set(e, ERR_UNAVAILABLE, "no address");
-	for (const struct addrinfo *a = list; a && code != ERR_OK; a = a->ai_next, left--) {
-		int64_t now = clock_mono();
-		/* A dead first address must leave time for the next. */
-		code = dial(a->ai_addr, a->ai_addrlen, now + (deadline - now) / left, fd, e);
-	}
-	if (code == ERR_OK)
-		set_socket(*fd);
-	return code;
-}
-
-static enum err_code dial_path(const char *path, int64_t deadline, int *fd, struct err *e)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	size_t len = path ? strlen(path) : 0;
-	if (len == 0 || len >= sizeof(addr.sun_path))
-		return err_set(e, ERR_INVALID, "ldapi: no socket path, or one too long");
-	memcpy(addr.sun_path, path, len);
-	return dial((const struct sockaddr *)&addr, sizeof(addr), deadline, fd, e);
-}
+/* --- connecting: our own socket, so that the layer is there from the first byte --- */
 
 static enum err_code add_layer(struct ldapx *h, struct err *e)
 {
@@ -453,8 +339,9 @@ static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *
 		return err_set(e, ERR_INVALID, "%s: clear text is not allowed", s->url);
 	if (!local && !s->ca)
 		return err_set(e, ERR_INVALID, "%s: TLS without trust anchors", s->url);
-	enum err_code code = local ? dial_path(url->lud_host, h->deadline, &h->fd, e)
-				   : dial_host(url, h->deadline, &h->fd, e);
+	enum err_code code =
+	    local ? dial_path(url->lud_host, h->deadline, &h->fd, e)
+		  : dial_host(url->lud_host, url->lud_port, h->deadline, &h->fd, e);
 	if (code == ERR_OK)
 		code = adopt(h, s->url, local, e);
 	if (code != ERR_OK)

@@ -1,0 +1,127 @@
+/* Owns outgoing sockets: connecting to a host's addresses one after the other, in time. */
+#include "common/dial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+/* A dead peer is noticed by the kernel after at most this, whoever waits. */
+#define TCP_USER_TIMEOUT_MS 10000
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_PROBES 3
+#define KEEPALIVE_INTERVAL_S 10
+
+bool dial_wait(int fd, short events, int64_t deadline)
+{
+	for (;;) {
+		int64_t left = deadline - clock_mono();
+		if (left <= 0) {
+			errno = ETIMEDOUT;
+			return false;
+		}
+		struct pollfd p = {.fd = fd, .events = events};
+		int n = poll(&p, 1, (int)(left / CLOCK_MS) + 1);
+		if (n > 0)
+			return true;
+		if (n < 0 && errno != EINTR)
+			return false;
+	}
+}
+
+static bool connect_in_time(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+{
+	if (connect(fd, addr, len) == 0)
+		return true;
+	if (errno != EINPROGRESS || !dial_wait(fd, POLLOUT, deadline))
+		return false;
+	int error = 0;
+	socklen_t size = sizeof(error);
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+		return false;
+	errno = error;
+	return error == 0;
+}
+
+static void set_socket(int fd)
+{
+	const struct {
+		int level, option, value;
+	} options[] = {
+	    {IPPROTO_TCP, TCP_NODELAY, 1},
+	    {IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS},
+	    {SOL_SOCKET, SO_KEEPALIVE, 1},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+	    {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+	    {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+	};
+	/* Comforts: a system that lacks one still has the deadlines. */
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		setsockopt(fd, options[i].level, options[i].option, &options[i].value, sizeof(int));
+}
+
+/* A connected, blocking socket in *FD. */
+static enum err_code dial(
+    const struct sockaddr *addr, socklen_t len, int64_t deadline, int *fd, struct err *e)
+{
+	int s = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s < 0)
+		return err_set(e, ERR_UNAVAILABLE, "socket: %s", strerror(errno));
+	if (!connect_in_time(s, addr, len, deadline)) {
+		int why = errno;
+		close(s);
+		return err_set(e, why == ETIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE, "connect: %s",
+		    strerror(why));
+	}
+	fcntl(s, F_SETFL, fcntl(s, F_GETFL) & ~O_NONBLOCK);
+	*fd = s;
+	return ERR_OK;
+}
+
+static void addresses_free(struct addrinfo **list)
+{
+	if (*list)
+		freeaddrinfo(*list);
+}
+
+enum err_code dial_host(const char *host, int port, int64_t deadline, int *fd, struct err *e)
+{
+	AUTO(addresses_free) struct addrinfo *list = NULL;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	char service[16];
+	snprintf(service, sizeof(service), "%d", port);
+	int rc = getaddrinfo(host, service, &hints, &list);
+	if (rc != 0)
+		return err_set(e, ERR_UNAVAILABLE, "name resolution: %s", gai_strerror(rc));
+	int64_t left = 0;
+	for (const struct addrinfo *a = list; a; a = a->ai_next)
+		left++;
+	enum err_code code = err_set(e, ERR_UNAVAILABLE, "no address");
+	for (const struct addrinfo *a = list; a && code != ERR_OK; a = a->ai_next, left--) {
+		int64_t now = clock_mono();
+		/* A dead first address must leave time for the next. */
+		code = dial(a->ai_addr, a->ai_addrlen, now + (deadline - now) / left, fd, e);
+	}
+	if (code == ERR_OK)
+		set_socket(*fd);
+	return code;
+}
+
+enum err_code dial_path(const char *path, int64_t deadline, int *fd, struct err *e)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	size_t len = path ? strlen(path) : 0;
+	if (len == 0 || len >= sizeof(addr.sun_path))
+		return err_set(e, ERR_INVALID, "no socket path, or one too long");
+	memcpy(addr.sun_path, path, len);
+	return dial((const struct sockaddr *)&addr, sizeof(addr), deadline, fd, e);
+}
