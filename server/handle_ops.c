@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "authn/services.h"
 #include "authz/authz.h"
 #include "common/clock.h"
 #include "server/handlers.h"
@@ -22,10 +23,28 @@ void handle_livez(struct exchange *ex)
 	buf_adds(&ex->reply.body, "ok");
 }
 
+/* Issuers are told of but do not count: while one is down all others are served. */
+static void list_issuers(struct exchange *ex)
+{
+	struct buf lines;
+	buf_init(&lines, 1 << 20);
+	authn_services_status(ex->server->services, &lines);
+	for (struct slice s = buf_view(&lines); s.len;) {
+		struct slice line = {s.p, slice_find(s, '\n')};
+		bool well = !memmem(line.p, line.len, "no keys", 7) && !memmem(line.p, line.len, "failed", 6);
+		buf_adds(&ex->reply.body, well ? "[+]issuer ok: " : "[-]issuer degraded: ");
+		buf_slice(&ex->reply.body, line);
+		buf_addc(&ex->reply.body, '\n');
+		s = slice_skip(s, line.len + 1);
+	}
+	buf_done(&lines);
+}
+
 void handle_readyz(struct exchange *ex)
 {
 	struct buf *b = &ex->reply.body;
 	bool ready = status_ready(&ex->server->status, b);
+	list_issuers(ex);
 	text(ex, ready ? 200 : 503);
 	if (ready && !ex->request.verbose) {
 		b->len = 0;

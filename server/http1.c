@@ -196,9 +196,10 @@ static enum MHD_Result send_reply(struct http1_request *r)
 	enum MHD_Result ok = MHD_queue_response(r->mhd, reply->status, res);
 	MHD_destroy_response(res);
 	count_reply(r);
-	if (!atomic_exchange(&r->conn->served, true))
+	if (!atomic_load(&r->conn->served))
 		MHD_set_connection_option(r->mhd, MHD_CONNECTION_OPTION_TIMEOUT,
 		    (unsigned)r->conn->listener->o.idle_timeout);
+	http1_conn_served(r->conn);
 	return ok;
 }
 

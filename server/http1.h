@@ -25,6 +25,7 @@ struct listener {
 	pthread_cond_t idle;
 	struct http1_conn *conns;
 	unsigned active; /* requests under way */
+	unsigned fresh;	 /* connections that were not answered yet and may be turned out */
 	struct metric *handshakes, *replies[LISTENER_CODES];
 	_Atomic int64_t last_refusal_log;
 };
@@ -40,7 +41,8 @@ struct http1_conn {
 	int64_t started;	   /* clock_mono() */
 	_Atomic int64_t reading;   /* since when a request is being read; 0: none is */
 	atomic_bool answering;	   /* from the whole request to its reply sent */
-	atomic_bool served;
+	atomic_bool served;	   /* was answered once */
+	bool turned_out;	   /* under the listener's lock */
 	bool uncorked_socket, counted;
 };
 
@@ -83,5 +85,8 @@ enum err_code http1_bind(const char *address, int *out, struct err *e) MUST_CHEC
 
 struct http1_conn *http1_conn_new(struct listener *l, int fd, void *session, const void *sockaddr);
 void http1_conn_free(struct http1_conn **c);
+
+/* The first reply is on its way: the connection has earned its place. */
+void http1_conn_served(struct http1_conn *c);
 
 #endif

@@ -36,6 +36,33 @@ static void start_tls(struct http1_conn *c)
 	snapshot_release(&s);
 }
 
+/* At most a quarter of the places is for those who have not asked anything yet: past that the one that has
+ * waited longest is turned out, so that idle or stuck strangers cannot lock the apiserver out. */
+static void make_room(struct listener *l)
+{
+	struct http1_conn *oldest = NULL;
+	if (l->fresh <= l->o.connections / 4)
+		return;
+	for (struct http1_conn *c = l->conns; c; c = c->next)
+		if (!c->turned_out && !atomic_load(&c->served) && !atomic_load(&c->answering))
+			oldest = c;
+	if (!oldest)
+		return;
+	oldest->turned_out = true;
+	l->fresh--;
+	shutdown(oldest->fd, SHUT_RDWR);
+}
+
+void http1_conn_served(struct http1_conn *c)
+{
+	if (atomic_exchange(&c->served, true))
+		return;
+	pthread_mutex_lock(&c->listener->lock);
+	if (!c->turned_out)
+		c->listener->fresh--;
+	pthread_mutex_unlock(&c->listener->lock);
+}
+
 struct http1_conn *http1_conn_new(struct listener *l, int fd, void *session, const void *sockaddr)
 {
 	struct http1_conn *c = calloc(1, sizeof(*c));
@@ -53,6 +80,8 @@ struct http1_conn *http1_conn_new(struct listener *l, int fd, void *session, con
 	if (c->next)
 		c->next->prev = c;
 	l->conns = c;
+	l->fresh++;
+	make_room(l);
 	pthread_mutex_unlock(&l->lock);
 	return c;
 }
@@ -67,9 +96,9 @@ static void log_refusal(struct http1_conn *c, const char *reason)
 
 static void count_end(struct http1_conn *c)
 {
-	if (!c->session || c->tls.done)
+	const char *reason = c->session ? tls_conn_refusal(&c->tls) : NULL;
+	if (!reason)
 		return;
-	const char *reason = c->tls.refused ? c->tls.refused : "handshake";
 	struct buf labels;
 	buf_init(&labels, 256);
 	metrics_label(&labels, "listener", slice_of(c->listener->o.name));
@@ -78,7 +107,7 @@ static void count_end(struct http1_conn *c)
 	    "TLS connections that were turned away, or broke off before the handshake ended.",
 	    buf_cstr(&labels)));
 	buf_done(&labels);
-	if (c->tls.refused)
+	if (c->tls.asked)
 		log_refusal(c, reason);
 }
 
@@ -95,6 +124,8 @@ void http1_conn_free(struct http1_conn **cp)
 		l->conns = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
+	if (!c->turned_out && !atomic_load(&c->served))
+		l->fresh--;
 	pthread_mutex_unlock(&l->lock);
 	count_end(c);
 	tls_conn_done(&c->tls);

@@ -257,12 +257,16 @@ static int verify_client(gnutls_session_t session)
 	return c->refused ? GNUTLS_E_CERTIFICATE_ERROR : 0;
 }
 
-static int on_finished(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+static int on_handshake(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
     const gnutls_datum_t *msg)
 {
-	(void)type, (void)when, (void)msg;
+	(void)when, (void)msg;
 	struct tls_conn *c = gnutls_db_get_ptr(session);
 	if (!incoming)
+		return 0;
+	if (type == GNUTLS_HANDSHAKE_CERTIFICATE_PKT)
+		c->asked = true;
+	if (type != GNUTLS_HANDSHAKE_FINISHED)
 		return 0;
 	c->done = true;
 	gnutls_protocol_t v = gnutls_protocol_get_version(session);
@@ -277,7 +281,7 @@ enum err_code tls_conn_start(struct tls_conn *c, void *session, struct tls_creds
 	gnutls_session_t s = session;
 	/* The session's own pointer is the HTTP library's; the resumption database is not in use. */
 	gnutls_db_set_ptr(s, c);
-	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST, on_finished);
+	gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_handshake);
 	if (creds->ask_client) {
 		gnutls_certificate_server_set_request(s, GNUTLS_CERT_REQUIRE);
 		gnutls_session_set_verify_function(s, verify_client);
@@ -286,6 +290,16 @@ enum err_code tls_conn_start(struct tls_conn *c, void *session, struct tls_creds
 	}
 	int r = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, creds->cred);
 	return r < 0 ? err_set(e, ERR_INTERNAL, "TLS credentials: %s", gnutls_strerror(r)) : ERR_OK;
+}
+
+/* GnuTLS itself turns away an empty certificate message, without asking verify_client. */
+const char *tls_conn_refusal(const struct tls_conn *c)
+{
+	if (c->done || !c->creds)
+		return NULL;
+	if (c->refused)
+		return c->refused;
+	return c->asked ? "noCertificate" : "handshake";
 }
 
 void tls_conn_done(struct tls_conn *c)

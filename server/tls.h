@@ -48,14 +48,18 @@ int64_t tls_creds_expiry(const struct tls_creds *c);
 struct tls_conn {
 	struct tls_creds *creds;
 	struct peer *peer;
-	bool done;	     /* the handshake ended well */
-	const char *refused; /* why the client was turned away: a stable word */
+	bool asked, done;    /* a certificate message came; the handshake ended well */
+	const char *refused; /* what was wrong with the certificate */
 };
 
 /* Puts CREDS (a reference is taken) on the fresh session SESSION and fills PEER as the handshake goes. */
 enum err_code tls_conn_start(struct tls_conn *c, void *session, struct tls_creds *creds,
     struct peer *peer, struct err *e) MUST_CHECK;
 void tls_conn_done(struct tls_conn *c);
+
+/* Why the connection never came to a request: a stable word, "handshake" when the peer broke off; NULL when
+ * the handshake ended well. */
+const char *tls_conn_refusal(const struct tls_conn *c);
 
 /* Holds back what is sent on SESSION until tls_uncork, so that it leaves as one record. */
 void tls_cork(void *session);
