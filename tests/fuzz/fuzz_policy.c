@@ -1,0 +1,120 @@
+/* Fuzzes policies from text to verdict: findings have places, compiling is repeatable, and verdicts keep
+ * their promises on requests made of the words of the text itself. */
+#include "authz/authz.h"
+#include "tests/fuzz/fuzz.h"
+
+#define WORDS 64
+#define GROUPS 6
+
+static void check_findings(const struct diags *d, size_t size)
+{
+	for (size_t i = 0; i < d->len; i++) {
+		FUZZ_CHECK(d->items[i].line <= size + 1 && d->items[i].col <= size + 1);
+		FUZZ_CHECK(slice_utf8(slice_of(d->items[i].text)) && d->items[i].text[0]);
+	}
+}
+
+/* NULL after findings. */
+static struct policy *compile(struct slice text)
+{
+	struct policy_file file = {"f.yaml", text};
+	struct policy *p = NULL;
+	struct diags d = {0};
+	enum err_code rc = policy_compile(&file, 1, authz_run_tests, &p, &d);
+	FUZZ_CHECK((rc == ERR_OK) == (d.errors == 0) && (rc == ERR_OK) == (p != NULL));
+	check_findings(&d, text.len);
+	diags_done(&d);
+	return p;
+}
+
+static void check_dumps(const struct policy *p, const struct policy *again)
+{
+	struct buf a, b;
+	buf_init(&a, 1 << 26);
+	buf_init(&b, 1 << 26);
+	policy_dump(p, &a);
+	policy_dump(again, &b);
+	FUZZ_CHECK(slice_eq(buf_view(&a), buf_view(&b)) && slice_utf8(buf_view(&a)));
+	FUZZ_CHECK(strcmp(policy_info(p)->sha256, policy_info(again)->sha256) == 0);
+	buf_done(&a);
+	buf_done(&b);
+}
+
+static size_t words_of(struct slice text, struct slice *words)
+{
+	size_t n = 0, from = 0;
+	for (size_t i = 0; i <= text.len && n < WORDS; i++) {
+		bool end = i == text.len || strchr(" \n\t,:[]{}\"'", text.p[i]);
+		if (end && i > from)
+			words[n++] = (struct slice){text.p + from, i - from};
+		if (end)
+			from = i + 1;
+	}
+	return n;
+}
+
+static struct slice pick(const struct slice *words, size_t n, uint32_t *seed)
+{
+	*seed = *seed * 1103515245u + 12345u;
+	uint32_t i = (*seed >> 16) % (n + 2);
+	return i < n ? words[i] : i == n ? SLICE("") : SLICE("*");
+}
+
+static void check_decision(const struct policy *p, const struct access_request *r, const struct decision *d)
+{
+	struct buf b;
+	FUZZ_CHECK((d->rule != NULL) == (d->effect != POLICY_NO_EFFECT));
+	FUZZ_CHECK(d->verdict != VERDICT_ALLOW || d->effect == POLICY_ALLOW);
+	FUZZ_CHECK(!d->exempt || d->verdict != VERDICT_DENY);
+	buf_init(&b, 1 << 26);
+	authz_explain(p, r, true, &b);
+	FUZZ_CHECK((d->rule != NULL) == (strstr(buf_cstr(&b), "\"decides\":true") != NULL));
+	buf_done(&b);
+	buf_init(&b, 4096);
+	authz_reason(p, d, "id", &b);
+	FUZZ_CHECK(b.len > 0 && b.len <= AUTHZ_REASON_MAX && slice_printable(buf_view(&b)));
+	buf_done(&b);
+}
+
+static void ask(const struct policy *p, const struct slice *words, size_t n, uint32_t *seed)
+{
+	struct slice groups[GROUPS], turned[GROUPS];
+	for (size_t i = 0; i < GROUPS; i++)
+		turned[GROUPS - 1 - i] = groups[i] = pick(words, n, seed);
+	struct access_request r = {.user = pick(words, n, seed),
+	    .groups = groups,
+	    .ngroups = GROUPS,
+	    .resource_request = *seed & 0x30000,
+	    .verb = pick(words, n, seed),
+	    .api_group = pick(words, n, seed),
+	    .resource = pick(words, n, seed),
+	    .subresource = pick(words, n, seed),
+	    .name = pick(words, n, seed),
+	    .namespace_ = pick(words, n, seed),
+	    .path = pick(words, n, seed)};
+	struct decision d, again;
+	authz_evaluate(p, &r, &d);
+	check_decision(p, &r, &d);
+	/* The order of groups says nothing. */
+	r.groups = turned;
+	authz_evaluate(p, &r, &again);
+	FUZZ_CHECK(d.verdict == again.verdict && d.rule == again.rule && d.exempt == again.exempt);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice text = fuzz_slice(data, size), words[WORDS];
+	struct policy *p = compile(text);
+	if (!p)
+		return 0;
+	struct policy *again = compile(text);
+	FUZZ_CHECK(again);
+	check_dumps(p, again);
+	size_t n = words_of(text, words);
+	uint32_t seed = (uint32_t)size;
+	for (int i = 0; i < 32; i++)
+		ask(p, words, n, &seed);
+	policy_free(&p);
+	policy_free(&again);
+	return 0;
+}
