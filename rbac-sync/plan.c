@@ -283,10 +283,18 @@ void plan_make(struct arena *a, const struct sync_config *c, const struct plan_l
 	*out = (struct plan){0};
 	sort_groups(&p);
 	const struct template *t = c->templates.items;
+	const char *why = rails_subject(ev->username);
 	for (size_t i = 0; i < c->templates.len; i++) {
 		p.t = &t[i];
-		if (template_matches(p.t, ev))
+		if (!template_matches(p.t, ev))
+			continue;
+		if (!why) {
 			plan_template(&p);
+			continue;
+		}
+		/* No grant at all, also none of a group: this identity should not have got in. */
+		refuse(&p, why, "user " SLICE_FMT " gets nothing", SLICE_ARG(ev->username));
+		break;
 	}
 }
 
