@@ -79,10 +79,10 @@ static enum err_code check_rules(
 {
 	const struct jwt_claim_rule *rules = cfg->claim_validation_rules.items;
 	for (size_t i = 0; i < cfg->claim_validation_rules.len; i++) {
-		struct slice v;
+		struct slice v, want = slice_of(rules[i].required_value);
 		if (!json_object_get(claims, rules[i].claim) ||
 		    jsonx_string(claims, rules[i].claim, &v, e) != ERR_OK ||
-		    !slice_is(v, rules[i].required_value)) {
+		    !slice_eq(v, want)) {
 			*reason = "requiredClaim";
 			return err_set(e, ERR_REFUSED, "claim %s has not the required value",
 			    rules[i].claim);

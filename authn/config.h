@@ -18,7 +18,7 @@ struct jwt_issuer_config {
 
 /* The claim must be a string equal to required_value. */
 struct jwt_claim_rule {
-	const char *claim, *required_value;
+	const char *claim, *required_value; /* NULL: "" */
 	const char *expression, *message; /* refused at load */
 };
 

@@ -329,7 +329,7 @@ static void test_claim_validation_rules(void **state)
 {
 	(void)state;
 	const struct jwt_claim_rule rules[] = {
-	    {.claim = "hd", .required_value = "example.com"}, {.claim = "empty", .required_value = ""}};
+	    {.claim = "hd", .required_value = "example.com"}, {.claim = "empty"}};
 	struct jwt_config cfg = config("sub", "");
 	cfg.claim_validation_rules = (struct object_list){(void *)(uintptr_t)rules, 2};
 	static const struct {
