@@ -1,0 +1,566 @@
+/* Proves the login's parts without a directory: requests, penalties, the account cache, and the verdicts
+ * on our own tokens. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "authn/login.h"
+#include "authn/login_request.h"
+#include "authn/login_state.h"
+#include "common/clock.h"
+#include "common/jsonx.h"
+
+#define AUDIENCE "https://kubernetes.default.svc"
+#define ISSUER "https://login.example.com"
+
+/* --- requests --- */
+
+static enum err_code parse(struct arena *a, const char *header, struct slice body,
+    struct login_request *out)
+{
+	struct err e = {0};
+	enum err_code code = login_request_parse(slice_of(header), body, a, out, &e);
+	assert_true(code == ERR_OK || code == ERR_INVALID);
+	/* Nothing of the input comes back: it may be a password. */
+	assert_null(strstr(e.msg, "secret"));
+	return code;
+}
+
+static void test_basic_splits_at_the_first_colon(void **state UNUSED)
+{
+	static const struct {
+		const char *header;
+		struct slice user, password;
+	} cases[] = {
+	    {"Basic dXNlcjpwYTpzcw==", SLICE("user"), SLICE("pa:ss")},
+	    {"basic dXNlcjpwYTpzcw==", SLICE("user"), SLICE("pa:ss")},
+	    {"Basic  dXNlcjpwYXNz", SLICE("user"), SLICE("pass")},
+	    {"Basic dTo=", SLICE("u"), SLICE("")},
+	    {"Basic Og==", SLICE(""), SLICE("")},
+	    {"Basic OnA=", SLICE(""), SLICE("p")},
+	    {"Basic dToAcA==", SLICE("u"), SLICE("\0p")},
+	    {"Basic dTr//g==", SLICE("u"), SLICE("\xFF\xFE")},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(arena_done) struct arena a = {0};
+		struct login_request r;
+		assert_int_equal(parse(&a, cases[i].header, SLICE(""), &r), ERR_OK);
+		assert_true(slice_eq(r.username, cases[i].user));
+		assert_true(slice_eq(r.password, cases[i].password));
+		assert_int_equal(r.directory.len, 0);
+	}
+}
+
+static void test_malformed_basic_is_refused(void **state UNUSED)
+{
+	static const char *const cases[] = {
+	    "Bearer dXNlcjpwYXNz", "Basic", "Basic ", "Basic dXNlcg==" /* no colon */, "Basic dXNlcjpwYXN",
+	    "Basic dXNlcjpwYTpzcw", "Basic dXNlcjpwYTpzcw=", "Basic dXNlcjpwYTpzcw===",
+	    "Basic dXNlcjpwYTpzcx==" /* unused bits */, "Basic dTp=" /* unused bits */,
+	    "Basic dXNl=jpwYXNz", "Basic dXNlcjpwYXNz\n", "Basic dXNl cjpwYXNz", "Basic dXNlcjpw-XNz",
+	    "Basic ====", "BasicdXNlcjpwYXNz"};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(arena_done) struct arena a = {0};
+		struct login_request r;
+		if (parse(&a, cases[i], SLICE("{\"username\":\"u\",\"password\":\"p\"}"), &r) == ERR_OK)
+			fail_msg("accepted: %s", cases[i]);
+	}
+	AUTO(arena_done) struct arena a = {0};
+	struct login_request r;
+	char *big = arena_alloc(&a, LOGIN_HEADER_MAX + 100);
+	memset(big, 'A', LOGIN_HEADER_MAX + 99);
+	memcpy(big, "Basic ", 6);
+	assert_int_equal(parse(&a, big, SLICE(""), &r), ERR_INVALID);
+}
+
+static void test_json_bodies(void **state UNUSED)
+{
+	static const struct {
+		const char *body;
+		const char *user, *password, *directory; /* user NULL: refused */
+	} cases[] = {
+	    {"{\"username\":\"u\",\"password\":\"p\"}", "u", "p", ""},
+	    {" {\"password\":\"p\\u00e9\",\"directory\":\"corp\",\"username\":\"u\"} ", "u", "p\xC3\xA9",
+		"corp"},
+	    {"{\"username\":\"u\",\"password\":\"\"}", "u", "", ""},
+	    {"{\"username\":\"u\",\"password\":null}", "u", "", ""},
+	    {"", NULL, NULL, NULL},
+	    {"[]", NULL, NULL, NULL},
+	    {"{}", NULL, NULL, NULL},
+	    {"{\"username\":\"u\"}", NULL, NULL, NULL},
+	    {"{\"password\":\"secret\"}", NULL, NULL, NULL},
+	    {"{\"username\":\"u\",\"password\":\"secret\",\"password\":\"q\"}", NULL, NULL, NULL},
+	    {"{\"username\":\"u\",\"password\":\"secret\",\"more\":1}", NULL, NULL, NULL},
+	    {"{\"Username\":\"u\",\"password\":\"secret\"}", NULL, NULL, NULL},
+	    {"{\"username\":1,\"password\":\"secret\"}", NULL, NULL, NULL},
+	    {"{\"username\":\"u\",\"password\":[\"secret\"]}", NULL, NULL, NULL},
+	    {"{\"username\":\"u\",\"password\":\"secret\"}x", NULL, NULL, NULL},
+	    {"{\"username\":\"u\",\"password\":\"secret\\u0000\"}", NULL, NULL, NULL},
+	    {"{\"username\":\"u\",\"password\":\"secret", NULL, NULL, NULL},
+	    {"{\"username\":\"\xFF\",\"password\":\"secret\"}", NULL, NULL, NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(arena_done) struct arena a = {0};
+		struct login_request r;
+		enum err_code code = parse(&a, NULL, slice_of(cases[i].body), &r);
+		if ((code == ERR_OK) != (cases[i].user != NULL))
+			fail_msg("%s: %d", cases[i].body, code);
+		if (code != ERR_OK)
+			continue;
+		assert_true(slice_is(r.username, cases[i].user));
+		assert_true(slice_is(r.password, cases[i].password));
+		assert_true(slice_is(r.directory, cases[i].directory));
+	}
+}
+
+/* --- penalties --- */
+
+static const struct penalty_limits few = {
+    .key_burst = 3, .key_interval = 10, .all_burst = 5, .all_interval = 1};
+
+static void test_penalty_stops_a_name_and_forgives_in_time(void **state UNUSED)
+{
+	AUTO(penalty_free) struct penalty *p = penalty_new(&few);
+	int64_t wait;
+	for (int i = 0; i < 3; i++)
+		assert_true(penalty_take(p, SLICE("jane"), 1000, &wait));
+	assert_false(penalty_take(p, SLICE("jane"), 1000, &wait));
+	assert_int_equal(wait, 10);
+	assert_true(penalty_take(p, SLICE("bob"), 1000, &wait));
+	assert_false(penalty_take(p, SLICE("jane"), 1009, &wait));
+	assert_int_equal(wait, 1);
+	assert_true(penalty_take(p, SLICE("jane"), 1010, &wait));
+	assert_false(penalty_take(p, SLICE("jane"), 1010, &wait));
+	/* Long after, all of it is there again, and not more. */
+	for (int i = 0; i < 3; i++)
+		assert_true(penalty_take(p, SLICE("jane"), 9000, &wait));
+	assert_false(penalty_take(p, SLICE("jane"), 9000, &wait));
+}
+
+static void test_penalty_stops_a_flood_of_names(void **state UNUSED)
+{
+	AUTO(penalty_free) struct penalty *p = penalty_new(&few);
+	int64_t wait;
+	char name[2] = "a";
+	for (int i = 0; i < 5; i++, name[0]++)
+		assert_true(penalty_take(p, slice_of(name), 1000, &wait));
+	assert_false(penalty_take(p, SLICE("z"), 1000, &wait));
+	assert_int_equal(wait, 1);
+	/* A refusal took nothing. */
+	for (int i = 0; i < 3; i++)
+		assert_true(penalty_take_key(p, SLICE("z"), 1000, &wait));
+	assert_true(penalty_take(p, SLICE("y"), 1001, &wait));
+}
+
+static void test_penalty_gives_back_what_was_no_failure(void **state UNUSED)
+{
+	AUTO(penalty_free) struct penalty *p = penalty_new(&few);
+	int64_t wait;
+	for (int i = 0; i < 100; i++) {
+		assert_true(penalty_take(p, SLICE("jane"), 1000, &wait));
+		penalty_give(p, SLICE("jane"));
+	}
+	for (int i = 0; i < 3; i++)
+		assert_true(penalty_take_key(p, SLICE("jane"), 1000, &wait));
+	penalty_give_key(p, SLICE("jane"));
+	assert_true(penalty_take_key(p, SLICE("jane"), 1000, &wait));
+	assert_false(penalty_take_key(p, SLICE("jane"), 1000, &wait));
+}
+
+static void test_penalty_remembers_the_guilty_through_a_flood(void **state UNUSED)
+{
+	struct penalty_limits wide = few;
+	wide.all_burst = 1000000;
+	AUTO(penalty_free) struct penalty *p = penalty_new(&wide);
+	int64_t wait;
+	for (int i = 0; i < 3; i++)
+		assert_true(penalty_take(p, SLICE("jane"), 1000, &wait));
+	for (int i = 0; i < 200000; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_true(penalty_take(p, slice_of(name), 1000, &wait));
+	}
+	assert_false(penalty_take(p, SLICE("jane"), 1000, &wait));
+}
+
+/* --- the account cache --- */
+
+static void test_account_cache_keeps_until_its_time(void **state UNUSED)
+{
+	AUTO(account_cache_free) struct account_cache *c = account_cache_new();
+	AUTO(arena_done) struct arena a = {0};
+	const struct slice groups[] = {SLICE("a"), SLICE("b")};
+	struct identity id = {.username = SLICE("corp:jane"), .uid = SLICE("1"), .groups = groups,
+	    .ngroups = 2, .provider = SLICE("ldap:corp")};
+	struct identity got;
+	account_cache_put(c, SLICE("k"), &id, 100, 200);
+	assert_false(account_cache_get(c, SLICE("other"), 150, &a, &got));
+	assert_true(account_cache_get(c, SLICE("k"), 199, &a, &got));
+	assert_true(slice_eq(got.username, id.username) && slice_eq(got.uid, id.uid));
+	assert_int_equal(got.ngroups, 2);
+	assert_true(slice_eq(got.groups[1], groups[1]));
+	assert_false(account_cache_get(c, SLICE("k"), 200, &a, &got));
+	account_cache_put(c, SLICE("k"), &id, 100, 100);
+	assert_false(account_cache_get(c, SLICE("k"), 50, &a, &got));
+	/* A newer answer replaces the older; a dropped one is gone. */
+	account_cache_put(c, SLICE("k"), &id, 100, 200);
+	id.ngroups = 1;
+	account_cache_put(c, SLICE("k"), &id, 110, 210);
+	assert_true(account_cache_get(c, SLICE("k"), 205, &a, &got));
+	assert_int_equal(got.ngroups, 1);
+	account_cache_drop(c, SLICE("k"));
+	account_cache_drop(c, SLICE("k"));
+	assert_false(account_cache_get(c, SLICE("k"), 120, &a, &got));
+}
+
+static void test_account_cache_is_bounded_in_number_and_bytes(void **state UNUSED)
+{
+	AUTO(account_cache_free) struct account_cache *c = account_cache_new();
+	AUTO(arena_done) struct arena a = {0};
+	struct identity got, id = {.username = SLICE("x")};
+	char key[16];
+	for (int i = 0; i <= ACCOUNT_CACHE_MAX; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		account_cache_put(c, slice_of(key), &id, 1, 2);
+	}
+	assert_false(account_cache_get(c, SLICE("0"), 1, &a, &got));
+	assert_true(account_cache_get(c, SLICE("1"), 1, &a, &got));
+	assert_true(account_cache_get(c, slice_of(key), 1, &a, &got));
+	/* One identity of a MiB at a time: about 64 of them stay. */
+	size_t n = 5000, stayed = 0;
+	struct slice *groups = ARENA_ARRAY(&a, struct slice, n);
+	char *name = arena_alloc(&a, 200);
+	memset(name, 'g', 199);
+	for (size_t i = 0; i < n; i++)
+		groups[i] = (struct slice){name, 199};
+	id.groups = groups;
+	id.ngroups = n;
+	for (int i = 0; i < 100; i++) {
+		snprintf(key, sizeof(key), "big%d", i);
+		account_cache_put(c, slice_of(key), &id, 1, 2);
+	}
+	for (int i = 0; i < 100; i++) {
+		AUTO(arena_done) struct arena b = {0};
+		snprintf(key, sizeof(key), "big%d", i);
+		stayed += account_cache_get(c, slice_of(key), 1, &b, &got);
+	}
+	assert_in_range(stayed, 30, 64);
+}
+
+/* --- the chain with a login; the directory does not listen --- */
+
+struct world {
+	char dir[40];
+	struct ldap_config ldap;
+	struct login_config login;
+	struct authn_config cfg;
+	struct authn_services *services;
+	struct authn_chain *chain;
+	struct mint *mint; /* the same keys, opened apart */
+	struct arena arena;
+};
+
+static const char *const audiences[] = {AUDIENCE};
+static const char *const urls[] = {"ldapi://%2Fnonexistent%2Fldapi"};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	memcpy(w->dir, "/tmp/test-login-XXXXXX", sizeof("/tmp/test-login-XXXXXX"));
+	assert_non_null(mkdtemp(w->dir));
+	w->ldap = (struct ldap_config){.name = "corp", .urls = {urls, 1}, .username_prefix = "corp:",
+	    .timeout = CLOCK_SECOND, .cache_ttl = 30 * CLOCK_SECOND,
+	    .user_search = {.base_dn = "ou=p", .filter = "(a=b)", .username = "uid"}};
+	w->login = (struct login_config){
+	    .present = true, .issuer = ISSUER, .token_lifetime = 900 * CLOCK_SECOND};
+	w->cfg = (struct authn_config){
+	    .audiences = {audiences, 1}, .ldap = {&w->ldap, 1}, .login = &w->login};
+	struct authn_services_options opt = {.state_dir = w->dir, .workers = 1};
+	AUTO(diags_done) struct diags d = {0};
+	assert_int_equal(authn_services_new(&opt, &w->services, NULL), ERR_OK);
+	assert_int_equal(authn_chain_new(&w->cfg, w->services, &w->chain, &d), ERR_OK);
+	assert_int_equal(mint_open(w->dir, &w->mint, NULL), ERR_OK);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char path[100];
+	authn_chain_free(&w->chain);
+	authn_services_free(&w->services);
+	mint_free(&w->mint);
+	arena_done(&w->arena);
+	snprintf(path, sizeof(path), "%s/login-keys", w->dir);
+	unlink(path);
+	rmdir(w->dir);
+	free(w);
+	return 0;
+}
+
+static struct mint_claims claims(const struct slice *aud)
+{
+	int64_t now = clock_unix();
+	return (struct mint_claims){
+	    .issuer = SLICE(ISSUER),
+	    .subject = SLICE("corp:jane"),
+	    .username = SLICE("corp:jane"),
+	    .directory = SLICE("corp"),
+	    .account = SLICE("jane"),
+	    .audiences = aud,
+	    .naudiences = 1,
+	    .issued = now,
+	    .expires = now + 900,
+	};
+}
+
+static struct authn_call review(struct world *w, struct slice token)
+{
+	return (struct authn_call){.arena = &w->arena, .token = token, .now = clock_now(),
+	    .deadline = clock_mono() + 5 * CLOCK_SECOND};
+}
+
+static struct slice signed_by(struct world *w, const struct mint *m, const struct mint_claims *c)
+{
+	struct slice token;
+	assert_int_equal(mint_sign(m, c, &w->arena, &token, NULL), ERR_OK);
+	return token;
+}
+
+static const struct slice ours[] = {SLICE(AUDIENCE)}, foreign[] = {SLICE("other")};
+
+static void test_token_needs_its_account_and_an_outage_is_no_refusal(void **state)
+{
+	struct world *w = *state;
+	struct mint_claims m = claims(ours);
+	struct authn_call c = review(w, signed_by(w, w->mint, &m));
+	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_NEEDS_WORK);
+	assert_int_equal(authn_work(w->chain, &c), AUTHN_UNAVAILABLE);
+	assert_string_equal(c.reason, "directoryDown");
+	assert_int_equal(c.id.username.len, 0);
+}
+
+static void cache_jane(struct world *w, const struct identity *id)
+{
+	struct slice key =
+	    login_cache_key(&w->arena, SLICE("corp"), SLICE("jane"), SLICE(""));
+	account_cache_put(w->chain->login->cache, key, id, clock_mono(),
+	    clock_mono() + 30 * CLOCK_SECOND);
+}
+
+static void test_known_account_is_accepted_until_the_cache_forgets(void **state)
+{
+	struct world *w = *state;
+	const struct slice groups[] = {SLICE("corp:dev"), SLICE("system:masters")};
+	struct identity id = {.username = SLICE("corp:jane"), .groups = groups, .ngroups = 2,
+	    .provider = SLICE("ldap:corp")};
+	struct mint_claims m = claims(ours);
+	struct slice token = signed_by(w, w->mint, &m);
+	cache_jane(w, &id);
+	struct authn_call c = review(w, token);
+	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_ACCEPT);
+	assert_true(slice_is(c.id.username, "corp:jane"));
+	assert_int_equal(c.id.ngroups, 1); /* the reserved one is dropped */
+	assert_true(slice_is(c.id.issuer, ISSUER));
+	assert_int_equal(c.id.expires, m.expires);
+	clock_advance(31 * CLOCK_SECOND);
+	c = review(w, token);
+	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_NEEDS_WORK);
+}
+
+static void test_reserved_name_from_a_directory_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct identity id = {.username = SLICE("system:admin"), .provider = SLICE("ldap:corp")};
+	struct mint_claims m = claims(ours);
+	cache_jane(w, &id);
+	struct authn_call c = review(w, signed_by(w, w->mint, &m));
+	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_REJECT);
+	assert_int_equal(c.id.username.len, 0);
+}
+
+static void test_unfit_tokens_are_refused_without_the_directory(void **state)
+{
+	struct world *w = *state;
+	int64_t now = clock_unix();
+	struct identity id = {.username = SLICE("corp:jane"), .provider = SLICE("ldap:corp")};
+	cache_jane(w, &id);
+	struct {
+		struct mint_claims m;
+		const char *reason;
+	} cases[] = {
+	    {claims(ours), "expired"}, {claims(ours), "expired"}, {claims(ours), "notYetValid"},
+	    {claims(ours), "badClaim"}, {claims(ours), "badClaim"}, {claims(foreign), "badAudience"},
+	    {claims(ours), "unknownDirectory"}, {claims(ours), "badClaim"},
+	    {claims(ours), "noMatch"}, {claims(ours), "noMatch"},
+	};
+	cases[0].m.issued = now - 901, cases[0].m.expires = now - 1;
+	cases[1].m.issued = now - 900, cases[1].m.expires = now;
+	cases[2].m.issued = now + 60, cases[2].m.expires = now + 960;
+	cases[3].m.expires = now + 7200;
+	cases[4].m.naudiences = 0;
+	cases[6].m.directory = SLICE("other");
+	cases[7].m.account = SLICE("");
+	cases[8].m.issuer = SLICE(ISSUER "/");
+	cases[9].m.issuer = SLICE("");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct authn_call c = review(w, signed_by(w, w->mint, &cases[i].m));
+		if (authn_try_now(w->chain, &c) != AUTHN_REJECT ||
+		    strcmp(c.reason, cases[i].reason) != 0)
+			fail_msg("case %zu: %s", i, c.reason);
+		assert_int_equal(c.id.username.len, 0);
+	}
+	AUTO(mint_free) struct mint *other = NULL;
+	assert_int_equal(mint_open(NULL, &other, NULL), ERR_OK);
+	struct mint_claims m = claims(ours);
+	struct authn_call c = review(w, signed_by(w, other, &m));
+	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_REJECT);
+	assert_string_equal(c.reason, "badSignature");
+	/* Unsigned, in our name. */
+	c = review(w, slice_of("eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUuY29tIn0."));
+	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_REJECT);
+}
+
+static struct login_call login_of(struct world *w, const char *body)
+{
+	return (struct login_call){.arena = &w->arena, .body = slice_of(body), .now = clock_now(),
+	    .deadline = clock_mono() + 5 * CLOCK_SECOND};
+}
+
+static void test_login_answers_without_a_directory(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *body;
+		enum login_result result;
+		const char *reason;
+	} cases[] = {
+	    {"{\"username\":\"jane\",\"password\":\"\"}", LOGIN_REFUSED, "emptyPassword"},
+	    {"{\"username\":\"\",\"password\":\"p\"}", LOGIN_REFUSED, "badName"},
+	    {"{\"username\":\"  \",\"password\":\"p\"}", LOGIN_REFUSED, "badName"},
+	    {"{\"username\":\"a\\nb\",\"password\":\"p\"}", LOGIN_REFUSED, "badName"},
+	    {"{\"username\":\"jane\",\"password\":\"p\",\"directory\":\"x\"}", LOGIN_REFUSED,
+		"unknownDirectory"},
+	    {"{}", LOGIN_BAD_REQUEST, "badRequest"},
+	    {"{\"username\":\"jane\",\"password\":\"p\"}", LOGIN_UNAVAILABLE, "directoryDown"},
+	    {"{\"username\":\"jane\",\"password\":\"p\",\"directory\":\"corp\"}", LOGIN_UNAVAILABLE,
+		"directoryDown"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct login_call c = login_of(w, cases[i].body);
+		assert_int_equal(authn_login(w->chain, &c), cases[i].result);
+		assert_string_equal(c.reason, cases[i].reason);
+		assert_int_equal(c.token.len, 0);
+		assert_int_equal(c.id.username.len, 0);
+	}
+}
+
+static void test_outages_cost_nobody_their_tries_but_failures_do(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 50; i++) {
+		struct login_call c = login_of(w, "{\"username\":\"jane\",\"password\":\"p\"}");
+		assert_int_equal(authn_login(w->chain, &c), LOGIN_UNAVAILABLE);
+	}
+	/* Five failures, in whatever spelling; then even the right directory is not asked. */
+	static const char *const spellings[] = {"jane", "JANE", " jane", "Jane  ", "janE"};
+	for (size_t i = 0; i < 5; i++) {
+		struct login_call c = login_of(w,
+		    arena_printf(&w->arena, "{\"username\":\"%s\",\"password\":\"p\",\"directory\":\"x\"}",
+			spellings[i]));
+		assert_int_equal(authn_login(w->chain, &c), LOGIN_REFUSED);
+	}
+	struct login_call c = login_of(w, "{\"username\":\"jane\",\"password\":\"p\"}");
+	assert_int_equal(authn_login(w->chain, &c), LOGIN_LIMITED);
+	assert_in_range(c.retry_after, 1, 30);
+	/* A reload makes a new chain, not a clean slate. */
+	AUTO(diags_done) struct diags d = {0};
+	struct authn_chain *again = NULL;
+	assert_int_equal(authn_chain_new(&w->cfg, w->services, &again, &d), ERR_OK);
+	c = login_of(w, "{\"username\":\"jane\",\"password\":\"p\"}");
+	assert_int_equal(authn_login(again, &c), LOGIN_LIMITED);
+	authn_chain_free(&again);
+	c = login_of(w, "{\"username\":\"bob\",\"password\":\"p\"}");
+	assert_int_equal(authn_login(w->chain, &c), LOGIN_UNAVAILABLE);
+	clock_advance(31 * CLOCK_SECOND);
+	c = login_of(w, "{\"username\":\"jane\",\"password\":\"p\"}");
+	assert_int_equal(authn_login(w->chain, &c), LOGIN_UNAVAILABLE);
+}
+
+static void test_documents_let_others_verify(void **state)
+{
+	struct world *w = *state;
+	AUTO(buf_done) struct buf disc, keys;
+	AUTO(jsonx_unref) json_t *d = NULL, *k = NULL;
+	struct slice issuer, uri;
+	buf_init(&disc, 1 << 16);
+	buf_init(&keys, 1 << 16);
+	authn_login_discovery(w->chain, &disc);
+	authn_login_jwks(w->chain, &keys);
+	assert_int_equal(jsonx_object(buf_view(&disc), 1 << 16, &d, NULL), ERR_OK);
+	assert_int_equal(jsonx_string(d, "issuer", &issuer, NULL), ERR_OK);
+	assert_int_equal(jsonx_string(d, "jwks_uri", &uri, NULL), ERR_OK);
+	assert_true(slice_is(issuer, ISSUER) && slice_is(uri, ISSUER "/jwks"));
+	/* The published key verifies what the mint signs. */
+	assert_int_equal(jsonx_object(buf_view(&keys), 1 << 16, &k, NULL), ERR_OK);
+	AUTO(jose_key_free) struct jose_key *key = NULL;
+	assert_int_equal(
+	    jose_key_import(json_array_get(json_object_get(k, "keys"), 0), &key, NULL), ERR_OK);
+	struct mint_claims m = claims(ours);
+	struct jose_token t;
+	struct slice token = signed_by(w, w->mint, &m);
+	assert_int_equal(jose_parse(&w->arena, token, &t, NULL), ERR_OK);
+	assert_int_equal(jose_verify(&t, key, JOSE_BIT(JOSE_ES256), NULL), ERR_OK);
+}
+
+static void test_a_key_file_that_is_no_good_stops_the_load(void **state UNUSED)
+{
+	AUTO(diags_done) struct diags d = {0};
+	struct ldap_config ldap = {.name = "corp", .urls = {urls, 1}, .username_prefix = ""};
+	struct login_config login = {.present = true, .issuer = ISSUER};
+	struct authn_config cfg = {
+	    .audiences = {audiences, 1}, .ldap = {&ldap, 1}, .login = &login};
+	struct authn_services_options opt = {.state_dir = "/nonexistent/state", .workers = 1};
+	struct authn_services *services;
+	struct authn_chain *chain = NULL;
+	assert_int_equal(authn_services_new(&opt, &services, NULL), ERR_OK);
+	assert_int_not_equal(authn_chain_new(&cfg, services, &chain, &d), ERR_OK);
+	assert_null(chain);
+	assert_non_null(strstr(d.items[0].text, "login"));
+	authn_services_free(&services);
+}
+
+#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	jsonx_init();
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_basic_splits_at_the_first_colon),
+	    cmocka_unit_test(test_malformed_basic_is_refused),
+	    cmocka_unit_test(test_json_bodies),
+	    cmocka_unit_test(test_penalty_stops_a_name_and_forgives_in_time),
+	    cmocka_unit_test(test_penalty_stops_a_flood_of_names),
+	    cmocka_unit_test(test_penalty_gives_back_what_was_no_failure),
+	    cmocka_unit_test(test_penalty_remembers_the_guilty_through_a_flood),
+	    cmocka_unit_test(test_account_cache_keeps_until_its_time),
+	    cmocka_unit_test(test_account_cache_is_bounded_in_number_and_bytes),
+	    WITH_WORLD(test_token_needs_its_account_and_an_outage_is_no_refusal),
+	    WITH_WORLD(test_known_account_is_accepted_until_the_cache_forgets),
+	    WITH_WORLD(test_reserved_name_from_a_directory_is_refused),
+	    WITH_WORLD(test_unfit_tokens_are_refused_without_the_directory),
+	    WITH_WORLD(test_login_answers_without_a_directory),
+	    WITH_WORLD(test_outages_cost_nobody_their_tries_but_failures_do),
+	    WITH_WORLD(test_documents_let_others_verify),
+	    cmocka_unit_test(test_a_key_file_that_is_no_good_stops_the_load),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
