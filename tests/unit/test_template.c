@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
+#include "common/file.h"
 #include "rbac-sync/template.h"
 #include "rbac-sync/worker_config.h"
 
@@ -298,6 +301,32 @@ static void test_tables_are_sound(void **state)
 	buf_done(&why);
 }
 
+/* The reference in the manual is what the tables print. */
+static void test_manual_holds_the_tables(void **state)
+{
+	(void)state;
+	const char *top = getenv("top_srcdir");
+	const struct schema *const schemas[] = {&worker_config_schema, &sync_config_schema};
+	struct arena a;
+	struct slice text;
+	struct err e;
+	arena_init(&a, 0);
+	const char *path = arena_printf(&a, "%s/docs/rbac-sync.md", top ? top : ".");
+	if (file_read(&a, path, 1 << 20, &text, &e) != ERR_OK)
+		fail_msg("%s", e.msg);
+	for (size_t i = 0; i < ARRAY_LEN(schemas); i++) {
+		struct buf want;
+		buf_init(&want, 1 << 20);
+		schema_print_markdown(schemas[i], &want);
+		while (want.len && want.p[want.len - 1] == '\n')
+			want.len--;
+		if (!strstr(text.p, buf_cstr(&want)))
+			fail_msg("docs/rbac-sync.md lacks this text:\n%s", buf_cstr(&want));
+		buf_done(&want);
+	}
+	arena_done(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +337,7 @@ int main(void)
 	    cmocka_unit_test(test_matching),
 	    cmocka_unit_test(test_generation_changes_with_its_template_alone),
 	    cmocka_unit_test(test_tables_are_sound),
+	    cmocka_unit_test(test_manual_holds_the_tables),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
