@@ -234,6 +234,18 @@ def test_example_policy_passes_its_own_tests(installed):
     assert got.returncode == 0, got.stdout + got.stderr
 
 
+def test_example_templates_and_worker_configuration_are_read(installed, tmp_path):
+    """The worker plans with them; only its paths are those of the test."""
+    spool = tmp_path / "spool"
+    for name in ("tmp", "new", "cur", "dead"):
+        (spool / name).mkdir(parents=True)
+    config = installed / "rbac-sync.yaml"
+    text = config.read_text().replace("/var/lib/portcullis/spool", str(spool))
+    config.write_text(text.replace("/etc/portcullis/rbac-sync.kubeconfig", path("rbac-sync", "kubeconfig")))
+    got = run([program("portcullis-rbac-sync"), "--config", config, "--once", "--dry-run"])
+    assert got.returncode == 0, got.stdout + got.stderr
+
+
 def test_every_file_is_told_of_in_the_readme():
     with open(path("README.md"), encoding="utf-8") as f:
         text = f.read()

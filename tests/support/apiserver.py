@@ -3,6 +3,7 @@
 KUBE_APISERVER=PATH chooses the binary; else the cached 1.20.2 that scripts/ensure-kube-apiserver builds.
 Flags are chosen by what `--version` says.
 """
+import json
 import os
 import re
 
@@ -150,6 +151,25 @@ class ApiServer:
             got = c.post(path, json=doc)
             assert got.status in ok, got
             return got.json
+
+    def get(self, path):
+        """The object at PATH, or None."""
+        with self.client() as c:
+            got = c.get(path)
+            assert got.status in (200, 404), got
+            return got.json if got.status == 200 else None
+
+    def patch(self, path, doc):
+        with self.client() as c:
+            got = c.request("PATCH", path, body=json.dumps(doc).encode(),
+                            headers={"Content-Type": "application/merge-patch+json"})
+            assert got.status == 200, got
+            return got.json
+
+    def delete(self, path):
+        with self.client() as c:
+            got = c.request("DELETE", path)
+            assert got.status in (200, 202, 404), got
 
     def namespace(self, name):
         return self.create("/api/v1/namespaces", {"metadata": {"name": name}})
