@@ -298,8 +298,20 @@ static void set_up(struct httpc *h, const struct httpc_request *req, struct exch
 
 /* --- reading the result --- */
 
-/* Browsers and Go refuse certificates that name their host in the subject alone; libcurl does not. No
- * certificates are listed for a connection that was used before: it passed then. */
+/* TEXT as libcrypto prints it: "DNS:a, IP Address:1.2.3.4, email:b". */
+static bool names_host(const char *text)
+{
+	for (const char *p = text; p; p = strstr(p, ", ")) {
+		p += strspn(p, ", ");
+		if (strncmp(p, "DNS:", 4) == 0 || strncmp(p, "IP Address:", 11) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Browsers and Go refuse certificates that name their host in the subject alone; libcurl does not, unless an
+ * alternative name is one of a host. No certificates are listed for a connection that was used before: it
+ * passed then. */
 static bool has_alternative_name(CURL *c)
 {
 	struct curl_certinfo *ci = NULL;
@@ -307,7 +319,7 @@ static bool has_alternative_name(CURL *c)
 		return true;
 	for (const struct curl_slist *l = ci->certinfo[0]; l; l = l->next)
 		if (strncmp(l->data, "X509v3 Subject Alternative Name:", 32) == 0)
-			return true;
+			return names_host(l->data + 32);
 	return false;
 }
 

@@ -14,7 +14,7 @@
 #include "tests/support/tls_server.h"
 
 static struct {
-	struct crypto_cert ca, other_ca, leaf, wrong_host, expired, cn_only, self_signed, client;
+	struct crypto_cert ca, other_ca, leaf, wrong_host, expired, cn_only, cn_and_mail, self_signed, client;
 	struct tls_server *server;
 	struct httpc *http;
 	char seen[4096]; /* last request */
@@ -67,6 +67,7 @@ static int set_up(void **state)
 	fx.wrong_host = crypto_cert(&fx.ca, "server", "DNS:idp.example.com", 10);
 	fx.expired = crypto_cert(&fx.ca, "server", here, -1);
 	fx.cn_only = crypto_cert(&fx.ca, "localhost", NULL, 10);
+	fx.cn_and_mail = crypto_cert(&fx.ca, "localhost", "email:a@localhost,URI:DNS:localhost", 10);
 	fx.self_signed = crypto_cert(NULL, "server", here, 10);
 	fx.client = crypto_cert(&fx.ca, "client", "DNS:client", 10);
 	struct tls_options opt = {.cert = &fx.leaf};
@@ -81,7 +82,7 @@ static int tear_down(void **state)
 	httpc_free(&fx.http);
 	tls_server_stop(&fx.server);
 	struct crypto_cert *certs[] = {&fx.ca, &fx.other_ca, &fx.leaf, &fx.wrong_host, &fx.expired,
-	    &fx.cn_only, &fx.self_signed, &fx.client};
+	    &fx.cn_only, &fx.cn_and_mail, &fx.self_signed, &fx.client};
 	for (size_t i = 0; i < ARRAY_LEN(certs); i++)
 		crypto_cert_free(certs[i]);
 	return 0;
@@ -264,6 +265,7 @@ static void test_row55_certificates(void **state)
 	assert_int_equal(with_cert(&fx.expired, fx.ca.cert, 0, none, &e), ERR_UNAVAILABLE);
 	assert_int_equal(with_cert(&fx.cn_only, fx.ca.cert, 0, none, &e), ERR_UNAVAILABLE);
 	assert_non_null(strstr(e.msg, "subject alternative name"));
+	assert_int_equal(with_cert(&fx.cn_and_mail, fx.ca.cert, 0, none, &e), ERR_UNAVAILABLE);
 	assert_int_equal(with_cert(&fx.leaf, fx.ca.cert, TLS1_1_VERSION, none, &e), ERR_UNAVAILABLE);
 	assert_int_equal(with_cert(&fx.leaf, fx.ca.cert, TLS1_2_VERSION, none, &e), ERR_OK);
 	/* No CA of its own: the system's anchors do not know ours. */
