@@ -449,6 +449,22 @@ static void copy_values(
 	*out = (struct ldapx_attr){.name = name, .values = values, .n = n};
 }
 
+/* Active Directory gives no more than so many values at once: as "NAME;range=0-1499", beside an empty NAME
+ * or none. Without this the rest would be missing in silence. */
+static bool in_pieces(struct ldapx *h, LDAPMessage *msg, const char *name)
+{
+	BerElement *ber = NULL;
+	size_t n = strlen(name);
+	bool found = false;
+	for (char *a = ldap_first_attribute(h->ld, msg, &ber); a;
+	     a = ldap_next_attribute(h->ld, msg, ber)) {
+		found |= strncasecmp(a, name, n) == 0 && strncasecmp(a + n, ";range=", 7) == 0;
+		ldap_memfree(a);
+	}
+	ber_free(ber, 0);
+	return found;
+}
+
 static enum err_code copy_entry(struct ldapx *h, LDAPMessage *msg, const char *const *attrs,
     struct arena *a, struct ldapx_entry *out, struct err *e)
 {
@@ -468,6 +484,9 @@ static enum err_code copy_entry(struct ldapx *h, LDAPMessage *msg, const char *c
 		struct berval **vals = ldap_get_values_len(h->ld, msg, attrs[i]);
 		copy_values(a, vals, attrs[i], &list[i]);
 		ldap_value_free_len(vals);
+		if (list[i].n == 0 && in_pieces(h, msg, attrs[i]))
+			return err_set(e, ERR_LIMIT, "search: %s has more values than come at once",
+			    attrs[i]);
 	}
 	out->attrs = list;
 	return ERR_OK;

@@ -79,8 +79,8 @@ const struct ldapx_attr *ldapx_attr(
     const struct ldapx_entry *entry, const char *const *attrs, const char *name);
 
 /* Entries in ARENA (whose cap bounds the answer). ERR_LIMIT when there are more than max_entries, the
- * server says its size limit was passed, or the arena is over: *N then tells how many came and the
- * list is not complete. Referrals are neither followed nor returned. ERR_NOT_FOUND: no such base. */
+ * server says its size limit was passed, an attribute has more values than the server gives at once, or
+ * the arena is over: *N then tells how many came and the list is not complete. Referrals are neither followed nor returned. ERR_NOT_FOUND: no such base. */
 enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_t deadline,
     struct arena *a, struct ldapx_entry **out, size_t *n, struct err *e) MUST_CHECK;
 

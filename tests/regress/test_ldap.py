@@ -357,10 +357,11 @@ USER = f"uid=alice,{PEOPLE}"
 ENTRY = entry(USER, uid="alice", entryUUID="u1")
 
 
-def ask_fake(tmp_path, name="alice", password=ALICE, **kw):
+def ask_fake(tmp_path, name="alice", password=ALICE, groupSearch=None, **kw):
     ca = pki.CA(tmp_path / "ca")
+    override = {"groupSearch": groupSearch} if groupSearch else {}
     with FakeLdap(ca.server(), **kw) as f:
-        with Probe(tmp_path, fake_config(tmp_path, ca, [f.url], timeout="2s")) as p:
+        with Probe(tmp_path, fake_config(tmp_path, ca, [f.url], timeout="2s", **override)) as p:
             got = p.login(name, password)
         return got, f
 
@@ -483,6 +484,16 @@ def test_too_many_groups_are_refused_rather_than_cut(tmp_path):
     got, _ = ask_fake(tmp_path, on_search=lambda base: (
         [ENTRY, search_done()] if base == PEOPLE else [entry(f"cn=a,{GROUPS}", cn="a"), search_done(4)]))
     refused(got, "tooManyGroups")
+
+
+@pytest.mark.parametrize("rest", [{"memberOf": []}, {}], ids=["beside", "alone"])
+def test_values_in_pieces_are_refused_rather_than_cut(tmp_path, rest):
+    """Active Directory gives 1,500 values of an attribute at once, under another name (MS-ADTS 3.1.1.3.1.3.3)."""
+    person = entry(USER, uid="alice", entryUUID="u1", **rest, **{"memberOf;range=0-1": ["cn=a", "cn=b"]})
+    matchers = [{"userAttr": "memberOf", "groupAttr": "distinguishedName"}]
+    got, _ = ask_fake(tmp_path, on_search=people(person),
+                      groupSearch={"baseDN": GROUPS, "userMatchers": matchers})
+    refused(got, "ambiguous")
 
 
 def test_unprintable_group_names_are_left_out(tmp_path):
