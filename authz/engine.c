@@ -52,22 +52,32 @@ static void each_set(const struct engine *e, set_fn *fn, void *ctx)
 	}
 }
 
-static void mark(void *ctx, uint32_t set)
+/* Notes SET once where it has a bit; where it has none, twice does no harm. */
+static void find_set(void *ctx, uint32_t set)
 {
 	struct engine *e = ctx;
-	if (set < ENGINE_SETS)
-		e->marks[set / 64] |= UINT64_C(1) << (set % 64);
+	if (set < ENGINE_SETS) {
+		uint64_t bit = UINT64_C(1) << (set % 64);
+		if (e->marks[set / 64] & bit)
+			return;
+		e->marks[set / 64] |= bit;
+	}
+	if (e->nfound < ENGINE_FOUND)
+		e->found[e->nfound] = set;
+	e->nfound++;
 }
 
 void engine_init(struct engine *e, const struct policy *p, const struct access_request *r)
 {
-	*e = (struct engine){
-	    .p = p,
-	    .r = r,
-	    .user = intern_find(&p->users, r->user),
-	    .verb = word(p, r->verb),
-	    .service_account = policy_is_service_account(r->user),
-	};
+	/* Not the whole struct: of the arrays only what was written is read. */
+	e->p = p;
+	e->r = r;
+	e->user = intern_find(&p->users, r->user);
+	e->verb = word(p, r->verb);
+	e->api_group = e->resource = e->sub = e->name = e->namespace_ = INTERN_NONE;
+	e->service_account = policy_is_service_account(r->user);
+	e->nfound = 0;
+	memset(e->marks, 0, sizeof(e->marks));
 	for (size_t i = 0; i < r->ngroups && i < ENGINE_GROUPS; i++)
 		e->groups[i] = intern_find(&p->groups, r->groups[i]);
 	if (r->resource_request) {
@@ -77,7 +87,7 @@ void engine_init(struct engine *e, const struct policy *p, const struct access_r
 		e->name = word(p, r->name);
 		e->namespace_ = word(p, r->namespace_);
 	}
-	each_set(e, mark, e);
+	each_set(e, find_set, e);
 }
 
 /* --- subjects --- */
@@ -199,7 +209,7 @@ enum dimension engine_action(const struct engine *e, const struct rule *rule)
 	for (uint32_t i = 0; i < rule->nroles && got != DIM_NONE; i++) {
 		const struct action_list *l = &rule->roles[i];
 		for (uint32_t k = 0; k < l->n && got != DIM_NONE; k++) {
-			enum dimension one = action_matches(e, rule, &l->v[k]);
+			enum dimension one = action_matches(e, rule, l->v[k]);
 			if (one == DIM_NONE || one > got)
 				got = one;
 		}
@@ -217,9 +227,8 @@ enum dimension engine_action(const struct engine *e, const struct rule *rule)
 
 struct search {
 	const struct engine *e;
-	uint32_t best[CLASS_COUNT];	       /* first rule that matches, NO_RULE: none so far */
-	enum rule_class first, last;	       /* classes to look at */
-	uint64_t seen[ENGINE_SETS / 64];       /* sets already searched */
+	uint32_t best[CLASS_COUNT];    /* first rule that matches, NO_RULE: none so far */
+	enum rule_class first, last;   /* classes to look at */
 };
 
 static bool rule_matches(const struct engine *e, const struct rule *rule)
@@ -247,12 +256,6 @@ static void search_class(struct search *s, const struct subject_set *set, enum r
 static void search_set(void *ctx, uint32_t id)
 {
 	struct search *s = ctx;
-	if (id < ENGINE_SETS) {
-		uint64_t bit = UINT64_C(1) << (id % 64);
-		if (s->seen[id / 64] & bit)
-			return;
-		s->seen[id / 64] |= bit;
-	}
 	for (enum rule_class k = s->first; k <= s->last; k++) {
 		search_class(s, s->e->p->sets[id], k);
 		if (s->best[k] != NO_RULE)
@@ -289,6 +292,9 @@ void authz_evaluate(const struct policy *p, const struct access_request *r, stru
 	    .best = {NO_RULE, NO_RULE, NO_RULE},
 	    .first = out->exempt ? CLASS_ALLOW : CLASS_DENY,
 	    .last = CLASS_ALLOW};
-	each_set(&e, search_set, &s);
+	for (uint32_t i = 0; i < e.nfound && i < ENGINE_FOUND; i++)
+		search_set(&s, e.found[i]);
+	if (e.nfound > ENGINE_FOUND)
+		each_set(&e, search_set, &s);
 	decide(&e, &s, out);
 }

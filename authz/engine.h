@@ -10,6 +10,8 @@
 /* Sets that have a bit of their own in the evaluation. Exceptions come first in numbering; a set past
  * this many is tried directly. */
 #define ENGINE_SETS 4096
+/* Sets found for a subject that are kept; when there are more, the subject is gone through again. */
+#define ENGINE_FOUND 256
 
 struct engine {
 	const struct policy *p;
@@ -19,6 +21,7 @@ struct engine {
 	uint32_t verb, api_group, resource, sub, name, namespace_;
 	bool service_account;
 	uint64_t marks[ENGINE_SETS / 64]; /* which of the first sets name the subject */
+	uint32_t found[ENGINE_FOUND], nfound; /* sets that name it; NFOUND may exceed the array */
 };
 
 /* Where a rule stopped matching, in the order of trial; DIM_NONE: it matches. */

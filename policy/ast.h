@@ -49,7 +49,7 @@ struct ast_role {
 	const struct ast_file *file;
 	const char *name;
 	struct object_list rules;    /* struct ast_grant */
-	const struct action *compiled; /* set by compile on first use */
+	const struct action *const *compiled; /* set by compile on first use */
 };
 
 struct ast_except {

@@ -214,6 +214,16 @@ static void check_scope(struct ast *t, const struct ast_file *f, struct ast_rule
 		    "`clusterScope` beside `namespaces`: a request is in one or the other");
 }
 
+static void warn_no_one_left(struct ast *t, const struct ast_file *f, const struct ast_rule *r)
+{
+	const struct ast_subjects *s = &r->except.subjects;
+	const struct ast_subjects *alias = s->target ? &s->target->subjects : NULL;
+	if ((ast_has(s->node, "all") && s->all == AST_EVERYONE) ||
+	    (alias && ast_has(alias->node, "all") && alias->all == AST_EVERYONE))
+		ast_warn(t, ast_at(f, r->node, "except", 0),
+		    "the rule `%s` excepts everyone: it has no effect", r->id);
+}
+
 static void check_rule(struct ast *t, const struct ast_file *f, struct ast_rule *r)
 {
 	if (r->mode && strcmp(r->mode, "enforce") != 0)
@@ -230,6 +240,7 @@ static void check_rule(struct ast *t, const struct ast_file *f, struct ast_rule 
 	if (r->except.present) {
 		ast_check_subjects(t, f, &r->except.subjects);
 		link_subjects(t, f, &r->except.subjects);
+		warn_no_one_left(t, f, r);
 	}
 	check_scope(t, f, r);
 	if (ast_has(r->node, "roles")) {
@@ -320,9 +331,10 @@ void ast_check(struct ast *t)
 		collect_ids(t, f);
 	}
 	check_size(t);
+	for (size_t i = 0; i < t->nfiles; i++)
+		check_defaults(t, &t->files[i]);
 	for (size_t i = 0; i < t->nfiles; i++) {
 		struct ast_file *f = &t->files[i];
-		check_defaults(t, f);
 		struct ast_rule *rules = f->rules.items;
 		for (size_t k = 0; k < f->rules.len; k++)
 			check_rule(t, f, &rules[k]);

@@ -1,5 +1,6 @@
 /* Owns the checks on what a rule is about: verbs, groups, resources, names, paths. */
 #include "policy/ast.h"
+#include "policy/scope.h"
 
 static bool has(const struct string_list *list, const char *word)
 {
@@ -89,6 +90,16 @@ static void check_resources(struct ast *t, const struct ast_file *f, const struc
 	}
 }
 
+/* Can the grant be about whole objects, and not only about subresources? Creating an object carries no
+ * name, creating a subresource (pods/exec, serviceaccounts/token) does. */
+static bool whole_objects(const struct ast_grant *g)
+{
+	for (size_t i = 0; i < g->resources.len; i++)
+		if (!strchr(g->resources.items[i], '/'))
+			return true;
+	return false;
+}
+
 static void check_names(struct ast *t, const struct ast_file *f, const struct ast_grant *g)
 {
 	for (size_t i = 0; i < g->resource_names.len; i++) {
@@ -100,7 +111,7 @@ static void check_names(struct ast *t, const struct ast_file *f, const struct as
 			ast_warn(t, at, "the name %s is taken literally: `*` is no wildcard here",
 			    ast_show(t, s));
 	}
-	if (g->resource_names.len && has(&g->verbs, "create"))
+	if (g->resource_names.len && has(&g->verbs, "create") && whole_objects(g))
 		ast_error(t, ast_at(f, g->node, "resourceNames", SIZE_MAX),
 		    "`resourceNames` beside the verb `create`: the name is not known then");
 }
@@ -166,11 +177,43 @@ static void check_allowed_resource(struct ast *t, const struct ast_rule *r, stru
 	}
 }
 
+static bool without_namespace(const struct ast_grant *g, const char *resource)
+{
+	if (g->api_groups.len == 0 || has(&g->api_groups, "*"))
+		return scope_known(NULL, resource);
+	for (size_t i = 0; i < g->api_groups.len; i++)
+		if (scope_known(g->api_groups.items[i], resource))
+			return true;
+	return false;
+}
+
+/* `list secrets` for all namespaces has no namespace either. */
+static void warn_cluster_scope(struct ast *t, const struct ast_rule *r, struct place at,
+    const struct ast_grant *g, const char *s)
+{
+	const char *slash = strchr(s, '/');
+	const char *resource = slash ? arena_strndup(t->arena, s, (size_t)(slash - s)) : s;
+	if (without_namespace(g, resource))
+		return;
+	const struct ast_file *f = t->defaults;
+	for (size_t i = 0; f && i < f->defaults.cluster_scoped.len; i++) {
+		const char *own = strchr(f->defaults.cluster_scoped.items[i], '/');
+		if (own && strcmp(own + 1, resource) == 0)
+			return;
+	}
+	ast_warn(t, at, "`clusterScope: only` in the allow rule `%s`: for %s it also gives requests for all "
+			"namespaces at once",
+	    r->id, ast_show(t, s));
+}
+
 static void check_allow(struct ast *t, const struct ast_rule *r, const struct ast_file *f,
     const struct ast_grant *g)
 {
 	for (size_t i = 0; i < g->resources.len; i++)
 		check_allowed_resource(
+		    t, r, ast_at(f, g->node, "resources", i), g, g->resources.items[i]);
+	for (size_t i = 0; ast_has(r->node, "clusterScope") && i < g->resources.len; i++)
+		warn_cluster_scope(
 		    t, r, ast_at(f, g->node, "resources", i), g, g->resources.items[i]);
 	if (g->resources.len && g->api_groups.len == 0)
 		ast_warn(t, ast_at(f, g->node, "resources", SIZE_MAX),
@@ -192,7 +235,8 @@ void ast_check_grant(struct ast *t, const struct ast_rule *r, const struct ast_f
 		check_allow(t, r, f, g);
 		return;
 	}
-	if (g->resource_names.len && has(&g->verbs, "*") && r->overlap == AST_OVERLAP_POSSIBLE)
+	if (g->resource_names.len && has(&g->verbs, "*") && whole_objects(g) &&
+	    r->overlap == AST_OVERLAP_POSSIBLE)
 		ast_warn(t, ast_at(f, g->node, "resourceNames", SIZE_MAX),
 		    "`resourceNames` with all verbs in the rule `%s`: every create is hit too, as it "
 		    "has no name yet; list the verbs, or set `overlap: exact`",

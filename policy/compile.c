@@ -3,63 +3,31 @@
 
 #include "policy/ast.h"
 #include "policy/compile.h"
-
-/* Resources of Kubernetes that have no namespace (API group, resource). An entry here spares requests
- * for them from denies that name namespaces; a resource that is not here is taken to have one. */
-static const struct {
-	const char *group, *resource;
-} cluster_scoped[] = {
-    {"", "componentstatuses"},
-    {"", "groups"}, /* with users, userextras and uids: what impersonation asks about */
-    {"", "namespaces"},
-    {"", "nodes"},
-    {"", "persistentvolumes"},
-    {"", "users"},
-    {"admissionregistration.k8s.io", "mutatingadmissionpolicies"},
-    {"admissionregistration.k8s.io", "mutatingadmissionpolicybindings"},
-    {"admissionregistration.k8s.io", "mutatingwebhookconfigurations"},
-    {"admissionregistration.k8s.io", "validatingadmissionpolicies"},
-    {"admissionregistration.k8s.io", "validatingadmissionpolicybindings"},
-    {"admissionregistration.k8s.io", "validatingwebhookconfigurations"},
-    {"apiextensions.k8s.io", "customresourcedefinitions"},
-    {"apiregistration.k8s.io", "apiservices"},
-    {"authentication.k8s.io", "selfsubjectreviews"},
-    {"authentication.k8s.io", "tokenreviews"},
-    {"authentication.k8s.io", "uids"},
-    {"authentication.k8s.io", "userextras"},
-    {"authorization.k8s.io", "selfsubjectaccessreviews"},
-    {"authorization.k8s.io", "selfsubjectrulesreviews"},
-    {"authorization.k8s.io", "subjectaccessreviews"},
-    {"certificates.k8s.io", "certificatesigningrequests"},
-    {"certificates.k8s.io", "clustertrustbundles"},
-    {"certificates.k8s.io", "signers"},
-    {"flowcontrol.apiserver.k8s.io", "flowschemas"},
-    {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"},
-    {"internal.apiserver.k8s.io", "storageversions"},
-    {"metrics.k8s.io", "nodes"},
-    {"networking.k8s.io", "ingressclasses"},
-    {"networking.k8s.io", "ipaddresses"},
-    {"networking.k8s.io", "servicecidrs"},
-    {"node.k8s.io", "runtimeclasses"},
-    {"policy", "podsecuritypolicies"},
-    {"rbac.authorization.k8s.io", "clusterrolebindings"},
-    {"rbac.authorization.k8s.io", "clusterroles"},
-    {"resource.k8s.io", "deviceclasses"},
-    {"resource.k8s.io", "devicetaintrules"},
-    {"resource.k8s.io", "resourceslices"},
-    {"scheduling.k8s.io", "priorityclasses"},
-    {"storage.k8s.io", "csidrivers"},
-    {"storage.k8s.io", "csinodes"},
-    {"storage.k8s.io", "storageclasses"},
-    {"storage.k8s.io", "volumeattachments"},
-    {"storage.k8s.io", "volumeattributesclasses"},
-    {"storagemigration.k8s.io", "storageversionmigrations"},
-};
+#include "policy/scope.h"
 
 uint32_t compile_intern(struct compiler *c, struct intern *table, struct slice text)
 {
 	uint32_t id = intern_find(table, text);
 	return id != INTERN_NONE ? id : intern_add(table, slice_dup(&c->p->arena, text));
+}
+
+void compile_key_atoms(struct buf *key, const uint32_t *v, uint32_t n)
+{
+	buf_add(key, &n, sizeof(n));
+	buf_add(key, v, n * sizeof(*v));
+}
+
+void compile_key_text(struct buf *key, struct slice text)
+{
+	buf_add(key, &text.len, sizeof(text.len));
+	buf_slice(key, text);
+}
+
+struct slice compile_key(struct compiler *c, struct buf *key)
+{
+	struct slice s = slice_dup(c->t->arena, buf_view(key));
+	buf_done(key);
+	return s;
 }
 
 static int u32_cmp(const void *a, const void *b)
@@ -146,11 +114,48 @@ static void compile_grant(struct compiler *c, const struct ast_grant *g, struct 
 	out->nforms = (uint32_t)g->resources.len;
 }
 
-static const struct action *compile_grants(struct compiler *c, const struct ast_grant *g, size_t n)
+static void key_set(struct buf *key, const struct atom_set *s)
 {
-	struct action *actions = ARENA_ARRAY(&c->p->arena, struct action, n);
+	buf_addc(key, s->any);
+	compile_key_atoms(key, s->v, s->n);
+}
+
+static struct slice action_key(struct compiler *c, const struct action *a)
+{
+	struct buf b;
+	buf_init(&b, SIZE_MAX / 2);
+	buf_addc(&b, a->resource);
+	key_set(&b, &a->verbs);
+	key_set(&b, &a->groups);
+	key_set(&b, &a->names);
+	buf_add(&b, &a->nforms, sizeof(a->nforms));
+	buf_add(&b, a->forms, a->nforms * sizeof(*a->forms));
+	for (uint32_t i = 0; i < a->nurls; i++) {
+		buf_addc(&b, a->urls[i].prefix);
+		compile_key_text(&b, a->urls[i].text);
+	}
+	return compile_key(c, &b);
+}
+
+/* Equal grants are one: thousands of rules share a handful, which stay in the processor's cache. */
+static const struct action *shared_grant(struct compiler *c, const struct ast_grant *g)
+{
+	struct action *a = ARENA_NEW(&c->p->arena, struct action);
+	compile_grant(c, g, a);
+	struct slice key = action_key(c, a);
+	struct action *same = map_get(&c->actions, key);
+	if (same)
+		return same;
+	map_put(&c->actions, key, a);
+	return a;
+}
+
+static const struct action *const *compile_grants(
+    struct compiler *c, const struct ast_grant *g, size_t n)
+{
+	const struct action **actions = ARENA_ARRAY(&c->p->arena, const struct action *, n);
 	for (size_t i = 0; i < n; i++)
-		compile_grant(c, &g[i], &actions[i]);
+		actions[i] = shared_grant(c, &g[i]);
 	return actions;
 }
 
@@ -193,6 +198,24 @@ static void name_list(struct compiler *c, const struct string_list *list, struct
 	*globs = (struct glob_list){.v = g, .n = ng};
 }
 
+static void key_globs(struct buf *key, const struct glob_list *l)
+{
+	buf_add(key, &l->n, sizeof(l->n));
+	for (uint32_t i = 0; i < l->n; i++)
+		compile_key_text(key, l->v[i]);
+}
+
+static struct slice namespaces_key(struct compiler *c, const struct ns_set *s)
+{
+	struct buf b;
+	buf_init(&b, SIZE_MAX / 2);
+	key_set(&b, &s->include);
+	key_set(&b, &s->exclude);
+	key_globs(&b, &s->include_globs);
+	key_globs(&b, &s->exclude_globs);
+	return compile_key(c, &b);
+}
+
 static const struct ns_set *compile_namespaces(struct compiler *c, const struct ast_namespaces *n)
 {
 	if (n->target && n->target->compiled)
@@ -201,6 +224,12 @@ static const struct ns_set *compile_namespaces(struct compiler *c, const struct 
 	struct ns_set *set = ARENA_NEW(&c->p->arena, struct ns_set);
 	name_list(c, &from->include, &set->include, &set->include_globs);
 	name_list(c, &from->exclude, &set->exclude, &set->exclude_globs);
+	struct slice key = namespaces_key(c, set);
+	struct ns_set *same = map_get(&c->places, key);
+	if (same)
+		set = same;
+	else
+		map_put(&c->places, key, set);
 	if (n->target)
 		n->target->compiled = set;
 	return set;
@@ -325,10 +354,10 @@ static void compile_cluster_scoped(struct compiler *c)
 {
 	const struct ast_file *f = c->t->defaults;
 	size_t own = f ? f->defaults.cluster_scoped.len : 0, n = 0;
-	uint64_t *v = ARENA_ARRAY(&c->p->arena, uint64_t, ARRAY_LEN(cluster_scoped) + own);
-	for (size_t i = 0; i < ARRAY_LEN(cluster_scoped); i++)
+	uint64_t *v = ARENA_ARRAY(&c->p->arena, uint64_t, scope_builtin_len + own);
+	for (size_t i = 0; i < scope_builtin_len; i++)
 		v[n++] = scoped_pair(
-		    c, slice_of(cluster_scoped[i].group), slice_of(cluster_scoped[i].resource));
+		    c, slice_of(scope_builtin[i].group), slice_of(scope_builtin[i].resource));
 	for (size_t i = 0; i < own; i++) {
 		struct slice s = slice_of(f->defaults.cluster_scoped.items[i]);
 		size_t slash = slice_find(s, '/');
@@ -402,4 +431,6 @@ void policy_build(struct policy *p, struct ast *t)
 	intern_done(&c.group_globs);
 	intern_done(&c.sa_globs);
 	map_done(&c.sets);
+	map_done(&c.actions);
+	map_done(&c.places);
 }

@@ -123,7 +123,7 @@ static void dump_rule(struct buf *out, const struct policy *p, const struct rule
 		buf_adds(out, " overlap=exact");
 	for (uint32_t i = 0; i < r->nroles; i++)
 		for (uint32_t k = 0; k < r->roles[i].n; k++)
-			dump_action(out, p, &r->roles[i].v[k]);
+			dump_action(out, p, r->roles[i].v[k]);
 	if (r->message) {
 		buf_adds(out, " message=");
 		buf_json(out, slice_of(r->message));

@@ -129,26 +129,17 @@ static struct glob_list glob_list(struct compiler *c, struct draft *d, const str
 	return (struct glob_list){.v = texts, .ids = d->v, .n = set.n};
 }
 
-/* Appends a set's numbers to the text by which equal sets are found. */
-static void add_key(struct buf *key, const uint32_t *v, uint32_t n)
-{
-	buf_add(key, &n, sizeof(n));
-	buf_add(key, v, n * sizeof(*v));
-}
-
 static struct slice set_key(struct compiler *c, const struct subject_set *s)
 {
 	struct buf b;
 	buf_init(&b, SIZE_MAX / 2);
 	buf_addc(&b, s->everyone);
-	add_key(&b, s->users.v, s->users.n);
-	add_key(&b, s->groups.v, s->groups.n);
-	add_key(&b, s->user_globs.ids, s->user_globs.n);
-	add_key(&b, s->group_globs.ids, s->group_globs.n);
-	add_key(&b, s->sa_globs.ids, s->sa_globs.n);
-	struct slice key = slice_dup(c->t->arena, buf_view(&b));
-	buf_done(&b);
-	return key;
+	compile_key_atoms(&b, s->users.v, s->users.n);
+	compile_key_atoms(&b, s->groups.v, s->groups.n);
+	compile_key_atoms(&b, s->user_globs.ids, s->user_globs.n);
+	compile_key_atoms(&b, s->group_globs.ids, s->group_globs.n);
+	compile_key_atoms(&b, s->sa_globs.ids, s->sa_globs.n);
+	return compile_key(c, &b);
 }
 
 static struct subject_set *compile_set_of(struct compiler *c, const struct ast_subjects *s)

@@ -82,7 +82,7 @@ enum rule_scope { SCOPE_ALL, SCOPE_CLUSTER, SCOPE_NAMESPACES };
 
 /* The grants of one role, or the one that stands in the rule itself. */
 struct action_list {
-	const struct action *v;
+	const struct action *const *v;
 	uint32_t n;
 };
 

@@ -16,13 +16,19 @@ struct naive_list {
 struct naive_subjects {
 	struct naive_list users, groups, accounts;
 	const char *all;   /* or NULL */
-	bool alias;	   /* written as the alias that holds the same */
+	int alias;	   /* how it is written, NAIVE_… */
+};
+
+enum {
+	NAIVE_INLINE, /* as it is */
+	NAIVE_ALIAS,  /* as an alias that holds the same */
+	NAIVE_SPLIT   /* as an alias with the users and the rest inline */
 };
 
 struct naive_rule {
 	char id[16];
 	enum policy_effect effect;
-	bool exact, has_except, cluster_only, role;
+	bool exact, has_except, cluster_only, role, place_alias;
 	struct naive_subjects subjects, except;
 	struct naive_list verbs, groups, resources, names, urls, include, exclude;
 };
@@ -206,35 +212,46 @@ static inline void naive_print_list(struct buf *b, const char *key, const struct
 	buf_adds(b, "], ");
 }
 
-static inline void naive_print_body(struct buf *b, const struct naive_subjects *s)
+static inline void naive_print_rest(struct buf *b, const struct naive_subjects *s)
 {
-	naive_print_list(b, "users", &s->users);
 	naive_print_list(b, "groups", &s->groups);
 	naive_print_list(b, "serviceAccounts", &s->accounts);
 	if (s->all)
 		buf_printf(b, "all: %s", s->all);
 }
 
-/* NAME is the alias's when S is written as one. */
+/* KIND and ID name the alias when S is written with one. */
 static inline void naive_print_subjects(
     struct buf *b, const struct naive_subjects *s, const char *kind, const char *id)
 {
 	buf_adds(b, "{");
-	if (s->alias)
-		buf_printf(b, "alias: %s-%s", kind, id);
+	if (s->alias != NAIVE_INLINE)
+		buf_printf(b, "alias: %s-%s, ", kind, id);
 	else
-		naive_print_body(b, s);
+		naive_print_list(b, "users", &s->users);
+	if (s->alias != NAIVE_ALIAS)
+		naive_print_rest(b, s);
 	buf_adds(b, "}");
 }
 
 static inline void naive_print_alias(
     struct buf *b, const struct naive_subjects *s, const char *kind, const char *id)
 {
-	if (!s->alias)
+	if (s->alias == NAIVE_INLINE)
 		return;
 	buf_printf(b, "    %s-%s: {", kind, id);
-	naive_print_body(b, s);
+	naive_print_list(b, "users", &s->users);
+	if (s->alias == NAIVE_ALIAS)
+		naive_print_rest(b, s);
 	buf_adds(b, "}\n");
+}
+
+static inline void naive_print_place(struct buf *b, const struct naive_rule *r)
+{
+	buf_adds(b, "{");
+	naive_print_list(b, "include", &r->include);
+	naive_print_list(b, "exclude", &r->exclude);
+	buf_adds(b, "}");
 }
 
 static inline void naive_print_grant(struct buf *b, const struct naive_rule *r)
@@ -261,13 +278,14 @@ static inline void naive_print_rule(struct buf *b, const struct naive_rule *r)
 		buf_printf(b, "roles: [r-%s], ", r->id);
 	else
 		naive_print_grant(b, r);
-	if (r->include.n && !r->exclude.n) {
+	if (r->place_alias) {
+		buf_printf(b, "namespaces: {alias: p-%s}, ", r->id);
+	} else if (r->include.n && !r->exclude.n) {
 		naive_print_list(b, "namespaces", &r->include);
 	} else if (r->include.n) {
-		buf_adds(b, "namespaces: {");
-		naive_print_list(b, "include", &r->include);
-		naive_print_list(b, "exclude", &r->exclude);
-		buf_adds(b, "}, ");
+		buf_adds(b, "namespaces: ");
+		naive_print_place(b, r);
+		buf_adds(b, ", ");
 	}
 	if (r->cluster_only)
 		buf_adds(b, "clusterScope: only, ");
@@ -287,6 +305,14 @@ static inline void naive_print(struct buf *b, const struct naive_policy *p)
 	for (int i = 0; i < p->n; i++) {
 		naive_print_alias(b, &p->rules[i].subjects, "s", p->rules[i].id);
 		naive_print_alias(b, &p->rules[i].except, "e", p->rules[i].id);
+	}
+	buf_adds(b, "  namespaces:\n    unused: {include: [\"*\"]}\n");
+	for (int i = 0; i < p->n; i++) {
+		if (!p->rules[i].place_alias)
+			continue;
+		buf_printf(b, "    p-%s: ", p->rules[i].id);
+		naive_print_place(b, &p->rules[i]);
+		buf_adds(b, "\n");
 	}
 	buf_adds(b, "roles:\n- {name: unused, rules: [{resources: [a], verbs: [b]}]}\n");
 	for (int i = 0; i < p->n; i++) {

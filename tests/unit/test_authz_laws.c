@@ -71,7 +71,9 @@ static struct naive_subjects make_subjects(uint64_t *seed)
 		s.all = PICK(seed, alls);
 	else if (which & 8 && !(which & 7))
 		s.groups = LIST(seed, group_words, 1);
-	s.alias = rnd(seed, 4) == 0;
+	bool rest = s.groups.n || s.accounts.n || s.all;
+	if (rnd(seed, 3) == 0)
+		s.alias = s.users.n && rest && rnd(seed, 2) ? NAIVE_SPLIT : NAIVE_ALIAS;
 	return s;
 }
 
@@ -128,6 +130,7 @@ static struct naive_rule make_rule(uint64_t *seed, int number, enum policy_effec
 		r.except = make_subjects(seed);
 	r.role = rnd(seed, 4) == 0;
 	make_grant(seed, &r);
+	r.place_alias = r.include.n && rnd(seed, 3) == 0;
 	return r;
 }
 
@@ -353,6 +356,80 @@ static void test_order_decides_nothing(void **state)
 	check_law(4, shuffle, order_law);
 }
 
+/* --- past the sizes that the evaluator keeps on its stack --- */
+
+#define MANY 6000 /* rules, sets of exceptions, sets of subjects */
+#define FILLERS 400
+
+static char many_groups[FILLERS][16];
+
+/* Rule i denies the group gI but not whom xI excepts; all fillers have a rule that never matches. */
+static struct policy *many_rules(void)
+{
+	struct buf b;
+	buf_init(&b, 1 << 24);
+	buf_adds(&b, POLICY_HEAD "defaults: {exempt: {groups: [exempt]}}\nrules:\n");
+	for (int i = 0; i < MANY; i++)
+		buf_printf(&b, "- {id: r%d, effect: deny, subjects: {groups: [g%d]}, except: {subjects: "
+			       "{groups: [x%d, \"y%d-*\"]}}, resources: [pods], verbs: [get]}\n", i, i, i, i);
+	for (int i = 0; i < FILLERS; i++)
+		buf_printf(&b, "- {id: f%d, effect: allow, subjects: {groups: [filler%d], users: [f%d]}, "
+			       "apiGroups: [\"\"], resources: [zz], verbs: [get]}\n", i, i, i);
+	struct policy *p = policy_must(buf_cstr(&b));
+	buf_done(&b);
+	return p;
+}
+
+/* The verdict on FILLERS groups with FIRST in front and LAST at the end, where they are not NULL. */
+static struct decision ask_many(const struct policy *p, const char *first, const char *last)
+{
+	struct slice with[FILLERS + 2];
+	size_t n = 0;
+	if (first)
+		with[n++] = slice_of(first);
+	for (int i = 0; i < FILLERS; i++) {
+		snprintf(many_groups[i], sizeof(many_groups[i]), "filler%d", i);
+		with[n++] = slice_of(many_groups[i]);
+	}
+	if (last)
+		with[n++] = slice_of(last);
+	struct access_request r = {.user = SLICE("u"),
+	    .groups = with,
+	    .ngroups = n,
+	    .resource_request = true,
+	    .verb = SLICE("get"),
+	    .resource = SLICE("pods")};
+	struct decision d;
+	authz_evaluate(p, &r, &d);
+	return d;
+}
+
+static void test_many_sets_and_groups(void **state)
+{
+	(void)state;
+	static const int at[] = {0, 100, 4000, 4094, 4095, 4096, 4097, MANY - 1};
+	struct policy *p = many_rules();
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		char g[16], x[16], y[16], id[16], other[16];
+		snprintf(g, sizeof(g), "g%d", at[i]);
+		snprintf(x, sizeof(x), "x%d", at[i]);
+		snprintf(y, sizeof(y), "y%d-z", at[i]);
+		snprintf(id, sizeof(id), "r%d", at[i]);
+		snprintf(other, sizeof(other), "x%d", (at[i] + 1) % MANY);
+		assert_string_equal(ask_many(p, g, NULL).rule, id);
+		assert_string_equal(ask_many(p, NULL, g).rule, id);
+		assert_string_equal(ask_many(p, g, other).rule, id);
+		assert_string_equal(ask_many(p, other, g).rule, id);
+		assert_null(ask_many(p, g, x).rule);
+		assert_null(ask_many(p, x, g).rule);
+		assert_null(ask_many(p, g, y).rule);
+		assert_null(ask_many(p, y, g).rule);
+		assert_true(ask_many(p, g, "exempt").exempt);
+		assert_null(ask_many(p, "exempt", g).rule);
+	}
+	policy_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +438,7 @@ int main(void)
 	    cmocka_unit_test(test_adding_a_deny_never_creates_an_allow),
 	    cmocka_unit_test(test_adding_an_abstain_only_takes_back),
 	    cmocka_unit_test(test_order_decides_nothing),
+	    cmocka_unit_test(test_many_sets_and_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,6 +217,9 @@ static void test_subjects(void **state)
 	    {"aliases: {subjects: {sre: {}}}\n" WITH("{users: [y]}"), "error: no subjects are named"},
 	    {"aliases: {subjects: [a]}\n" WITH("{users: [y]}"),
 		"p.yaml:3:21: error: expected a mapping of names to definitions"},
+	    {EXEMPT "rules:\n- id: r\n  effect: deny\n  subjects: {users: [u]}\n  except: {subjects: {all: "
+		    "everyone}}\n  verbs: [get]\n" PODS,
+		"p.yaml:8:3: warning: the rule `r` excepts everyone"},
 	    {"aliases: {subject: {}}\n" WITH("{users: [y]}"), "error: unknown key `subject`"},
 	};
 	CHECK_ROWS(rows);
@@ -228,7 +231,14 @@ static void test_namespaces(void **state)
 	static const struct row rows[] = {
 	    {RULE PODS "  namespaces: [a, \"b-*\"]\n", NULL},
 	    {RULE PODS "  namespaces: {include: [\"*\"], exclude: [kube-system]}\n", NULL},
-	    {RULE PODS "  clusterScope: only\n", NULL},
+	    {RULE "  apiGroups: [\"\"]\n  resources: [nodes, nodes/status]\n  clusterScope: only\n", NULL},
+	    {EXEMPT DENY PODS "  clusterScope: only\n", NULL},
+	    {RULE PODS "  clusterScope: only\n",
+		"p.yaml:9:15: warning: `clusterScope: only` in the allow rule `r1`: for `pods` it also gives"},
+	    {RULE "  apiGroups: [x.io]\n  resources: [nodes]\n  clusterScope: only\n",
+		"p.yaml:9:15: warning: `clusterScope: only` in the allow rule `r1`"},
+	    {"defaults: {clusterScopedResources: [x.io/things]}\n" RULE
+	     "  apiGroups: [x.io]\n  resources: [things/status]\n  clusterScope: only\n", NULL},
 	    {RULE PODS "  clusterScope: both\n", "error: `clusterScope`: expected `only`"},
 	    {RULE PODS "  clusterScope: only\n  namespaces: [a]\n",
 		"p.yaml:10:3: error: `clusterScope` beside `namespaces`"},
@@ -293,6 +303,13 @@ static void test_grants(void **state)
 	    {ACT(PODS "  resourceNames: [a]\n  verbs: [get, create]\n"),
 		"p.yaml:9:3: error: `resourceNames` beside the verb `create`"},
 	    {ACT(PODS "  resourceNames: [a]\n  verbs: [\"*\"]\n"), NULL},
+	    /* Creating a subresource carries the name of what it belongs to. */
+	    {ACT(CORE "  resources: [serviceaccounts/token]\n  resourceNames: [a]\n  verbs: [create]\n"),
+		NULL},
+	    {ACT(CORE "  resources: [serviceaccounts/token, pods]\n  resourceNames: [a]\n"
+		      "  verbs: [create]\n"), "error: `resourceNames` beside the verb `create`"},
+	    {ACT(CORE "  resources: [\"*\"]\n  resourceNames: [a]\n  verbs: [create]\n"),
+		"error: `resourceNames` beside the verb `create`"},
 	    {EXEMPT "rules:\n- id: r\n  effect: deny\n  subjects: {users: [u]}\n" PODS
 		    "  resourceNames: [a]\n  verbs: [\"*\"]\n",
 		"warning: `resourceNames` with all verbs in the rule `r`: every create is hit too"},
