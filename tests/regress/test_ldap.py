@@ -186,6 +186,20 @@ def test_kept_connections_survive_a_restart_of_the_server(tmp_path):
         good(p.lookup("alice", uid), "corp:alice", ["corp:dev", "corp:ops"])
 
 
+def test_questions_leave_no_descriptors_behind(directory, tmp_path):
+    config = directory.config()
+    config["urls"] = ["ldaps://127.0.0.1:1", directory.tls_url]
+    with Probe(tmp_path, config) as p:
+        def ask():
+            uid = p.login("alice", ALICE)["uid"]
+            p.login("alice", "wrong")
+            p.login("nobody", "wrong")
+            p.lookup("alice", uid)
+            return len(os.listdir(f"/proc/{p.popen.pid}/fd"))
+        first = ask()
+        assert {ask() for _ in range(10)} == {first}
+
+
 # --- outages are no refusals ---
 
 def test_service_account_refused_is_our_outage(directory, tmp_path):
@@ -444,7 +458,8 @@ def hangup(*_):
     lambda base: [("raw", b"\x30\x84\x7f\xff\xff\xff\x02\x01\x02" + b"A" * 1000)],
     lambda base: [("raw", b"\x30\x80\x00\x00")],
     lambda base: [("raw", b"not LDAP at all" * 10)],
-    lambda base: [ENTRY[:-3], search_done()],
+    # libldap 2.5 itself loses the request of an answer that it cannot decode: 4 KiB.
+    pytest.param(lambda base: [ENTRY[:-3], search_done()], marks=pytest.mark.plain_only),
     lambda base: [search_done(51)],
     lambda base: [search_done(1)],
     lambda base: [search_done(3)],
