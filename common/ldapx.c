@@ -290,12 +290,27 @@ static enum err_code start_tls(struct ldapx *h, struct err *e)
 	return ERR_OK;
 }
 
+/* libldap over GnuTLS knows PROTOCOL_MIN and does not obey it. Nothing has been sent yet that matters. */
+static bool tls_is_recent(const struct ldapx *h)
+{
+	char *version = NULL;
+	ldap_get_option(h->ld, LDAP_OPT_X_TLS_VERSION, &version);
+	/* "TLS1.2" or "TLSv1.2", after the library below; anything unknown is too old. */
+	size_t n = version ? strlen(version) : 0;
+	bool ok = n >= 3 && strncmp(version, "TLS", 3) == 0 &&
+		  (strcmp(version + n - 3, "1.2") == 0 || strcmp(version + n - 3, "1.3") == 0);
+	ldap_memfree(version);
+	return ok;
+}
+
 static enum err_code install_tls(struct ldapx *h, struct err *e)
 {
 	int rc = ldap_install_tls(h->ld);
 	if (rc != LDAP_SUCCESS)
 		return fail_connect(h, e, "TLS", rc);
-	return ldap_tls_inplace(h->ld) ? ERR_OK : fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
+	if (!ldap_tls_inplace(h->ld))
+		return fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
+	return tls_is_recent(h) ? ERR_OK : fail(h, e, "TLS older than 1.2", LDAP_CONNECT_ERROR);
 }
 
 /* --- connecting: our own socket, so that the layer is there from the first byte --- */

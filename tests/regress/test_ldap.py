@@ -3,6 +3,7 @@ of attacks that docs/ldap.md repeats."""
 import os
 import re
 import socket
+import ssl
 
 import pytest
 
@@ -302,10 +303,12 @@ def bad_pairs(folder, ca):
         "host": ca.server("host", sans=("DNS:other.example.com",)),
         "cn": ca.server("cn", sans=(), cn="127.0.0.1"),
         "authority": other.server("foreign"),
+        "expired": ca.expired("expired"),
+        "good": ca.server("good"),
     }
 
 
-@pytest.mark.parametrize("what", ["host", "cn", "authority"])
+@pytest.mark.parametrize("what", ["host", "cn", "authority", "expired"])
 @pytest.mark.parametrize("start_tls", [False, True])
 def test_unfit_certificates_are_refused(tmp_path, what, start_tls):
     ca = pki.CA(tmp_path / "ca")
@@ -321,6 +324,20 @@ def test_unfit_certificates_are_refused(tmp_path, what, start_tls):
         with Probe(tmp_path, config, env=env, cwd=str(tmp_path)) as p:
             unavailable(p.login("alice", ALICE))
         assert f.binds() == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
+def test_old_protocols_are_refused(tmp_path, newest):
+    ca = pki.CA(tmp_path / "ca")
+    with FakeLdap(bad_pairs(tmp_path, ca)["good"], newest=newest) as f:
+        with Probe(tmp_path, fake_config(tmp_path, ca, [f.url])) as p:
+            got = p.login("alice", ALICE)
+        if newest == ssl.TLSVersion.TLSv1_2:
+            refused(got, "noUser")
+        else:
+            unavailable(got)
+            assert f.binds() == []
 
 
 def test_trust_anchors_are_checked_at_load(directory, tmp_path):

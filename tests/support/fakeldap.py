@@ -70,7 +70,8 @@ class FakeLdap:
     element that is a tuple ("raw", b"…") are sent as they are. ON_STARTTLS: "ok", "refuse", "plain"
     (says yes, then speaks no TLS) or "silent". SEEN lists what arrived: (op, …)."""
 
-    def __init__(self, pair=None, tls=True, on_bind=None, on_search=None, on_starttls="ok", silent=False):
+    def __init__(self, pair=None, tls=True, on_bind=None, on_search=None, on_starttls="ok", silent=False,
+                 newest=None):
         self.on_bind = on_bind or (lambda dn, password: [bind_result(0)])
         self.on_search = on_search or (lambda base: [search_done(0)])
         self.on_starttls, self.tls, self.silent = on_starttls, tls, silent
@@ -79,6 +80,10 @@ class FakeLdap:
         if pair:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(pair.crt, pair.key)
+            if newest:
+                self.context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+                self.context.maximum_version = newest
+                self.context.set_ciphers("ALL:@SECLEVEL=0")
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.open, self.threads = [], []

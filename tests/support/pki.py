@@ -53,6 +53,34 @@ class CA(Pair):
     def server(self, name="server", sans=("DNS:localhost", "IP:127.0.0.1"), **kw):
         return self.issue(name, cn=kw.pop("cn", "localhost"), sans=sans, usage="serverAuth", **kw)
 
+    def expired(self, name, sans=("DNS:localhost", "IP:127.0.0.1")):
+        """A server's leaf whose days are over."""
+        here = os.path.join(self.folder, name)
+        os.makedirs(here, exist_ok=True)
+        files = {"index.txt": "", "serial": "01\n", "ca.cnf": f"""[ca]
+default_ca=d
+[d]
+database={here}/index.txt
+serial={here}/serial
+new_certs_dir={here}
+default_md=sha256
+policy=p
+[p]
+commonName=supplied
+[x]
+subjectAltName={','.join(sans)}
+"""}
+        for file, text in files.items():
+            with open(os.path.join(here, file), "w", encoding="ascii") as f:
+                f.write(text)
+        pair = Pair(os.path.join(here, "crt"), os.path.join(here, "key"))
+        _openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-keyout", pair.key, "-out", os.path.join(here, "csr"), "-subj", "/CN=localhost")
+        _openssl("ca", "-batch", "-notext", "-config", os.path.join(here, "ca.cnf"), "-extensions", "x",
+                 "-cert", self.crt, "-keyfile", self.key, "-in", os.path.join(here, "csr"), "-out", pair.crt,
+                 "-startdate", "20200101000000Z", "-enddate", "20210101000000Z")
+        return pair
+
     def client(self, name, **kw):
         return self.issue(name, usage="clientAuth", **kw)
 
