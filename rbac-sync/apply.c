@@ -29,42 +29,45 @@ static enum outcome failed(const struct kube_answer *got, struct apply_report *r
 	return OUTCOME_LATER;
 }
 
-/* Reads, and judges whether a write is needed and allowed. OUTCOME_WRITTEN: to be written. */
-static enum outcome look(struct kube *k, const char *path, const struct plan_object *o,
+/* Judges what stands at O's place; OUTCOME_WRITTEN: to be written, over VERSION when something is there. */
+static enum outcome judge(const struct plan_object *o, const struct kube_answer *got, const char **version,
     struct apply_report *r, struct err *why)
 {
-	struct kube_answer got;
-	enum outcome out = OUTCOME_WRITTEN;
-	kube_get(k, path, &got);
-	if (got.verdict == KUBE_OK) {
-		enum plan_live live = plan_compare(o, got.body);
-		if (live == PLAN_SAME) {
-			out = OUTCOME_SAME;
-		} else if (live == PLAN_FOREIGN) {
-			err_set(why, ERR_REFUSED, "an object of this name is somebody else's ("
-			    RAIL_FOREIGN_OBJECT ")");
-			out = OUTCOME_REFUSED;
-		}
-	} else if (got.verdict != KUBE_ABSENT) {
-		out = failed(&got, r, why);
+	if (got->verdict == KUBE_ABSENT)
+		return OUTCOME_WRITTEN;
+	if (got->verdict != KUBE_OK)
+		return failed(got, r, why);
+	switch (plan_compare(o, got->body)) {
+	case PLAN_SAME:
+		return OUTCOME_SAME;
+	case PLAN_DIFFERS:
+		*version = json_string_value(
+		    json_object_get(json_object_get(got->body, "metadata"), "resourceVersion"));
+		return OUTCOME_WRITTEN;
+	case PLAN_FOREIGN:
+		break;
 	}
-	kube_answer_done(&got);
-	return out;
+	err_set(why, ERR_REFUSED,
+	    "an object of this name is somebody else's (" RAIL_FOREIGN_OBJECT ")");
+	return OUTCOME_REFUSED;
 }
 
 static enum outcome apply_once(struct kube *k, const char *path, const struct plan_object *o,
     struct apply_report *r, bool *conflict, struct err *why)
 {
-	enum outcome out = look(k, path, o, r, why);
+	struct kube_answer live, got;
+	const char *version = NULL;
 	*conflict = false;
-	if (out != OUTCOME_WRITTEN)
-		return out;
-	struct kube_answer got;
-	kube_apply(k, path, o->body, &got);
-	*conflict = got.verdict == KUBE_CONFLICT;
-	if (got.verdict != KUBE_OK)
-		out = failed(&got, r, why);
-	kube_answer_done(&got);
+	kube_get(k, path, o->body, &live);
+	enum outcome out = judge(o, &live, &version, r, why);
+	if (out == OUTCOME_WRITTEN) {
+		kube_apply(k, path, o->body, version, &got);
+		*conflict = got.verdict == KUBE_CONFLICT;
+		if (got.verdict != KUBE_OK)
+			out = failed(&got, r, why);
+		kube_answer_done(&got);
+	}
+	kube_answer_done(&live);
 	return out;
 }
 

@@ -267,24 +267,51 @@ const char *kube_binding_path(struct arena *a, const char *namespace_, const cha
 	return path;
 }
 
-void kube_get(struct kube *k, const char *path, struct kube_answer *out)
-{
-	const struct call call = {.method = "GET", .path = path};
-	do_call(k, &call, out);
-}
-
 static bool same_text(const json_t *a, const json_t *b, const char *key)
 {
 	const json_t *x = json_object_get(a, key);
 	return x && json_equal(x, json_object_get(b, key));
 }
 
-void kube_apply(struct kube *k, const char *path, const json_t *object, struct kube_answer *out)
+/* Something between us and the apiserver may answer 200 to anything. */
+static void check_object(const json_t *want, struct kube_answer *out)
 {
-	struct arena a;
-	char *text = json_dumps(object, JSON_COMPACT);
+	if (out->verdict != KUBE_OK ||
+	    (same_text(out->body, want, "kind") &&
+		same_text(json_object_get(out->body, "metadata"), json_object_get(want, "metadata"), "name")))
+		return;
+	err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld with another object", out->status);
+	out->verdict = KUBE_LATER;
+}
+
+void kube_get(struct kube *k, const char *path, const json_t *object, struct kube_answer *out)
+{
+	const struct call call = {.method = "GET", .path = path};
+	do_call(k, &call, out);
+	check_object(object, out);
+}
+
+/* The JSON text to send; to be freed. */
+static char *apply_text(const json_t *object, const char *version)
+{
+	json_t *copy = json_copy((json_t *)(uintptr_t)object);
+	json_t *meta = json_copy(json_object_get(object, "metadata"));
+	if (!copy || !meta ||
+	    (version && json_object_set_new(meta, "resourceVersion", json_string(version)) != 0) ||
+	    json_object_set_new(copy, "metadata", meta) != 0)
+		abort();
+	char *text = json_dumps(copy, JSON_COMPACT);
 	if (!text)
 		abort();
+	json_decref(copy);
+	return text;
+}
+
+void kube_apply(struct kube *k, const char *path, const json_t *object, const char *version,
+    struct kube_answer *out)
+{
+	struct arena a;
+	char *text = apply_text(object, version);
 	arena_init(&a, 0);
 	const struct call call = {
 	    .method = "PATCH",
@@ -293,13 +320,7 @@ void kube_apply(struct kube *k, const char *path, const json_t *object, struct k
 	    .body = slice_of(text),
 	};
 	do_call(k, &call, out);
-	/* Something between us and the apiserver may answer 200 to anything. */
-	if (out->verdict == KUBE_OK &&
-	    (!same_text(out->body, object, "kind") ||
-	     !same_text(json_object_get(out->body, "metadata"), json_object_get(object, "metadata"), "name"))) {
-		err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld with another object", out->status);
-		out->verdict = KUBE_LATER;
-	}
+	check_object(object, out);
 	free(text);
 	arena_done(&a);
 }

@@ -50,11 +50,14 @@ const char *kube_namespace(const struct kube *k);
 /* Path of a RoleBinding, or of a ClusterRoleBinding when NAMESPACE is NULL, in ARENA; names escaped. */
 const char *kube_binding_path(struct arena *a, const char *namespace_, const char *name);
 
-/* GET PATH ("/apis/…"). */
-void kube_get(struct kube *k, const char *path, struct kube_answer *out);
+/* GET PATH ("/apis/…"), where an object of OBJECT's kind and name is expected: anything else that comes
+ * with 200 (a proxy's page) is KUBE_LATER. */
+void kube_get(struct kube *k, const char *path, const json_t *object, struct kube_answer *out);
 
 /* Server-side apply of OBJECT at PATH as field manager portcullis-sync, forced: fields that others hold
- * become ours. KUBE_OK only when the answer is the object of that kind and name. */
-void kube_apply(struct kube *k, const char *path, const json_t *object, struct kube_answer *out);
+ * become ours. With VERSION (a resourceVersion; may be NULL) only over that state of the object, else
+ * KUBE_CONFLICT. KUBE_OK only when the answer is the object of that kind and name. */
+void kube_apply(struct kube *k, const char *path, const json_t *object, const char *version,
+    struct kube_answer *out);
 
 #endif

@@ -356,6 +356,24 @@ def test_objects_of_others_are_left_alone(worker, api):
             os.unlink(os.path.join(w.spool.folder, "dead", n))
 
 
+def test_an_object_that_changes_hands_between_look_and_write_is_left_alone(worker, api):
+    """The look says ours; a moment later somebody else's stands there."""
+    w = worker(maxAttempts=1)
+    w.spool.put("alice", ["eng-blue"])
+    assert w.once().returncode == 0
+    (o,) = api.objects.values()
+    o["subjects"] = []
+
+    def taken():
+        o["metadata"]["resourceVersion"] = "999"
+        o["metadata"]["annotations"]["portcullis.dev/user"] = "bob"
+
+    api.on("PATCH", ".", taken)
+    w.spool.put("alice", ["eng-blue"])
+    assert w.once().returncode == 1
+    assert o["subjects"] == [] and o["metadata"]["annotations"]["portcullis.dev/user"] == "bob"
+
+
 def test_hostile_spool_files_are_buried_and_cost_nothing(worker, api, tmp_path):
     w = worker()
     outside = tmp_path / "outside"

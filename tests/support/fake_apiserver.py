@@ -123,6 +123,8 @@ class FakeApiserver:
         if isinstance(action, tuple):
             self._send(h, *action[1:])
             return
+        if callable(action):  # something happens just before the normal answer
+            action()
         if isinstance(action, Hold) and action.before:
             action.reached.set()
             action.release.wait()
@@ -169,6 +171,9 @@ class FakeApiserver:
             return status(415, message="not a server-side apply")
         want = json.loads(request.body)
         have = self.objects.get(where)
+        version = want["metadata"].pop("resourceVersion", None)
+        if version and version != (have or {"metadata": {}})["metadata"].get("resourceVersion"):
+            return status(409, message="the object has been modified")
         if have and have["roleRef"] != want["roleRef"]:
             return status(422, message="cannot change roleRef")
         new = json.loads(json.dumps(have or {"metadata": {"uid": f"u{len(self.objects)}"}}))
