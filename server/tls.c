@@ -74,7 +74,7 @@ static bool has_san(gnutls_x509_crt_t crt)
 	return r >= 0 || r == GNUTLS_E_SHORT_MEMORY_BUFFER;
 }
 
-/* Reads what the leaf says about itself; GnuTLS has already matched it with the key. */
+/* Reads what the leaf says about itself. */
 static enum err_code inspect_leaf(
     struct tls_creds *c, const char *path, const gnutls_datum_t *pem, struct diags *d)
 {
@@ -103,13 +103,14 @@ static enum err_code load_pair(
 	gnutls_datum_t cert, key;
 	TRY(read_pem(a, f->certificate, &cert, d));
 	TRY(read_pem(a, f->key, &key, d));
+	/* First by itself: the call below leaks what it had read of a broken chain. */
+	TRY(inspect_leaf(c, f->certificate, &cert, d));
 	int r = gnutls_certificate_set_x509_key_mem(c->cred, &cert, &key, GNUTLS_X509_FMT_PEM);
 	if (r == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
 		return diags_error(d, f->key, 0, 0, "the key does not fit %s", f->certificate);
 	if (r < 0)
-		return diags_error(
-		    d, f->certificate, 0, 0, "certificate or key: %s", gnutls_strerror(r));
-	return inspect_leaf(c, f->certificate, &cert, d);
+		return diags_error(d, f->key, 0, 0, "private key: %s", gnutls_strerror(r));
+	return ERR_OK;
 }
 
 static enum err_code load_client_ca(
