@@ -191,6 +191,10 @@ static void forgive(struct attempt *t)
 {
 	if (t->typed_key.len)
 		penalty_give(t->l->penalty, t->typed_key);
+}
+
+static void forgive_account(struct attempt *t)
+{
 	if (t->real_key.len)
 		penalty_give_key(t->l->penalty, t->real_key);
 }
@@ -277,6 +281,7 @@ static enum login_result conclude(struct attempt *t, enum directory_verdict v, i
 	struct login_call *c = t->call;
 	if (v == DIRECTORY_GOOD) {
 		forgive(t);
+		forgive_account(t);
 		enum login_result r = give_token(t);
 		if (r == LOGIN_OK)
 			remember(t, asked);
@@ -285,6 +290,8 @@ static enum login_result conclude(struct attempt *t, enum directory_verdict v, i
 	/* Whoever types a password in the name's place finds no entry, and it goes nowhere. */
 	c->id.username = t->dir.id.username;
 	if (v == DIRECTORY_UNAVAILABLE) {
+		/* Not of the account, whose bind was perhaps sent: a directory that is slow to say no would
+		 * be free to guess at. */
 		forgive(t);
 		return say(c, LOGIN_UNAVAILABLE, t->dir.reason, t->dir.why.msg);
 	}

@@ -6,9 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "authn/login.h"
@@ -495,6 +499,119 @@ static void test_outages_cost_nobody_their_tries_but_failures_do(void **state)
 	assert_int_equal(authn_login(w->chain, &c), LOGIN_UNAVAILABLE);
 }
 
+/* --- a directory that knows jane and says nothing to binds --- */
+
+#define CONNECTIONS_MAX 32
+
+struct mute {
+	char path[108], url[160];
+	struct pollfd fds[CONNECTIONS_MAX + 2]; /* the listener, the pipe that ends it, connections */
+	nfds_t n;
+	int stop;
+	size_t binds;
+	pthread_t thread;
+};
+
+/* RFC 4511: an entry uid=jane and the end of the search, for the message N. */
+static void answer_search(int fd, char n)
+{
+	char text[] = "\x30\x20\x02\x01?\x64\x1b\x04\x08uid=jane\x30\x0f\x30\x0d\x04\x03uid"
+		      "\x31\x06\x04\x04jane"
+		      "\x30\x0c\x02\x01?\x65\x07\x0a\x01\x00\x04\x00\x04\x00";
+	text[4] = text[sizeof(text) - 1 - 10] = n;
+	if (write(fd, text, sizeof(text) - 1) != sizeof(text) - 1)
+		abort();
+}
+
+/* A message is short and comes as one piece: libldap writes it at once. */
+static bool serve(struct mute *m, int fd)
+{
+	unsigned char in[1024];
+	ssize_t n = read(fd, in, sizeof(in));
+	if (n < 8)
+		return false;
+	size_t at = in[1] & 0x80 ? 2 + (in[1] & 0x7F) : 2;
+	if (in[at + 3] == 0x63)
+		answer_search(fd, (char)in[at + 2]);
+	m->binds += in[at + 3] == 0x60;
+	return in[at + 3] != 0x42;
+}
+
+static void *mute_run(void *arg)
+{
+	struct mute *m = arg;
+	while (poll(m->fds, m->n, -1) > 0 && !m->fds[1].revents) {
+		for (nfds_t i = 2; i < m->n; i++) {
+			if (m->fds[i].revents && !serve(m, m->fds[i].fd)) {
+				close(m->fds[i].fd);
+				m->fds[i].fd = -1;
+			}
+		}
+		if (m->fds[0].revents && m->n < ARRAY_LEN(m->fds))
+			m->fds[m->n++] = (struct pollfd){
+			    .fd = accept(m->fds[0].fd, NULL, NULL), .events = POLLIN};
+	}
+	return NULL;
+}
+
+static void mute_start(struct mute *m, const char *dir)
+{
+	int ends[2], fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	*m = (struct mute){0};
+	snprintf(m->path, sizeof(m->path), "%s/ldapi", dir);
+	memcpy(addr.sun_path, m->path, sizeof(m->path));
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, CONNECTIONS_MAX), 0);
+	assert_int_equal(pipe(ends), 0);
+	AUTO(buf_done) struct buf url;
+	buf_init(&url, sizeof(m->url) - 1);
+	buf_adds(&url, "ldapi://");
+	for (const char *p = m->path; *p; p++) {
+		if (*p == '/')
+			buf_adds(&url, "%2F");
+		else
+			buf_addc(&url, *p);
+	}
+	memcpy(m->url, url.p, url.len);
+	m->fds[0] = (struct pollfd){.fd = fd, .events = POLLIN};
+	m->fds[1] = (struct pollfd){.fd = ends[0], .events = POLLIN};
+	m->n = 2;
+	m->stop = ends[1];
+	assert_int_equal(pthread_create(&m->thread, NULL, mute_run, m), 0);
+}
+
+static void mute_stop(struct mute *m)
+{
+	close(m->stop);
+	pthread_join(m->thread, NULL);
+	for (nfds_t i = 0; i < m->n; i++)
+		if (m->fds[i].fd >= 0)
+			close(m->fds[i].fd);
+	unlink(m->path);
+}
+
+/* A directory that answers wrong passwords late and right ones at once would else be free to guess at. */
+static void test_a_bind_without_an_answer_counts_as_a_try(void **state)
+{
+	struct world *w = *state;
+	static struct mute m;
+	mute_start(&m, w->dir);
+	const char *const url = m.url;
+	w->ldap.urls = (struct string_list){&url, 1};
+	w->ldap.timeout = 200 * CLOCK_MS;
+	for (int i = 0; i < 6; i++) {
+		struct login_call c = login_of(w, "{\"username\":\"jane\",\"password\":\"p\"}");
+		assert_int_equal(
+		    authn_login(w->chain, &c), i < 5 ? LOGIN_UNAVAILABLE : LOGIN_LIMITED);
+		assert_string_equal(c.reason, i < 5 ? "directoryTimeout" : "limited");
+	}
+	/* No kept handle is to outlive its server. */
+	authn_chain_free(&w->chain);
+	mute_stop(&m);
+	assert_int_equal(m.binds, 5);
+}
+
 static void test_documents_let_others_verify(void **state)
 {
 	struct world *w = *state;
@@ -559,6 +676,7 @@ int main(void)
 	    WITH_WORLD(test_unfit_tokens_are_refused_without_the_directory),
 	    WITH_WORLD(test_login_answers_without_a_directory),
 	    WITH_WORLD(test_outages_cost_nobody_their_tries_but_failures_do),
+	    WITH_WORLD(test_a_bind_without_an_answer_counts_as_a_try),
 	    WITH_WORLD(test_documents_let_others_verify),
 	    cmocka_unit_test(test_a_key_file_that_is_no_good_stops_the_load),
 	};
