@@ -148,7 +148,7 @@ static void handler(void *arg, const char *path, const char *request, struct tls
 /* Makes the set of /a: KEYS with kids KIDS. */
 static void publish(EVP_PKEY *const *keys, const char *const *kids, size_t n)
 {
-	const char *jwks[8];
+	const char *jwks[8] = {0};
 	for (size_t i = 0; i < n; i++)
 		jwks[i] = crypto_jwk(keys[i], kids[i], NULL);
 	char *text = crypto_jwks(jwks, n);
