@@ -243,6 +243,7 @@ def test_9_tls_1_2_and_1_3(d, version):
         assert c.conn.sock.version() == {771: "TLSv1.2", 772: "TLSv1.3"}[version]
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 def test_9_older_tls_is_refused(d):
     ctx = tls_context(d.server_ca, d.apiserver)
     ctx.set_ciphers("DEFAULT:@SECLEVEL=0")
