@@ -132,20 +132,22 @@ static bool fit_list(const struct slice *v, size_t n)
 	return true;
 }
 
-static bool fit_event(const struct spool_event *ev, const struct canon *k)
+static bool fit_extra(const struct canon *k)
 {
-	if (!fit(ev->provider) || !fit(ev->issuer) || !fit(ev->username) || !fit(ev->uid) ||
-	    !fit(ev->node) || !fit_list(k->groups, k->ngroups))
-		return false;
-	if (ev->provider.len == 0 || ev->username.len == 0)
-		return false;
 	for (size_t i = 0; i < k->nextra; i++) {
-		if (i && slice_eq(k->extra[i].key, k->extra[i - 1].key))
-			return false;
-		if (!fit(k->extra[i].key) || !fit_list(k->extra[i].values, k->extra[i].n))
+		const struct spool_extra *x = &k->extra[i];
+		bool again = i && slice_eq(x->key, x[-1].key);
+		if (again || !fit(x->key) || !fit_list(x->values, x->n))
 			return false;
 	}
 	return true;
+}
+
+static bool fit_event(const struct spool_event *ev, const struct canon *k)
+{
+	const struct slice texts[] = {ev->provider, ev->issuer, ev->username, ev->uid, ev->node};
+	return ev->provider.len && ev->username.len && fit_list(texts, ARRAY_LEN(texts)) &&
+	    fit_list(k->groups, k->ngroups) && fit_extra(k);
 }
 
 static void put_text(struct buf *b, const char *name, struct slice s)

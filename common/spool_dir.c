@@ -96,10 +96,24 @@ static int by_age(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static void dir_close(DIR **d)
+struct names {
+	struct arena *arena;
+	struct spool_name *v;
+	size_t len, cap;
+};
+
+static void add_name(struct names *n, const char *name, const struct stat *st)
 {
-	if (*d)
-		closedir(*d);
+	if (n->len == n->cap) {
+		size_t cap = n->cap ? 2 * n->cap : 64;
+		struct spool_name *more = ARENA_ARRAY(n->arena, struct spool_name, cap);
+		if (n->len)
+			memcpy(more, n->v, n->len * sizeof(*more));
+		n->v = more;
+		n->cap = cap;
+	}
+	n->v[n->len++] = (struct spool_name){arena_strdup(n->arena, name),
+	    (int64_t)st->st_mtim.tv_sec * CLOCK_SECOND + st->st_mtim.tv_nsec, st->st_size};
 }
 
 enum err_code spool_scan(
@@ -107,33 +121,24 @@ enum err_code spool_scan(
 {
 	/* Opened anew: a duplicate would share its offset with every other scan. */
 	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO(dir_close) DIR *d = own < 0 ? NULL : fdopendir(own);
+	DIR *d = own < 0 ? NULL : fdopendir(own);
 	if (!d) {
 		err_set(e, ERR_UNAVAILABLE, "listing the spool: %s", strerror(errno));
 		if (own >= 0)
 			close(own);
 		return ERR_UNAVAILABLE;
 	}
-	struct spool_name *v = NULL;
-	size_t len = 0, cap = 0;
-	for (struct dirent *de; len < max && (de = readdir(d));) {
+	struct names names = {.arena = a};
+	for (struct dirent *de; names.len < max && (de = readdir(d));) {
 		struct stat st;
-		if (de->d_name[0] == '.' || fstatat(own, de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-			continue;
-		if (len == cap) {
-			struct spool_name *more = ARENA_ARRAY(a, struct spool_name, cap ? 2 * cap : 64);
-			if (len)
-				memcpy(more, v, len * sizeof(*v));
-			v = more;
-			cap = cap ? 2 * cap : 64;
-		}
-		int64_t mtime = (int64_t)st.st_mtim.tv_sec * CLOCK_SECOND + st.st_mtim.tv_nsec;
-		v[len++] = (struct spool_name){arena_strdup(a, de->d_name), mtime, st.st_size};
+		if (de->d_name[0] != '.' && fstatat(own, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			add_name(&names, de->d_name, &st);
 	}
-	if (len)
-		qsort(v, len, sizeof(*v), by_age);
-	*out = v;
-	*n = len;
+	closedir(d);
+	if (names.len)
+		qsort(names.v, names.len, sizeof(*names.v), by_age);
+	*out = names.v;
+	*n = names.len;
 	return ERR_OK;
 }
 

@@ -1,7 +1,6 @@
 /* Owns the life of an event in the worker: claim, plan, apply, and what follows from the result. */
 #include "rbac-sync/worker.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -12,6 +11,7 @@
 #include "common/secret.h"
 #include "common/spool.h"
 #include "rbac-sync/apply.h"
+#include "rbac-sync/worker_plan.h"
 
 #define API_PAUSE_MAX (60 * CLOCK_SECOND)
 #define CLAIM_ERRORS_MAX 100 /* bad files in a row before the loop looks around */
@@ -46,16 +46,6 @@ static void count_event(const char *result)
 	metrics_label(&labels, "result", slice_of(result));
 	metric_inc(metrics_counter("portcullis_sync_events_processed_total",
 	    "Attempts at events of the spool, by result.", buf_cstr(&labels)));
-	buf_done(&labels);
-}
-
-static void count_refusal(const char *reason)
-{
-	struct buf labels;
-	buf_init(&labels, 64);
-	metrics_label(&labels, "reason", slice_of(reason));
-	metric_inc(metrics_counter("portcullis_sync_refused_total",
-	    "Bindings that a template asked for and a rail refused, by reason.", buf_cstr(&labels)));
 	buf_done(&labels);
 }
 
@@ -219,17 +209,6 @@ static void end_refused(struct worker *w, const char *key, const struct apply_re
 		    LOG_STR("reason", r->why.msg));
 }
 
-static void report_refusals(const struct plan *plan, const struct spool_event *ev)
-{
-	for (size_t i = 0; i < plan->nrefusals; i++) {
-		const struct plan_refusal *r = &plan->refusals[i];
-		count_refusal(r->reason);
-		log_warn("grant refused", LOG_SLICE("user", ev->username),
-		    LOG_SLICE("provider", ev->provider), LOG_STR("template", r->template_),
-		    LOG_STR("rail", r->reason), LOG_STR("reason", r->what));
-	}
-}
-
 static enum apply_result handle(
     struct worker *w, struct arena *a, const char *key, const struct spool_event *ev)
 {
@@ -238,7 +217,7 @@ static enum apply_result handle(
 	plan_make(a, w->templates, &w->limits, ev, &plan);
 	apply_plan(w->kube, &plan, &r);
 	if (r.result != APPLY_LATER) {
-		report_refusals(&plan, ev);
+		worker_report(&plan, ev);
 		w->api_failures = 0;
 	}
 	switch (r.result) {
@@ -418,14 +397,6 @@ void worker_write_metrics(struct worker *w)
 
 /* --- life --- */
 
-static struct plan_limits limits_of(const struct worker_config *c, const char *own_namespace)
-{
-	return (struct plan_limits){
-	    .rails = {own_namespace, c->protected_namespaces.items, c->protected_namespaces.len},
-	    .max_objects = (size_t)c->max_bindings,
-	};
-}
-
 static enum err_code open_all(struct worker *w, struct diags *d, struct err *e)
 {
 	const struct worker_config *c = w->config;
@@ -436,7 +407,7 @@ static enum err_code open_all(struct worker *w, struct diags *d, struct err *e)
 	TRY(spool_reader_new(c->spool_dir, &w->spool, e));
 	TRY(file_watch_new(&w->watch, e));
 	file_watch_set(w->watch, &c->templates, 1);
-	w->limits = limits_of(c, kube_namespace(w->kube));
+	w->limits = worker_limits(c, kube_namespace(w->kube));
 	return ERR_OK;
 }
 
@@ -467,43 +438,4 @@ void worker_free(struct worker **wp)
 	sync_config_free(&w->templates);
 	file_watch_free(&w->watch);
 	free(w);
-}
-
-/* --- dry run --- */
-
-struct dry {
-	const struct sync_config *templates;
-	struct plan_limits limits;
-};
-
-static void print_plan(void *ctx, const char *key, const struct spool_event *ev)
-{
-	const struct dry *dry = ctx;
-	struct arena a;
-	struct plan plan;
-	(void)key;
-	arena_init(&a, 0);
-	plan_make(&a, dry->templates, &dry->limits, ev, &plan);
-	for (size_t i = 0; i < plan.len; i++) {
-		char *text = json_dumps(plan.objects[i].body, JSON_COMPACT | JSON_SORT_KEYS);
-		if (!text)
-			abort();
-		puts(text);
-		free(text);
-	}
-	report_refusals(&plan, ev);
-	arena_done(&a);
-}
-
-enum err_code worker_dry_run(const struct worker_config *config, struct diags *d, struct err *e)
-{
-	AUTO(sync_config_free) struct sync_config *templates = NULL;
-	size_t invalid;
-	if (sync_config_load(config->templates, &templates, d) != ERR_OK)
-		return diags_to_err(d, e);
-	struct dry dry = {templates, limits_of(config, NULL)};
-	TRY(spool_each(config->spool_dir, print_plan, &dry, &invalid, e));
-	if (invalid)
-		log_warn("files that are no events", LOG_INT("files", invalid));
-	return ERR_OK;
 }

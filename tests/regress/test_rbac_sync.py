@@ -1,15 +1,17 @@
 """portcullis-rbac-sync against a scripted apiserver: what it asks, how it survives trouble, what it never does."""
 import json
 import os
+import shutil
 import signal
 
 import pytest
 
 from support import kubeconfig, pki, yamlio
 from support.fake_apiserver import RESET, FakeApiserver, Hold, status
-from support.proc import run, wait_until
+from support.paths import TOP, program
+from support.proc import run
 from support.rbac_sync import Worker
-from support.spool import group_key, key
+from support.spool import Spool, group_key, key
 
 DEVS = {"name": "devs", "match": {"groups": ["eng-*"]},
         "grants": [{"clusterRole": "edit", "namespaces": ["${group|replace:eng-:}"]}]}
@@ -493,6 +495,18 @@ def test_wrong_configurations_say_where(worker, tmp_path):
     os.unlink(tmp_path / "kubeconfig")
     got = w.once()
     assert got.returncode == 2 and "kubeconfig" in got.stderr
+
+
+def test_the_example_configuration_loads(tmp_path):
+    etc = tmp_path / "etc"
+    shutil.copytree(os.path.join(TOP, "deploy", "examples"), etc)
+    text = (etc / "rbac-sync.yaml").read_text()
+    assert "/var/lib/portcullis/spool" in text
+    spool = Spool(tmp_path / "spool")
+    yamlio.write(etc / "rbac-sync.yaml", text.replace("/var/lib/portcullis/spool", spool.folder))
+    spool.put("corp:ann", ["corp:dev-a"])
+    got = run([program("portcullis-rbac-sync"), "--config", etc / "rbac-sync.yaml", "--dry-run"])
+    assert got.returncode == 0 and json.loads(got.stdout)["metadata"]["namespace"] == "team-a", got
 
 
 @pytest.mark.parametrize("options", [["--nonsense"], ["word"], ["--config"], ["--config", "/nonexistent"]])
