@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "authn/issuer.h"
+#include "common/ldapx.h"
 
 enum err_code authn_services_new(
     const struct authn_services_options *opt, struct authn_services **out, struct err *e)
 {
+	ldapx_init(); /* sets a variable of the environment: before there are threads */
 	struct authn_services *s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(e, ERR_INTERNAL, "out of memory");

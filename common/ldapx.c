@@ -73,7 +73,11 @@ static enum err_code fail_connect(struct ldapx *h, struct err *e, const char *wh
 	char *text = NULL;
 	ldap_get_option(h->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
 	enum err_code code = fail(h, e, what, rc);
-	if (text && *text && e)
+	/* What libldap over GnuTLS says of a handshake that was fine and a certificate that was not. */
+	if (text && strstr(text, "unknown error code"))
+		err_set(e, code, "%s: the certificate is not by a trusted authority, not valid now, or not "
+				 "for this host", what);
+	else if (text && *text)
 		err_set(e, code, "%s: %s (%d): %s", what, ldap_err2string(rc), rc, text);
 	ldap_memfree(text);
 	return code;

@@ -322,7 +322,9 @@ def test_unfit_certificates_are_refused(tmp_path, what, start_tls):
                "LDAPCONF": str(tmp_path / "ldaprc"), "LDAPRC": "ldaprc"}
         config = fake_config(tmp_path, ca, [f.url], startTLS=start_tls)
         with Probe(tmp_path, config, env=env, cwd=str(tmp_path)) as p:
-            unavailable(p.login("alice", ALICE))
+            got = p.login("alice", ALICE)
+        unavailable(got)
+        assert "certificate is not" in got["why"]
         assert f.binds() == []
 
 
