@@ -41,25 +41,27 @@ const char *verdict_name(enum verdict v); /* "noOpinion", "allow", "deny" */
 
 struct decision {
 	enum verdict verdict;
-	enum policy_effect effect;  /* of the rule that decided; POLICY_NO_EFFECT: the default did */
-	const char *rule;	    /* its id, borrowed from the policy; NULL when the default decided */
-	const char *source;	    /* "prod.yaml:57" or NULL */
-	const char *message;	    /* the rule's message or NULL */
-	bool exempt;		    /* deny and abstain did not apply: the subject is exempt */
+	enum policy_effect effect; /* of the rule that decided; POLICY_NO_EFFECT: the default did */
+	const char *rule; /* its id, borrowed from the policy; NULL when the default decided */
+	const char *source; /* "prod.yaml:57" or NULL */
+	const char *message; /* the rule's message or NULL */
+	bool exempt; /* deny and abstain did not apply: the subject is exempt */
 };
 
 void authz_evaluate(const struct policy *p, const struct access_request *r, struct decision *out);
 
-/* The text of status.reason: effect, rule, policy generation, decision id, then the message; printable,
- * at most AUTHZ_REASON_MAX bytes. For example `deny rule=protect-kube-system gen=42 id=01J…: message`. */
+/* The text of status.reason: effect, rule, policy generation, decision id, then the message;
+ * printable, at most AUTHZ_REASON_MAX bytes. For example `deny rule=protect-kube-system gen=42
+ * id=01J…: message`. */
 #define AUTHZ_REASON_MAX 512
-void authz_reason(const struct policy *p, const struct decision *d, const char *id, struct buf *out);
+void authz_reason(
+    const struct policy *p, const struct decision *d, const char *id, struct buf *out);
 
 /* Embedded `tests:` of the policy; each failure is an error with its place. A policy_test_fn. */
 void authz_run_tests(const struct policy *p, struct diags *d);
 
-/* Every rule of the policy that concerns R: which matched, and for the others the first dimension that
- * did not. JSON array, or lines of text when not JSON. */
+/* Every rule of the policy that concerns R: which matched, and for the others the first dimension
+ * that did not. JSON array, or lines of text when not JSON. */
 void authz_explain(
     const struct policy *p, const struct access_request *r, bool json, struct buf *out);
 

@@ -19,15 +19,14 @@ static uint32_t group_atom(const struct engine *e, size_t i)
 /* Calls FN for each set that names the subject; a set may come more than once. */
 typedef void set_fn(void *ctx, uint32_t set);
 
-static void each_of(
-    const struct engine *e, const struct posting *list, set_fn *fn, void *ctx)
+static void each_of(const struct engine *e, const struct posting *list, set_fn *fn, void *ctx)
 {
 	for (uint32_t i = 0; i < list->n; i++)
 		fn(ctx, e->p->index.sets[list->first + i]);
 }
 
-static void each_glob(const struct engine *e, const struct globset *set, const struct posting *lists,
-    struct slice text, set_fn *fn, void *ctx)
+static void each_glob(const struct engine *e, const struct globset *set,
+    const struct posting *lists, struct slice text, set_fn *fn, void *ctx)
 {
 	if (set->n == 0)
 		return;
@@ -124,7 +123,8 @@ bool engine_subjects(const struct engine *e, const struct subjects *s)
 
 /* --- actions --- */
 
-static bool form_matches(const struct resource_form *f, uint32_t resource, uint32_t sub, uint32_t empty)
+static bool form_matches(
+    const struct resource_form *f, uint32_t resource, uint32_t sub, uint32_t empty)
 {
 	if (f->resource != ATOM_ANY && f->resource != resource)
 		return false;
@@ -150,9 +150,9 @@ static bool path_matches(const struct engine *e, const struct action *a)
 	return false;
 }
 
-/* Does RULE take away, and so hits what it may concern and not only what it surely concerns? A request
- * without a name is about all names, one without a namespace about all namespaces (`get secrets -A`):
- * compared for equality, a deny on one of them would be walked around. */
+/* Does RULE take away, and so hits what it may concern and not only what it surely concerns? A
+ * request without a name is about all names, one without a namespace about all namespaces (`get
+ * secrets -A`): compared for equality, a deny on one of them would be walked around. */
 static bool overlaps(const struct rule *rule)
 {
 	return rule->effect != POLICY_ALLOW && !rule->exact;
@@ -196,8 +196,8 @@ static bool namespace_matches(const struct engine *e, const struct rule *rule)
 		return true;
 	/* GET /api/v1/namespaces/x arrives with namespace x: still a request about the cluster. */
 	if (rule->scope == SCOPE_CLUSTER)
-		return none || (overlaps(rule) &&
-				   policy_cluster_scoped(e->p, e->api_group, e->resource));
+		return none ||
+		       (overlaps(rule) && policy_cluster_scoped(e->p, e->api_group, e->resource));
 	if (none)
 		return overlaps(rule) && !policy_cluster_scoped(e->p, e->api_group, e->resource);
 	return ns_listed(e, rule->namespaces);
@@ -227,8 +227,8 @@ enum dimension engine_action(const struct engine *e, const struct rule *rule)
 
 struct search {
 	const struct engine *e;
-	uint32_t best[CLASS_COUNT];    /* first rule that matches, NO_RULE: none so far */
-	enum rule_class first, last;   /* classes to look at */
+	uint32_t best[CLASS_COUNT]; /* first rule that matches, NO_RULE: none so far */
+	enum rule_class first, last; /* classes to look at */
 };
 
 static bool rule_matches(const struct engine *e, const struct rule *rule)

@@ -7,10 +7,11 @@
 
 /* Groups whose numbers are kept from the first look-up; those past it are looked up again. */
 #define ENGINE_GROUPS 128
-/* Sets that have a bit of their own in the evaluation. Exceptions come first in numbering; a set past
- * this many is tried directly. */
+/* Sets that have a bit of their own in the evaluation. Exceptions come first in numbering; a set
+ * past this many is tried directly. */
 #define ENGINE_SETS 4096
-/* Sets found for a subject that are kept; when there are more, the subject is gone through again. */
+/* Sets found for a subject that are kept; when there are more, the subject is gone through again.
+ */
 #define ENGINE_FOUND 256
 
 struct engine {

@@ -1,4 +1,5 @@
-/* Owns the explanation of a decision: each rule that concerns a request, and where it stopped matching. */
+/* Owns the explanation of a decision: each rule that concerns a request, and where it stopped
+ * matching. */
 #include "authz/engine.h"
 
 static const char *const dimension_names[] = {
@@ -94,7 +95,8 @@ void authz_explain(
 			if (rule_class(rule) != k || !concerns)
 				continue;
 			if (json)
-				add_json(out, rule, dim, d.rule && strcmp(d.rule, rule->id) == 0, &first);
+				add_json(out, rule, dim, d.rule && strcmp(d.rule, rule->id) == 0,
+				    &first);
 			else
 				add_text(out, rule, dim, role_of(&d, rule, dim));
 		}

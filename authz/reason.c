@@ -3,9 +3,8 @@
 
 const char *verdict_name(enum verdict v)
 {
-	static const char *const names[] = {[VERDICT_NO_OPINION] = "noOpinion",
-	    [VERDICT_ALLOW] = "allow",
-	    [VERDICT_DENY] = "deny"};
+	static const char *const names[] = {
+	    [VERDICT_NO_OPINION] = "noOpinion", [VERDICT_ALLOW] = "allow", [VERDICT_DENY] = "deny"};
 	return names[v];
 }
 
@@ -16,8 +15,8 @@ static const char *effect_name(const struct decision *d)
 	return d->effect == POLICY_NO_EFFECT ? verdict_name(d->verdict) : names[d->effect];
 }
 
-/* Rule ids and messages were checked at load: nothing of the request stands here, so nothing of it can
- * forge a line. */
+/* Rule ids and messages were checked at load: nothing of the request stands here, so nothing of it
+ * can forge a line. */
 void authz_reason(const struct policy *p, const struct decision *d, const char *id, struct buf *out)
 {
 	struct buf b;

@@ -8,7 +8,8 @@ static void open_review(const struct sar *s, struct buf *out)
 	buf_adds(out, "\",\"kind\":\"SubjectAccessReview\"");
 }
 
-/* One switch decides both flags, so that they are never both true: the apiserver would answer 500. */
+/* One switch decides both flags, so that they are never both true: the apiserver would answer 500.
+ */
 static void close_review(
     enum verdict v, struct slice reason, const char *evaluation_error, struct buf *out)
 {
@@ -39,11 +40,12 @@ static enum verdict answer(const struct sar *s, enum verdict v)
 	return s->unanswerable ? VERDICT_NO_OPINION : v;
 }
 
-void sar_write(const struct sar *s, enum verdict v, struct slice reason, const char *evaluation_error,
-    struct buf *out)
+void sar_write(const struct sar *s, enum verdict v, struct slice reason,
+    const char *evaluation_error, struct buf *out)
 {
 	open_review(s, out);
-	close_review(answer(s, v), reason, evaluation_error ? evaluation_error : s->unanswerable, out);
+	close_review(
+	    answer(s, v), reason, evaluation_error ? evaluation_error : s->unanswerable, out);
 }
 
 /* Copies valid JSON without the white space between its tokens. */
@@ -70,5 +72,6 @@ void sar_write_full(const struct sar *s, enum verdict v, struct slice reason,
 		buf_adds(out, ",\"spec\":");
 		add_compact(out, s->spec);
 	}
-	close_review(answer(s, v), reason, evaluation_error ? evaluation_error : s->unanswerable, out);
+	close_review(
+	    answer(s, v), reason, evaluation_error ? evaluation_error : s->unanswerable, out);
 }

@@ -15,8 +15,8 @@ struct reader {
 	struct jsonscan scan;
 	struct sar *out;
 	const struct version *version; /* NULL until apiVersion was read */
-	bool resource, path;	       /* which attribute blocks stand there */
-	bool kind, spec;	       /* were read */
+	bool resource, path; /* which attribute blocks stand there */
+	bool kind, spec; /* were read */
 };
 
 /* --- parts of the spec --- */
@@ -233,7 +233,8 @@ static bool read_version(struct reader *r)
 	for (size_t i = 0; i < ARRAY_LEN(versions); i++)
 		if (slice_is(text, versions[i].name))
 			r->version = &versions[i];
-	return r->version || jsonscan_fail(&r->scan, "apiVersion: expected authorization.k8s.io/v1 or v1beta1");
+	return r->version ||
+	       jsonscan_fail(&r->scan, "apiVersion: expected authorization.k8s.io/v1 or v1beta1");
 }
 
 static bool read_kind(struct reader *r)
@@ -304,10 +305,10 @@ enum err_code sar_parse(struct slice body, struct arena *a, struct sar *out, str
 		return err_set(e, ERR_INVALID, "the review needs more memory than it may have");
 	out->api_version = r.version->name;
 	if (r.resource && r.path)
-		out->unanswerable =
-		    "exactly one of resourceAttributes and nonResourceAttributes must be set, both are";
+		out->unanswerable = "exactly one of resourceAttributes and nonResourceAttributes "
+				    "must be set, both are";
 	else if (!r.resource && !r.path)
-		out->unanswerable =
-		    "exactly one of resourceAttributes and nonResourceAttributes must be set, none is";
+		out->unanswerable = "exactly one of resourceAttributes and nonResourceAttributes "
+				    "must be set, none is";
 	return ERR_OK;
 }

@@ -34,8 +34,8 @@ static void refuse(const struct command *self, size_t line, const char *why, str
 	buf_addc(out, '}');
 }
 
-static bool eval_line(const struct command *self, const struct policy *p, int64_t now,
-    struct slice text, size_t line)
+static bool eval_line(
+    const struct command *self, const struct policy *p, int64_t now, struct slice text, size_t line)
 {
 	AUTO(arena_done) struct arena arena = {0};
 	AUTO(buf_done) struct buf out;
@@ -103,12 +103,13 @@ const struct command cmd_policy_eval = {
     .name = "policy eval",
     .args = "--policy PATH [--now TIME] < REVIEWS",
     .summary = "Answers SubjectAccessReviews, one JSON document a line, in order.",
-    .help = "  -p, --policy PATH   the policy, a file or a directory\n"
-	    "      --now TIME      decide as of this time (RFC 3339) and not as of now\n\n"
-	    "Reviews are read in both versions (authorization.k8s.io/v1 and v1beta1). Each answer\n"
-	    "repeats the review's spec and adds its status. A line that is no review is answered by\n"
-	    "{\"line\":N,\"error\":\"…\"}.\n\n"
-	    "Exit codes: 0 every line was answered, 2 some were no reviews, or the policy does not\n"
-	    "load.",
+    .help =
+	"  -p, --policy PATH   the policy, a file or a directory\n"
+	"      --now TIME      decide as of this time (RFC 3339) and not as of now\n\n"
+	"Reviews are read in both versions (authorization.k8s.io/v1 and v1beta1). Each answer\n"
+	"repeats the review's spec and adds its status. A line that is no review is answered by\n"
+	"{\"line\":N,\"error\":\"…\"}.\n\n"
+	"Exit codes: 0 every line was answered, 2 some were no reviews, or the policy does not\n"
+	"load.",
     .run = run,
 };

@@ -12,8 +12,8 @@ static void print_json(const struct diags *d, size_t passed)
 	for (size_t i = 0; i < d->len; i++) {
 		buf_adds(&b, i ? ",{\"file\":" : "{\"file\":");
 		buf_json(&b, slice_of(d->items[i].file));
-		buf_printf(&b, ",\"line\":%u,\"column\":%u,\"text\":", d->items[i].line,
-		    d->items[i].col);
+		buf_printf(
+		    &b, ",\"line\":%u,\"column\":%u,\"text\":", d->items[i].line, d->items[i].col);
 		buf_json(&b, slice_of(d->items[i].text));
 		buf_addc(&b, '}');
 	}

@@ -1,5 +1,5 @@
-/* The policy as written: what load.c binds from YAML, check.c verifies and links, compile.c consumes.
- * Internal to policy/. Everything lives in one arena that dies when compiling ends. */
+/* The policy as written: what load.c binds from YAML, check.c verifies and links, compile.c
+ * consumes. Internal to policy/. Everything lives in one arena that dies when compiling ends. */
 #ifndef POLICY_AST_H
 #define POLICY_AST_H
 
@@ -7,7 +7,8 @@
 #include "common/schema.h"
 #include "policy/policy.h"
 
-/* Every NODE is the YAML the struct was bound from: it gives places, and tells absent from default. */
+/* Every NODE is the YAML the struct was bound from: it gives places, and tells absent from default.
+ */
 
 struct ast_subjects {
 	const struct yaml_node *node;
@@ -48,7 +49,7 @@ struct ast_role {
 	const struct yaml_node *node;
 	const struct ast_file *file;
 	const char *name;
-	struct object_list rules;    /* struct ast_grant */
+	struct object_list rules; /* struct ast_grant */
 	const struct action *const *compiled; /* set by compile on first use */
 };
 
@@ -142,23 +143,24 @@ struct ast {
 	struct ast_file *files;
 	size_t nfiles;
 	const struct ast_file *defaults; /* the one file that has them, or NULL */
-	struct map subject_aliases;   /* name -> struct ast_subject_alias * */
+	struct map subject_aliases; /* name -> struct ast_subject_alias * */
 	struct map namespace_aliases; /* name -> struct ast_namespace_alias * */
-	struct map roles;	      /* name -> struct ast_role * */
-	struct map ids;		      /* rule id -> struct ast_rule * */
+	struct map roles; /* name -> struct ast_role * */
+	struct map ids; /* rule id -> struct ast_rule * */
 };
 
 /* Frees the maps; the arena is the caller's. */
 void ast_done(struct ast *t);
 
-/* Parses and binds one file into *F. False, with findings, when it is not fit to be looked at further. */
+/* Parses and binds one file into *F. False, with findings, when it is not fit to be looked at
+ * further. */
 bool ast_load(struct ast *t, const struct policy_file *src, struct ast_file *f);
 
 /* Bind the value of an alias, and of `namespaces:`, by the same tables as the rest. */
 bool ast_bind_subject_alias(struct ast *t, const struct ast_file *f, const struct yaml_node *node,
     struct ast_subjects *out);
-bool ast_bind_namespace_alias(struct ast *t, const struct ast_file *f,
-    const struct yaml_node *node, struct ast_namespaces *out);
+bool ast_bind_namespace_alias(struct ast *t, const struct ast_file *f, const struct yaml_node *node,
+    struct ast_namespaces *out);
 bool ast_bind_namespaces(struct ast *t, const struct ast_file *f, const struct yaml_node *node,
     struct ast_namespaces *out);
 
@@ -170,17 +172,18 @@ void ast_check(struct ast *t);
 void ast_check_subjects(struct ast *t, const struct ast_file *f, struct ast_subjects *s);
 void ast_check_exempt(struct ast *t, const struct ast_file *f, struct ast_subjects *s);
 void ast_check_namespaces(struct ast *t, const struct ast_file *f, struct ast_namespaces *n);
-void ast_check_grant(struct ast *t, const struct ast_rule *r, const struct ast_file *f,
-    const struct ast_grant *g);
+void ast_check_grant(
+    struct ast *t, const struct ast_rule *r, const struct ast_file *f, const struct ast_grant *g);
 void ast_check_grant_texts(struct ast *t, const struct ast_file *f, const struct ast_grant *g);
 void ast_check_test(struct ast *t, const struct ast_file *f, const struct ast_test *test);
 
 /* A value as it may stand in a message: in back quotes, cut when long. Lives in T's arena. */
 const char *ast_show(struct ast *t, const char *text);
 
-/* Place of item I of the list KEY of NODE; of the key itself when it holds no list; of NODE when it has
- * no such key. */
-struct place ast_at(const struct ast_file *f, const struct yaml_node *node, const char *key, size_t i);
+/* Place of item I of the list KEY of NODE; of the key itself when it holds no list; of NODE when it
+ * has no such key. */
+struct place ast_at(
+    const struct ast_file *f, const struct yaml_node *node, const char *key, size_t i);
 
 void ast_error(struct ast *t, struct place at, const char *fmt, ...) PRINTF(3, 4);
 void ast_warn(struct ast *t, struct place at, const char *fmt, ...) PRINTF(3, 4);

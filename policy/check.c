@@ -1,11 +1,13 @@
-/* Owns the checks across a policy: names of all files, links between them, the shape of each rule. */
+/* Owns the checks across a policy: names of all files, links between them, the shape of each rule.
+ */
 #include "policy/ast.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define ID_MAX 63
-#define MESSAGE_MAX 120 /* it stands in a reason, which stands in a 403 and in audit annotations */
+#define MESSAGE_MAX 120 /* it stands in a reason, which stands in a 403 and in audit annotations   \
+			 */
 #define SHOW_MAX 60
 
 const char *ast_show(struct ast *t, const char *text)
@@ -18,7 +20,8 @@ const char *ast_show(struct ast *t, const char *text)
 	return arena_printf(t->arena, "`%.*s…`", (int)n, text);
 }
 
-struct place ast_at(const struct ast_file *f, const struct yaml_node *node, const char *key, size_t i)
+struct place ast_at(
+    const struct ast_file *f, const struct yaml_node *node, const char *key, size_t i)
 {
 	struct place at = {.file = f->name};
 	if (!node)
@@ -64,8 +67,8 @@ void ast_warn(struct ast *t, struct place at, const char *fmt, ...)
 /* --- names --- */
 
 /* Says "unknown WHAT `NAME`" with the nearest name of KNOWN. */
-static void unknown(struct ast *t, struct place at, const char *what, const char *name,
-    const struct map *known)
+static void unknown(
+    struct ast *t, struct place at, const char *what, const char *name, const struct map *known)
 {
 	const char **names = ARENA_ARRAY(t->arena, const char *, known->len + 1);
 	size_t n = 0, it = 0;
@@ -74,8 +77,8 @@ static void unknown(struct ast *t, struct place at, const char *what, const char
 	while (map_next(known, &it, &key, &value))
 		names[n++] = key.p;
 	const char *near = diag_nearest(slice_of(name), names, n);
-	ast_error(t, at, "unknown %s %s%s%s%s", what, ast_show(t, name), near ? ", did you mean `" : "",
-	    near ? near : "", near ? "`?" : "");
+	ast_error(t, at, "unknown %s %s%s%s%s", what, ast_show(t, name),
+	    near ? ", did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
 static void link_subjects(struct ast *t, const struct ast_file *f, struct ast_subjects *s)
@@ -169,13 +172,15 @@ static void collect_ids(struct ast *t, const struct ast_file *f)
 		r->file = f;
 		if (!good_id(r->id))
 			ast_error(t, ast_at(f, r->node, "id", 0),
-			    "the id %s is not 1 to 63 of a-z, 0-9, `.` and `-`", ast_show(t, r->id));
+			    "the id %s is not 1 to 63 of a-z, 0-9, `.` and `-`",
+			    ast_show(t, r->id));
 		const struct ast_rule *other = map_put(&t->ids, slice_of(r->id), r);
 		if (!other)
 			continue;
 		struct place first = ast_at(other->file, other->node, "id", 0);
-		ast_error(t, ast_at(f, r->node, "id", 0), "a second rule with the id %s; the first is at %s:%u",
-		    ast_show(t, r->id), first.file, first.line);
+		ast_error(t, ast_at(f, r->node, "id", 0),
+		    "a second rule with the id %s; the first is at %s:%u", ast_show(t, r->id),
+		    first.file, first.line);
 	}
 }
 
@@ -194,7 +199,8 @@ static void check_roles(struct ast *t, const struct ast_file *f, struct ast_rule
 		struct ast_role *role = map_get(&t->roles, slice_of(r->roles.items[i]));
 		r->role_defs[i] = role;
 		if (!role) {
-			unknown(t, ast_at(f, r->node, "roles", i), "role", r->roles.items[i], &t->roles);
+			unknown(t, ast_at(f, r->node, "roles", i), "role", r->roles.items[i],
+			    &t->roles);
 			continue;
 		}
 		const struct ast_grant *g = role->rules.items;
@@ -228,9 +234,8 @@ static void check_rule(struct ast *t, const struct ast_file *f, struct ast_rule 
 {
 	if (r->mode && strcmp(r->mode, "enforce") != 0)
 		ast_error(t, ast_at(f, r->node, "mode", 0),
-		    strcmp(r->mode, "shadow") == 0
-			? "`mode: shadow` is not supported yet"
-			: "`mode`: expected `enforce`");
+		    strcmp(r->mode, "shadow") == 0 ? "`mode: shadow` is not supported yet"
+						   : "`mode`: expected `enforce`");
 	if (r->message && strlen(r->message) > MESSAGE_MAX)
 		ast_error(t, ast_at(f, r->node, "message", 0),
 		    "`message` has %zu bytes, at most %d are allowed", strlen(r->message),
@@ -291,8 +296,9 @@ static void warn_lock_out(struct ast *t)
 	const struct ast_file *with = t->defaults;
 	if (with && ast_has(with->defaults.node, "exempt"))
 		return;
-	static const char text[] = "nobody is exempt: a wrong deny can lock out nodes, controllers and "
-				   "you; set `defaults.exempt`";
+	static const char text[] =
+	    "nobody is exempt: a wrong deny can lock out nodes, controllers and "
+	    "you; set `defaults.exempt`";
 	if (with && with->defaults.decision == AST_DEFAULT_DENY) {
 		ast_warn(t, ast_at(with, with->defaults.node, "decision", 0), "%s", text);
 		return;

@@ -33,7 +33,8 @@ static void check_verbs(struct ast *t, const struct ast_file *f, const struct as
 			ast_error(t, at, "the verb %s: `*` stands for all verbs and only alone",
 			    ast_show(t, v));
 		else if (has_upper(v))
-			ast_warn(t, at, "the verb %s has upper-case letters, those of requests have none",
+			ast_warn(t, at,
+			    "the verb %s has upper-case letters, those of requests have none",
 			    ast_show(t, v));
 	}
 }
@@ -44,7 +45,8 @@ static void check_api_groups(struct ast *t, const struct ast_file *f, const stru
 		const char *s = g->api_groups.items[i];
 		struct place at = ast_at(f, g->node, "apiGroups", i);
 		if (strcmp(s, "*") != 0 && strchr(s, '*'))
-			ast_error(t, at, "the API group %s: `*` stands for all groups and only alone",
+			ast_error(t, at,
+			    "the API group %s: `*` stands for all groups and only alone",
 			    ast_show(t, s));
 		else if (strchr(s, '/'))
 			ast_error(t, at, "the API group %s: groups stand without a version",
@@ -53,7 +55,8 @@ static void check_api_groups(struct ast *t, const struct ast_file *f, const stru
 			ast_error(t, at, "there is no API group %s: the core group is \"\"",
 			    ast_show(t, s));
 		else if (has_upper(s))
-			ast_warn(t, at, "the API group %s has upper-case letters, those of requests have none",
+			ast_warn(t, at,
+			    "the API group %s has upper-case letters, those of requests have none",
 			    ast_show(t, s));
 	}
 }
@@ -81,17 +84,19 @@ static void check_resources(struct ast *t, const struct ast_file *f, const struc
 		struct place at = ast_at(f, g->node, "resources", i);
 		if (!good_resource(s))
 			ast_error(t, at,
-			    "the resource %s: expected `name`, `name/subresource`, `*/subresource` or `*`",
+			    "the resource %s: expected `name`, `name/subresource`, `*/subresource` "
+			    "or `*`",
 			    ast_show(t, s));
 		else if (has_upper(s) && strncmp(s, "userextras/", 11) != 0)
-			ast_warn(t, at, "the resource %s has upper-case letters; resources are plural and "
-					"lower-case, such as `pods`",
+			ast_warn(t, at,
+			    "the resource %s has upper-case letters; resources are plural and "
+			    "lower-case, such as `pods`",
 			    ast_show(t, s));
 	}
 }
 
-/* Can the grant be about whole objects, and not only about subresources? Creating an object carries no
- * name, creating a subresource (pods/exec, serviceaccounts/token) does. */
+/* Can the grant be about whole objects, and not only about subresources? Creating an object carries
+ * no name, creating a subresource (pods/exec, serviceaccounts/token) does. */
 static bool whole_objects(const struct ast_grant *g)
 {
 	for (size_t i = 0; i < g->resources.len; i++)
@@ -130,8 +135,8 @@ static void check_urls(struct ast *t, const struct ast_file *f, const struct ast
 		if (s[0] != '/' && strcmp(s, "*") != 0)
 			ast_error(t, at, "the path %s does not start with `/`", ast_show(t, s));
 		else if (star && star[1] != '\0')
-			ast_error(t, at, "the path %s: `*` may stand at the end only",
-			    ast_show(t, s));
+			ast_error(
+			    t, at, "the path %s: `*` may stand at the end only", ast_show(t, s));
 		else if (strchr(s, '?'))
 			ast_error(t, at, "the path %s: requests are asked about without a query",
 			    ast_show(t, s));
@@ -161,18 +166,22 @@ static bool core_group(const struct ast_grant *g)
 }
 
 /* A rule that gives access to every subresource also gives it to those of the future
- * (kubernetes/kubernetes#128741); to the ones of nodes it gives nodes/proxy, which runs commands. */
+ * (kubernetes/kubernetes#128741); to the ones of nodes it gives nodes/proxy, which runs commands.
+ */
 static void check_allowed_resource(struct ast *t, const struct ast_rule *r, struct place at,
     const struct ast_grant *g, const char *s)
 {
 	const char *slash = strchr(s, '/');
 	if (slash && strcmp(slash, "/*") == 0) {
-		ast_error(t, at, "%s in the allow rule `%s`: name each subresource%s", ast_show(t, s), r->id,
-		    strcmp(s, "nodes/*") == 0 ? "; nodes/proxy among them runs commands in every pod"
-					      : ", new ones would be granted too");
+		ast_error(t, at, "%s in the allow rule `%s`: name each subresource%s",
+		    ast_show(t, s), r->id,
+		    strcmp(s, "nodes/*") == 0
+			? "; nodes/proxy among them runs commands in every pod"
+			: ", new ones would be granted too");
 	} else if ((strcmp(s, "nodes/proxy") == 0 || strcmp(s, "*/proxy") == 0) && core_group(g)) {
-		ast_warn(t, at, "%s in the allow rule `%s`: through nodes/proxy even `get` runs commands "
-				"in every pod of the node",
+		ast_warn(t, at,
+		    "%s in the allow rule `%s`: through nodes/proxy even `get` runs commands "
+		    "in every pod of the node",
 		    ast_show(t, s), r->id);
 	}
 }
@@ -201,13 +210,14 @@ static void warn_cluster_scope(struct ast *t, const struct ast_rule *r, struct p
 		if (own && strcmp(own + 1, resource) == 0)
 			return;
 	}
-	ast_warn(t, at, "`clusterScope: only` in the allow rule `%s`: for %s it also gives requests for all "
-			"namespaces at once",
+	ast_warn(t, at,
+	    "`clusterScope: only` in the allow rule `%s`: for %s it also gives requests for all "
+	    "namespaces at once",
 	    r->id, ast_show(t, s));
 }
 
-static void check_allow(struct ast *t, const struct ast_rule *r, const struct ast_file *f,
-    const struct ast_grant *g)
+static void check_allow(
+    struct ast *t, const struct ast_rule *r, const struct ast_file *f, const struct ast_grant *g)
 {
 	for (size_t i = 0; i < g->resources.len; i++)
 		check_allowed_resource(
@@ -222,8 +232,8 @@ static void check_allow(struct ast *t, const struct ast_rule *r, const struct as
 		    r->id);
 }
 
-void ast_check_grant(struct ast *t, const struct ast_rule *r, const struct ast_file *f,
-    const struct ast_grant *g)
+void ast_check_grant(
+    struct ast *t, const struct ast_rule *r, const struct ast_file *f, const struct ast_grant *g)
 {
 	bool scoped = r->namespaces_node || ast_has(r->node, "clusterScope");
 	if (ast_has(g->node, "nonResourceURLs") && scoped)
@@ -238,7 +248,7 @@ void ast_check_grant(struct ast *t, const struct ast_rule *r, const struct ast_f
 	if (g->resource_names.len && has(&g->verbs, "*") && whole_objects(g) &&
 	    r->overlap == AST_OVERLAP_POSSIBLE)
 		ast_warn(t, ast_at(f, g->node, "resourceNames", SIZE_MAX),
-		    "`resourceNames` with all verbs in the rule `%s`: every create is hit too, as it "
-		    "has no name yet; list the verbs, or set `overlap: exact`",
+		    "`resourceNames` with all verbs in the rule `%s`: every create is hit too, as "
+		    "it has no name yet; list the verbs, or set `overlap: exact`",
 		    r->id);
 }

@@ -11,7 +11,8 @@ static void refuse_empty(struct ast *t, const struct ast_file *f, const struct y
 			ast_error(t, ast_at(f, node, key, i), "`%s[%zu]` is empty", key, i);
 }
 
-static void check_service_accounts(struct ast *t, const struct ast_file *f, const struct ast_subjects *s)
+static void check_service_accounts(
+    struct ast *t, const struct ast_file *f, const struct ast_subjects *s)
 {
 	for (size_t i = 0; i < s->service_accounts.len; i++) {
 		struct slice text = slice_of(s->service_accounts.items[i]);
@@ -54,11 +55,12 @@ void ast_check_subjects(struct ast *t, const struct ast_file *f, struct ast_subj
 static void refuse_exempt(struct ast *t, struct place at, const char *pattern, const char *who)
 {
 	if (glob_match(slice_of(pattern), slice_of(who)))
-		ast_error(t, at, "%s would exempt `%s`: no deny would be left", ast_show(t, pattern), who);
+		ast_error(t, at, "%s would exempt `%s`: no deny would be left",
+		    ast_show(t, pattern), who);
 }
 
-static void check_exempt_lists(struct ast *t, const struct ast_file *f, const struct ast_subjects *s,
-    const struct place *via)
+static void check_exempt_lists(
+    struct ast *t, const struct ast_file *f, const struct ast_subjects *s, const struct place *via)
 {
 	for (size_t i = 0; i < s->users.len; i++)
 		refuse_exempt(t, via ? *via : ast_at(f, s->node, "users", i), s->users.items[i],
@@ -141,8 +143,7 @@ static void check_as(struct ast *t, const struct ast_file *f, const struct ast_a
 	struct slice name = slice_skip(text, slash + 1);
 	if (slash == 0 || name.len == 0 || slice_find(name, '/') < name.len || glob_is(text))
 		ast_error(t, ast_at(f, as->node, "serviceAccount", 0),
-		    "the service account %s is not written as namespace/name",
-		    ast_show(t, text.p));
+		    "the service account %s is not written as namespace/name", ast_show(t, text.p));
 }
 
 static void check_can(struct ast *t, const struct ast_file *f, const struct ast_can *can)
@@ -157,8 +158,8 @@ static void check_can(struct ast *t, const struct ast_file *f, const struct ast_
 			    "`%s` beside `path`: a request is for one or the other",
 			    resource_keys[i]);
 	if (can->resource && can->subresource && strchr(can->resource, '/'))
-		ast_error(t, ast_at(f, can->node, "subresource", 0),
-		    "`subresource` beside %s", ast_show(t, can->resource));
+		ast_error(t, ast_at(f, can->node, "subresource", 0), "`subresource` beside %s",
+		    ast_show(t, can->resource));
 }
 
 void ast_check_test(struct ast *t, const struct ast_file *f, const struct ast_test *test)
@@ -166,6 +167,6 @@ void ast_check_test(struct ast *t, const struct ast_file *f, const struct ast_te
 	check_as(t, f, &test->as);
 	check_can(t, f, &test->can);
 	if (test->by && !map_get(&t->ids, slice_of(test->by)))
-		ast_error(t, ast_at(f, test->node, "by", 0), "`by`: there is no rule with the id %s",
-		    ast_show(t, test->by));
+		ast_error(t, ast_at(f, test->node, "by", 0),
+		    "`by`: there is no rule with the id %s", ast_show(t, test->by));
 }

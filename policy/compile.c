@@ -304,8 +304,8 @@ static void test_identity(struct compiler *c, const struct ast_as *as, struct po
 	out->ngroups = n;
 }
 
-static void compile_test(struct compiler *c, const struct ast_file *f, const struct ast_test *t,
-    struct policy_test *out)
+static void compile_test(
+    struct compiler *c, const struct ast_file *f, const struct ast_test *t, struct policy_test *out)
 {
 	static const enum policy_expect expects[] = {[AST_EXPECT_ALLOW] = POLICY_EXPECT_ALLOW,
 	    [AST_EXPECT_DENY] = POLICY_EXPECT_DENY,

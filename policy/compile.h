@@ -9,16 +9,16 @@ struct compiler {
 	struct policy *p;
 	struct ast *t;
 	struct intern user_globs, group_globs, sa_globs; /* patterns: number - 1 is the index */
-	struct map sets;    /* content -> struct subject_set * */
+	struct map sets; /* content -> struct subject_set * */
 	struct map actions; /* content -> struct action * */
-	struct map places;  /* content -> struct ns_set * */
+	struct map places; /* content -> struct ns_set * */
 };
 
 /* The number of TEXT in TABLE, which gets a copy of its own when it is new. */
 uint32_t compile_intern(struct compiler *c, struct intern *table, struct slice text);
 
-/* Appends numbers, or a text, to the key by which equal things are found; and the finished key, which
- * lives as long as the tree. */
+/* Appends numbers, or a text, to the key by which equal things are found; and the finished key,
+ * which lives as long as the tree. */
 void compile_key_atoms(struct buf *key, const uint32_t *v, uint32_t n);
 void compile_key_text(struct buf *key, struct slice text);
 struct slice compile_key(struct compiler *c, struct buf *key);

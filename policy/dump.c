@@ -63,7 +63,8 @@ static void dump_scope(struct buf *out, const struct policy *p, const struct rul
 	add_names(out, "exclude", &n->exclude, &n->exclude_globs, &p->words);
 }
 
-static void dump_form(struct buf *out, const struct policy *p, const struct resource_form *f, bool *first)
+static void dump_form(
+    struct buf *out, const struct policy *p, const struct resource_form *f, bool *first)
 {
 	struct buf text;
 	buf_init(&text, 1 << 20);
@@ -136,8 +137,8 @@ void policy_dump(const struct policy *p, struct buf *out)
 	buf_adds(out, "policy ");
 	buf_json(out, slice_of(p->info.name));
 	buf_printf(out, " generation=%lld rules=%zu deny=%zu abstain=%zu tests=%zu files=%zu\n",
-	    (long long)p->info.generation, p->info.rules, p->info.deny_rules,
-	    p->info.abstain_rules, p->info.tests, p->info.files);
+	    (long long)p->info.generation, p->info.rules, p->info.deny_rules, p->info.abstain_rules,
+	    p->info.tests, p->info.files);
 	buf_printf(out, "default %s", p->default_deny ? "deny" : "noOpinion");
 	dump_subjects(out, "exempt", p, &p->exempt);
 	buf_addc(out, '\n');

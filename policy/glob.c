@@ -5,7 +5,7 @@
 
 struct glob_node {
 	struct slice text; /* the common head, or the common tail reversed */
-	uint32_t parent;   /* longest other node whose text is a proper prefix of this one's */
+	uint32_t parent; /* longest other node whose text is a proper prefix of this one's */
 	uint32_t first, n; /* range of ITEMS */
 	const uint32_t *items;
 };
@@ -136,8 +136,7 @@ static int side_cmp(struct slice node, struct slice text, bool backwards)
 		c = n ? memcmp(node.p, text.p, n) : 0;
 	} else {
 		for (size_t i = 0; i < n && c == 0; i++)
-			c = (unsigned char)node.p[i] -
-			    (unsigned char)text.p[text.len - 1 - i];
+			c = (unsigned char)node.p[i] - (unsigned char)text.p[text.len - 1 - i];
 	}
 	return c ? c : (node.len > text.len) - (node.len < text.len);
 }
@@ -150,8 +149,8 @@ static bool side_has(struct slice node, struct slice text, bool backwards)
 	return side_cmp(node, cut, backwards) == 0;
 }
 
-/* Longest node that TEXT starts with. All of those lie on the parent chain of the last node that does
- * not sort after TEXT, because strings with one prefix are neighbours in sorted order. */
+/* Longest node that TEXT starts with. All of those lie on the parent chain of the last node that
+ * does not sort after TEXT, because strings with one prefix are neighbours in sorted order. */
 static uint32_t side_find(
     const struct glob_node *nodes, uint32_t n, struct slice text, bool backwards)
 {
@@ -184,8 +183,7 @@ bool globset_next(struct glob_cursor *c, uint32_t *pattern)
 	const struct globset *set = c->set;
 	while (c->head != GLOB_NONE || c->tail != GLOB_NONE) {
 		bool heads = c->head != GLOB_NONE;
-		const struct glob_node *node =
-		    heads ? &set->heads[c->head] : &set->tails[c->tail];
+		const struct glob_node *node = heads ? &set->heads[c->head] : &set->tails[c->tail];
 		while (c->at < node->n) {
 			uint32_t i = node->items[node->first + c->at++];
 			if (glob_match(set->patterns[i], c->text)) {

@@ -16,9 +16,9 @@ bool glob_match(struct slice pattern, struct slice s);
 /* Does PATTERN match every string that holds nothing but what `*` matches: is it only stars? */
 bool glob_is_all(struct slice pattern);
 
-/* Many patterns at once. Each is filed under its literal head (what stands before the first star), or
- * under its literal tail when it has no head; a look-up visits only patterns whose head or tail the
- * string has. Immutable after globset_build; any number of threads may search. */
+/* Many patterns at once. Each is filed under its literal head (what stands before the first star),
+ * or under its literal tail when it has no head; a look-up visits only patterns whose head or tail
+ * the string has. Immutable after globset_build; any number of threads may search. */
 struct globset {
 	const struct glob_node *heads, *tails; /* sorted; tails hold their text reversed */
 	uint32_t nheads, ntails;
@@ -34,7 +34,7 @@ struct glob_cursor {
 	const struct globset *set;
 	struct slice text;
 	uint32_t head, tail; /* node to visit, GLOB_NONE when that side is done */
-	uint32_t at;	     /* within the node's patterns */
+	uint32_t at; /* within the node's patterns */
 };
 #define GLOB_NONE UINT32_MAX
 

@@ -118,7 +118,8 @@ static void add_subjects(struct compiler *c, const struct ast_subjects *s, struc
 }
 
 /* Numbers of patterns count from 1 in the table, from 0 as an index. */
-static struct glob_list glob_list(struct compiler *c, struct draft *d, const struct intern *patterns)
+static struct glob_list glob_list(
+    struct compiler *c, struct draft *d, const struct intern *patterns)
 {
 	struct atom_set set = compile_set(d->v, d->n);
 	struct slice *texts = ARENA_ARRAY(&c->p->arena, struct slice, set.n);

@@ -1,5 +1,6 @@
-/* The compiled policy: rules with their literals as numbers, and lists from subjects to rules. Read by
- * authz/, built by compile.c, immutable after that. Not for anyone else: policy.h is the outer face. */
+/* The compiled policy: rules with their literals as numbers, and lists from subjects to rules. Read
+ * by authz/, built by compile.c, immutable after that. Not for anyone else: policy.h is the outer
+ * face. */
 #ifndef POLICY_INDEX_H
 #define POLICY_INDEX_H
 
@@ -7,9 +8,9 @@
 #include "policy/intern.h"
 #include "policy/policy.h"
 
-/* Numbers of three tables that never mix: user names, group names, all other words. Two numbers stand
- * for no literal. */
-#define ATOM_ANY UINT32_MAX	   /* the rule's `*` */
+/* Numbers of three tables that never mix: user names, group names, all other words. Two numbers
+ * stand for no literal. */
+#define ATOM_ANY UINT32_MAX /* the rule's `*` */
 #define ATOM_SOME (UINT32_MAX - 1) /* any but the empty text: the `*` of pods/star */
 
 /* A sorted set of numbers. ANY: no constraint, the set is not looked at. */
@@ -39,17 +40,19 @@ struct posting {
 enum rule_class { CLASS_DENY, CLASS_ABSTAIN, CLASS_ALLOW, CLASS_COUNT };
 
 /* Subjects as rules name them; equal sets are one. SA_GLOBS are written out in full
- * ("system:serviceaccount:ci:*") and apply only to names that policy_is_service_account accepts, so that
- * no star reaches across the colon. */
+ * ("system:serviceaccount:ci:*") and apply only to names that policy_is_service_account accepts, so
+ * that no star reaches across the colon. */
 struct subject_set {
 	uint32_t id; /* its place in policy.sets */
 	bool everyone;
 	struct atom_set users, groups;
 	struct glob_list user_globs, group_globs, sa_globs;
-	struct posting rules[CLASS_COUNT]; /* of policy.set_rules: the rules that have these subjects */
+	struct posting
+	    rules[CLASS_COUNT]; /* of policy.set_rules: the rules that have these subjects */
 };
 
-/* What `subjects:` and the like say: the set written there, the set of the alias; either may be NULL. */
+/* What `subjects:` and the like say: the set written there, the set of the alias; either may be
+ * NULL. */
 struct subjects {
 	const struct subject_set *own, *alias;
 };
@@ -97,8 +100,8 @@ struct rule {
 	uint32_t nroles;
 };
 
-/* From a subject to the sets that name it: ranges of SETS (set ids), indexed by the number of the user,
- * the group, or the pattern. */
+/* From a subject to the sets that name it: ranges of SETS (set ids), indexed by the number of the
+ * user, the group, or the pattern. */
 struct subject_index {
 	const struct posting *users, *groups, *user_globs, *group_globs, *sa_globs;
 	struct posting everyone;
@@ -153,7 +156,7 @@ void policy_build(struct policy *p, struct ast *t);
 
 static inline enum rule_class rule_class(const struct rule *r)
 {
-	return r->effect == POLICY_DENY	     ? CLASS_DENY
+	return r->effect == POLICY_DENY      ? CLASS_DENY
 	       : r->effect == POLICY_ABSTAIN ? CLASS_ABSTAIN
 					     : CLASS_ALLOW;
 }

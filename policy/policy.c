@@ -12,7 +12,8 @@
 
 /* --- reading --- */
 
-static enum err_code read_one(struct arena *a, const char *path, struct policy_file *out, struct diags *d)
+static enum err_code read_one(
+    struct arena *a, const char *path, struct policy_file *out, struct diags *d)
 {
 	struct err e = {0};
 	out->name = path;

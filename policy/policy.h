@@ -1,4 +1,5 @@
-/* The policy: loading and the immutable compiled form. Knows no HTTP, no review documents, no clock.
+/* The policy: loading and the immutable compiled form. Knows no HTTP, no review documents, no
+ * clock.
  *
  * A policy is built by policy_load from a file or a directory of *.yaml, all or nothing, and never
  * changes afterwards: any number of threads may evaluate it (authz/engine.h). */
@@ -22,14 +23,14 @@ struct policy_file {
 	struct slice text;
 };
 
-/* Reads PATH stably (common/file.h) into ARENA: one file, or every *.yaml and *.yml of a directory in
- * byte order. An empty directory or an empty file is an error. */
+/* Reads PATH stably (common/file.h) into ARENA: one file, or every *.yaml and *.yml of a directory
+ * in byte order. An empty directory or an empty file is an error. */
 enum err_code policy_read(struct arena *a, const char *path, struct policy_file **files, size_t *n,
     struct diags *d) MUST_CHECK;
 
-/* Parses, checks, compiles and runs the embedded tests. All findings go to D (warnings too); *OUT is
- * set only when there is no error. RUN_TESTS is the evaluator's entry (authz_run_tests): policy/ cannot
- * call authz/; NULL skips the tests. */
+/* Parses, checks, compiles and runs the embedded tests. All findings go to D (warnings too); *OUT
+ * is set only when there is no error. RUN_TESTS is the evaluator's entry (authz_run_tests): policy/
+ * cannot call authz/; NULL skips the tests. */
 typedef void policy_test_fn(const struct policy *p, struct diags *d);
 enum err_code policy_compile(const struct policy_file *files, size_t n, policy_test_fn *run_tests,
     struct policy **out, struct diags *d) MUST_CHECK;
@@ -38,8 +39,8 @@ void policy_free(struct policy **p);
 
 /* What is told about a policy in reasons, metrics, audit. */
 struct policy_info {
-	const char *name;	/* metadata.name of the first file that has one, or "" */
-	int64_t generation;	/* metadata.generation, the highest of all files; 0 when none has one */
+	const char *name; /* metadata.name of the first file that has one, or "" */
+	int64_t generation; /* metadata.generation, the highest of all files; 0 when none has one */
 	char sha256[2 * SHA256_LEN + 1]; /* over names and contents of all files */
 	size_t rules, deny_rules, abstain_rules, tests, files;
 };

@@ -1,8 +1,9 @@
 /* Owns the table of Kubernetes' resources that have no namespace. */
 #include "policy/scope.h"
 
-/* Resources of Kubernetes that have no namespace (API group, resource). An entry here spares requests
- * for them from denies that name namespaces; a resource that is not here is taken to have one. */
+/* Resources of Kubernetes that have no namespace (API group, resource). An entry here spares
+ * requests for them from denies that name namespaces; a resource that is not here is taken to have
+ * one. */
 const struct scope_entry scope_builtin[] = {
     {"", "componentstatuses"},
     {"", "groups"}, /* with users, userextras and uids: what impersonation asks about */
