@@ -1,5 +1,5 @@
 /* Proves the configuration: valid files load with the values they state, invalid ones say why and where,
- * listen addresses are literal. */
+ * listen addresses are literal, and the reference manual is what the tables print. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -194,6 +194,22 @@ static void test_listen_takes_literals_only(void **state)
 	}
 }
 
+static void test_reference_manual_is_what_the_tables_print(void **state)
+{
+	(void)state;
+	struct arena a;
+	arena_init(&a, 0);
+	struct buf got;
+	buf_init(&got, 1 << 20);
+	config_print_reference(&got);
+	struct slice have = read_source(&a, source(&a, "docs/configuration-reference.md"));
+	if (!slice_eq(buf_view(&got), have))
+		fail_msg("docs/configuration-reference.md is not what the tables say: run "
+			 "portcullisd --print-config-reference >docs/configuration-reference.md");
+	buf_done(&got);
+	arena_done(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +219,7 @@ int main(void)
 	    cmocka_unit_test(test_invalid_files_say_why_and_where),
 	    cmocka_unit_test(test_missing_file_is_an_error),
 	    cmocka_unit_test(test_listen_takes_literals_only),
+	    cmocka_unit_test(test_reference_manual_is_what_the_tables_print),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
