@@ -4,7 +4,8 @@
 
 #include "authn/authn.h"
 
-/* Accounts and bytes held: only people who logged in get in, so that strangers cannot push them out. */
+/* Accounts and bytes held: only people who logged in get in, so that strangers cannot push them
+ * out. */
 #define ACCOUNT_CACHE_MAX 20000
 #define ACCOUNT_CACHE_BYTES ((size_t)64 << 20)
 
@@ -14,12 +15,13 @@ struct account_cache;
 struct account_cache *account_cache_new(void);
 void account_cache_free(struct account_cache **c);
 
-/* Copies the identity of KEY into ARENA; false when it is not there or older than its time to live. NOW
- * is clock_mono(). */
+/* Copies the identity of KEY into ARENA; false when it is not there or older than its time to live.
+ * NOW is clock_mono(). */
 bool account_cache_get(struct account_cache *c, struct slice key, int64_t now, struct arena *arena,
     struct identity *out);
 
-/* Keeps a copy of ID (user name, uid, groups, provider) until UNTIL; nothing when that has passed. */
+/* Keeps a copy of ID (user name, uid, groups, provider) until UNTIL; nothing when that has passed.
+ */
 void account_cache_put(struct account_cache *c, struct slice key, const struct identity *id,
     int64_t now, int64_t until);
 

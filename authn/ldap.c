@@ -20,7 +20,7 @@ struct directory {
 	const struct ldap_config *cfg;
 	struct ldap_pool *pool;
 	const char *attrs[ATTRS_MAX]; /* of a person, NULL-terminated, no name twice */
-	char *provider;		      /* "ldap:NAME" */
+	char *provider; /* "ldap:NAME" */
 	struct metric *refused, *good, *unavailable, *ambiguous;
 };
 
@@ -191,22 +191,24 @@ static enum err_code name_person(struct job *j, const struct ldapx_entry *entry,
 	struct directory_call *c = j->call;
 	struct slice name = single(j->d, entry, cfg->user_search.username);
 	if (name.len == 0 || name.len > DIRECTORY_NAME_MAX || !slice_printable(name))
-		return refuse(j, e, "badEntry", "the username attribute is not one printable value");
+		return refuse(
+		    j, e, "badEntry", "the username attribute is not one printable value");
 	const char *uid_attr = cfg->user_search.uid_attr;
-	struct slice uid = uid_attr ? uid_text(c->arena, single(j->d, entry, uid_attr))
-				    : (struct slice){0};
+	struct slice uid =
+	    uid_attr ? uid_text(c->arena, single(j->d, entry, uid_attr)) : (struct slice){0};
 	if (uid_attr && uid.len == 0)
 		return refuse(j, e, "badEntry", "the uid attribute is not one value");
 	c->name = slice_dup(c->arena, name);
 	c->id = (struct identity){.uid = uid, .provider = slice_of(j->d->provider)};
-	c->id.username = slice_of(
-	    arena_printf(c->arena, "%s" SLICE_FMT, cfg->username_prefix, SLICE_ARG(name)));
+	c->id.username =
+	    slice_of(arena_printf(c->arena, "%s" SLICE_FMT, cfg->username_prefix, SLICE_ARG(name)));
 	return ERR_OK;
 }
 
 /* --- a person's bind --- */
 
-static enum err_code bind_person(struct job *j, struct ldap_session *s, struct slice dn, struct err *e)
+static enum err_code bind_person(
+    struct job *j, struct ldap_session *s, struct slice dn, struct err *e)
 {
 	struct directory_call *c = j->call;
 	if (c->may_bind && !c->may_bind(c->may_bind_arg, c->name))
@@ -222,8 +224,8 @@ static enum err_code bind_person(struct job *j, struct ldap_session *s, struct s
 	return code;
 }
 
-/* A refusal without a bind would come sooner than one with it and so tell who has an account. The name
- * cannot exist, and the password is none that somebody typed. */
+/* A refusal without a bind would come sooner than one with it and so tell who has an account. The
+ * name cannot exist, and the password is none that somebody typed. */
 static void bind_nobody(struct job *j, struct ldap_session *s)
 {
 	uint8_t raw[16];
@@ -254,8 +256,8 @@ static enum err_code find_groups(
     struct job *j, struct ldap_session *s, const struct ldapx_entry *entry, struct err *e)
 {
 	struct identity *id = &j->call->id;
-	enum err_code code = ldap_groups_find(j->d->cfg, s, entry, j->d->attrs, j->call->arena,
-	    &id->groups, &id->ngroups, e);
+	enum err_code code = ldap_groups_find(
+	    j->d->cfg, s, entry, j->d->attrs, j->call->arena, &id->groups, &id->ngroups, e);
 	if (code == ERR_LIMIT)
 		return refuse(j, e, "tooManyGroups", "too many groups to hold");
 	return code;
@@ -348,8 +350,8 @@ static bool fit(struct job *j)
 	return true;
 }
 
-enum directory_verdict directory_authenticate(struct directory *d, struct slice typed,
-    struct slice password, struct directory_call *call)
+enum directory_verdict directory_authenticate(
+    struct directory *d, struct slice typed, struct slice password, struct directory_call *call)
 {
 	struct job j = {.d = d, .name = typed, .password = &password, .call = call};
 	reset(d, call);

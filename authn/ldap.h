@@ -16,28 +16,29 @@ struct directory;
 
 enum directory_verdict {
 	DIRECTORY_REFUSED = 0,
-	DIRECTORY_GOOD,	      /* call->id and call->name are set */
+	DIRECTORY_GOOD, /* call->id and call->name are set */
 	DIRECTORY_UNAVAILABLE /* no server could tell in time */
 };
 
 struct directory_call {
 	/* in */
 	struct arena *arena; /* results live there */
-	int64_t deadline;    /* clock_mono() */
-	/* NULL, or asked with the entry's canonical name before its password is tried; false: no bind is
-	 * sent and the reason is "limited". Called again when another server takes over. */
+	int64_t deadline; /* clock_mono() */
+	/* NULL, or asked with the entry's canonical name before its password is tried; false: no
+	 * bind is sent and the reason is "limited". Called again when another server takes over. */
 	bool (*may_bind)(void *arg, struct slice name);
 	void *may_bind_arg;
 	/* out */
-	struct identity id; /* username, uid, groups, provider; after a wrong password username alone */
-	struct slice name;  /* canonical name: the entry's, without prefix */
+	struct identity
+	    id; /* username, uid, groups, provider; after a wrong password username alone */
+	struct slice name; /* canonical name: the entry's, without prefix */
 	const char *reason; /* stable word: "emptyPassword", "badName", "noUser", "ambiguous", … */
-	struct err why;	    /* secret-free, without typed names */
+	struct err why; /* secret-free, without typed names */
 };
 
 /* CFG is borrowed for the life of the directory. Reads its files; no network. */
-enum err_code directory_new(const struct ldap_config *cfg, struct directory **out,
-    struct diags *d) MUST_CHECK;
+enum err_code directory_new(
+    const struct ldap_config *cfg, struct directory **out, struct diags *d) MUST_CHECK;
 void directory_free(struct directory **d);
 
 /* The configured name. */
@@ -46,13 +47,13 @@ int64_t directory_cache_ttl(const struct directory *d);
 
 /* TYPED and PASSWORD against the directory: search as the service account, then a bind as the one
  * entry found, on a connection of its own (RFC 4513). An empty or unfit name or password is refused
- * without a connection. Exactly one bind is sent for a person, even when nobody was found. Blocks at
- * most until the deadline (name resolution apart). Thread-safe. */
-enum directory_verdict directory_authenticate(struct directory *d, struct slice typed,
-    struct slice password, struct directory_call *call);
+ * without a connection. Exactly one bind is sent for a person, even when nobody was found. Blocks
+ * at most until the deadline (name resolution apart). Thread-safe. */
+enum directory_verdict directory_authenticate(
+    struct directory *d, struct slice typed, struct slice password, struct directory_call *call);
 
-/* The account that was once found as NAME with UID (empty: the directory has no uidAttr): still there,
- * the same, and its groups now. "noUser", "accountChanged". Blocks; thread-safe. */
+/* The account that was once found as NAME with UID (empty: the directory has no uidAttr): still
+ * there, the same, and its groups now. "noUser", "accountChanged". Blocks; thread-safe. */
 enum directory_verdict directory_lookup(
     struct directory *d, struct slice name, struct slice uid, struct directory_call *call);
 

@@ -44,7 +44,8 @@ struct ldap_pool {
 
 /* --- building --- */
 
-static enum err_code bad(const struct ldap_config *c, struct diags *d, const char *key, const char *why)
+static enum err_code bad(
+    const struct ldap_config *c, struct diags *d, const char *key, const char *why)
 {
 	return diags_error(d, c->place.file ? c->place.file : "", c->place.line, c->place.col,
 	    "directory %s: %s: %s", c->name, key, why);
@@ -67,8 +68,7 @@ static enum err_code load_password(struct ldap_pool *p, struct diags *d)
 	if (text.len > 0 && text.p[text.len - 1] == '\r')
 		text.len--;
 	if (text.len == 0)
-		return bad(c, d, "bindPasswordFile",
-		    "empty: a bind without password is anonymous");
+		return bad(c, d, "bindPasswordFile", "empty: a bind without password is anonymous");
 	if (text.len > LDAPX_PASSWORD_MAX || memchr(text.p, '\0', text.len))
 		return bad(c, d, "bindPasswordFile", "longer than 1024 bytes or with a NUL in it");
 	p->password = secret_new(text.p, text.len);
@@ -233,7 +233,8 @@ static enum err_code one_server(struct ldap_session *s,
 	s->service = take_idle(s->pool, s->server);
 	if (s->service) {
 		code = job(s, arg, e);
-		/* Only a kept handle that turned out dead is worth another try on the same server. */
+		/* Only a kept handle that turned out dead is worth another try on the same server.
+		 */
 		if (!is_outage(code) || ldapx_alive(s->service) || clock_mono() >= s->deadline) {
 			give_idle(s->pool, s->server, TAKE(s->service));
 			return code;

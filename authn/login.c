@@ -1,4 +1,5 @@
-/* Owns POST /login: from what a client sent to a token of our own, and the issuer's public documents. */
+/* Owns POST /login: from what a client sent to a token of our own, and the issuer's public
+ * documents. */
 #include "authn/login.h"
 
 #include <ctype.h>
@@ -10,8 +11,8 @@
 #include "common/clock.h"
 #include "common/ldapx.h"
 
-/* Failures of one name: as many as a person who misremembers needs, fewer than directories lock accounts
- * at. Of all names: far above a morning's mistypings, far below what a guesser wants. */
+/* Failures of one name: as many as a person who misremembers needs, fewer than directories lock
+ * accounts at. Of all names: far above a morning's mistypings, far below what a guesser wants. */
 static const struct penalty_limits limits = {
     .key_burst = 5,
     .key_interval = 30 * CLOCK_SECOND,
@@ -34,8 +35,7 @@ static void services_free(struct ldap_services **s)
 	*s = NULL;
 }
 
-static enum err_code use_services(
-    struct login *l, struct authn_services *services, struct diags *d)
+static enum err_code use_services(struct login *l, struct authn_services *services, struct diags *d)
 {
 	const struct place *p = &l->cfg->place;
 	struct err e;
@@ -139,7 +139,7 @@ struct attempt {
 	struct login_request req;
 	struct directory_call dir;
 	struct slice typed_key, real_key; /* of the penalties taken; empty: none */
-	const char *in;			  /* the directory in hand */
+	const char *in; /* the directory in hand */
 	int64_t wait;
 };
 
@@ -173,7 +173,8 @@ static struct slice fold(struct arena *a, const char *kind, struct slice name)
 	return (struct slice){p, n};
 }
 
-/* Asked once the entry is known and before the bind: other spellings of one name share its penalty. */
+/* Asked once the entry is known and before the bind: other spellings of one name share its penalty.
+ */
 static bool may_bind(void *arg, struct slice name)
 {
 	struct attempt *t = arg;
@@ -199,8 +200,8 @@ static void forgive_account(struct attempt *t)
 		penalty_give_key(t->l->penalty, t->real_key);
 }
 
-/* The first directory that knows the name decides; one that cannot tell ends the search, since the name
- * could be its own. The password is sent to none but the one that knows the name. */
+/* The first directory that knows the name decides; one that cannot tell ends the search, since the
+ * name could be its own. The password is sent to none but the one that knows the name. */
 static enum directory_verdict ask(struct attempt *t)
 {
 	const struct login *l = t->l;
@@ -264,8 +265,8 @@ static enum login_result give_token(struct attempt *t)
 static void remember(struct attempt *t, int64_t asked)
 {
 	struct directory *d = login_directory(t->l, slice_of(t->in));
-	struct slice key = login_cache_key(
-	    t->call->arena, slice_of(t->in), t->dir.name, t->dir.id.uid);
+	struct slice key =
+	    login_cache_key(t->call->arena, slice_of(t->in), t->dir.name, t->dir.id.uid);
 	account_cache_put(
 	    t->l->cache, key, &t->dir.id, clock_mono(), asked + directory_cache_ttl(d));
 }
@@ -290,8 +291,8 @@ static enum login_result conclude(struct attempt *t, enum directory_verdict v, i
 	/* Whoever types a password in the name's place finds no entry, and it goes nowhere. */
 	c->id.username = t->dir.id.username;
 	if (v == DIRECTORY_UNAVAILABLE) {
-		/* Not of the account, whose bind was perhaps sent: a directory that is slow to say no would
-		 * be free to guess at. */
+		/* Not of the account, whose bind was perhaps sent: a directory that is slow to say
+		 * no would be free to guess at. */
 		forgive(t);
 		return say(c, LOGIN_UNAVAILABLE, t->dir.reason, t->dir.why.msg);
 	}

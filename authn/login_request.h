@@ -13,12 +13,12 @@
 
 struct login_request {
 	struct slice username, password; /* any bytes; may be empty */
-	struct slice directory;		 /* empty: not said */
+	struct slice directory; /* empty: not said */
 };
 
 /* AUTHORIZATION (Basic, RFC 7617: split at the first colon) when it is not empty, else BODY, a JSON
- * object of username, password and optionally directory, and nothing else. Borrows from BODY and ARENA,
- * whose owner wipes both. ERR_INVALID for anything else; E repeats nothing of the input. */
+ * object of username, password and optionally directory, and nothing else. Borrows from BODY and
+ * ARENA, whose owner wipes both. ERR_INVALID for anything else; E repeats nothing of the input. */
 enum err_code login_request_parse(struct slice authorization, struct slice body,
     struct arena *arena, struct login_request *out, struct err *e) MUST_CHECK;
 

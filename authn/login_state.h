@@ -1,4 +1,5 @@
-/* The inside of the login: shared by login.c, which gives tokens, and login_token.c, which reads them. */
+/* The inside of the login: shared by login.c, which gives tokens, and login_token.c, which reads
+ * them. */
 #ifndef AUTHN_LOGIN_STATE_H
 #define AUTHN_LOGIN_STATE_H
 
@@ -11,10 +12,10 @@
 /* Belongs to one chain. Immutable but for the cache, which locks itself. */
 struct login {
 	const struct login_config *cfg; /* borrowed from the snapshot */
-	struct string_list audiences;	/* borrowed likewise: aud of our tokens */
+	struct string_list audiences; /* borrowed likewise: aud of our tokens */
 	struct slice issuer;
-	const struct mint *mint;	/* of the services */
-	struct penalty *penalty;	/* of the services: a reload does not forgive */
+	const struct mint *mint; /* of the services */
+	struct penalty *penalty; /* of the services: a reload does not forgive */
 	struct directory **directories; /* in configured order */
 	size_t ndirectories;
 	struct account_cache *cache;

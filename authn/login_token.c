@@ -1,4 +1,5 @@
-/* Owns the verdict on our own tokens: a signature proves the login, the directory proves the rest. */
+/* Owns the verdict on our own tokens: a signature proves the login, the directory proves the rest.
+ */
 #include <stdlib.h>
 
 #include "authn/login_state.h"
@@ -44,8 +45,8 @@ static enum authn_step check_times(const struct mint_claims *c, struct authn_cal
 	return AUTHN_ACCEPT;
 }
 
-/* AUTHN_ACCEPT: ours, good, and K tells whose. The cheap half of both steps below; done again by the
- * second, since nothing but the token itself is handed over. */
+/* AUTHN_ACCEPT: ours, good, and K tells whose. The cheap half of both steps below; done again by
+ * the second, since nothing but the token itself is handed over. */
 static enum authn_step check_token(
     const struct login *l, struct authn_call *call, struct claim_check *k)
 {
@@ -66,8 +67,8 @@ static enum authn_step check_token(
 	if (!k->directory)
 		return authn_say(call, AUTHN_REJECT, "unknownDirectory",
 		    "token's directory is not configured any more");
-	k->key = login_cache_key(
-	    call->arena, k->claims.directory, k->claims.account, k->claims.uid);
+	k->key =
+	    login_cache_key(call->arena, k->claims.directory, k->claims.account, k->claims.uid);
 	return AUTHN_ACCEPT;
 }
 
@@ -110,8 +111,8 @@ static enum authn_step token_work(const struct authn *self, struct authn_call *c
 	if (v == DIRECTORY_GOOD) {
 		call->id = d.id;
 		/* As old as the question, not as the answer. */
-		account_cache_put(l->cache, k.key, &d.id, clock_mono(),
-		    asked + directory_cache_ttl(k.directory));
+		account_cache_put(
+		    l->cache, k.key, &d.id, clock_mono(), asked + directory_cache_ttl(k.directory));
 		return accept(call, &k);
 	}
 	account_cache_drop(l->cache, k.key);

@@ -51,8 +51,8 @@ static enum err_code check_mode(const char *path, struct err *e)
 {
 	struct stat st;
 	if (stat(path, &st) != 0)
-		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "%s",
-		    strerror(errno));
+		return err_set(
+		    e, errno == ENOENT ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "%s", strerror(errno));
 	if (st.st_mode & 07)
 		return err_set(e, ERR_REFUSED,
 		    "mode %04o: a private key that everybody may read is none", st.st_mode & 07777);

@@ -10,8 +10,8 @@
 #define SETS 4096
 #define WAYS 4
 
-/* A bucket as one number (GCRA): the moment at which it would be full again. The key is kept as its keyed
- * hash alone: names that people mistype, passwords among them, are not for keeping. */
+/* A bucket as one number (GCRA): the moment at which it would be full again. The key is kept as its
+ * keyed hash alone: names that people mistype, passwords among them, are not for keeping. */
 struct bucket {
 	uint64_t hash;
 	int64_t full_at;
@@ -83,8 +83,7 @@ static void take(int64_t *full_at, int64_t interval, int64_t now)
 	*full_at = (*full_at > now ? *full_at : now) + interval;
 }
 
-static bool take_both(
-    struct penalty *p, struct slice key, bool all, int64_t now, int64_t *wait)
+static bool take_both(struct penalty *p, struct slice key, bool all, int64_t now, int64_t *wait)
 {
 	const struct penalty_limits *l = &p->limits;
 	uint64_t hash = map_hash(key);

@@ -1,5 +1,5 @@
-/* Bounded memory of failures: token buckets by key, and one for all, so that guessing passwords is slow
- * and does not become a flood of binds that lock accounts in the directory. */
+/* Bounded memory of failures: token buckets by key, and one for all, so that guessing passwords is
+ * slow and does not become a flood of binds that lock accounts in the directory. */
 #ifndef AUTHN_PENALTY_H
 #define AUTHN_PENALTY_H
 
@@ -16,9 +16,9 @@ struct penalty;
 struct penalty *penalty_new(const struct penalty_limits *limits);
 void penalty_free(struct penalty **p);
 
-/* Takes one try of KEY and one of all before the try is made: many at once cannot slip through. False,
- * and nothing taken, when either is used up; *WAIT is then in nanoseconds. NOW: clock_mono().
- * Thread-safe. */
+/* Takes one try of KEY and one of all before the try is made: many at once cannot slip through.
+ * False, and nothing taken, when either is used up; *WAIT is then in nanoseconds. NOW:
+ * clock_mono(). Thread-safe. */
 bool penalty_take(struct penalty *p, struct slice key, int64_t now, int64_t *wait);
 
 /* The same for KEY alone. */

@@ -73,10 +73,13 @@ static enum err_code fail_connect(struct ldapx *h, struct err *e, const char *wh
 	char *text = NULL;
 	ldap_get_option(h->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
 	enum err_code code = fail(h, e, what, rc);
-	/* What libldap over GnuTLS says of a handshake that was fine and a certificate that was not. */
+	/* What libldap over GnuTLS says of a handshake that was fine and a certificate that was
+	 * not. */
 	if (text && strstr(text, "unknown error code"))
-		err_set(e, code, "%s: the certificate is not by a trusted authority, not valid now, or not "
-				 "for this host", what);
+		err_set(e, code,
+		    "%s: the certificate is not by a trusted authority, not valid now, or not "
+		    "for this host",
+		    what);
 	else if (text && *text)
 		err_set(e, code, "%s: %s (%d): %s", what, ldap_err2string(rc), rc, text);
 	ldap_memfree(text);
@@ -97,12 +100,13 @@ static struct timeval until(int64_t deadline)
 	int64_t left = deadline - clock_mono();
 	if (left < CLOCK_MS)
 		left = CLOCK_MS; /* zero would mean "poll" or "for ever" */
-	return (struct timeval){.tv_sec = left / CLOCK_SECOND,
-	    .tv_usec = left % CLOCK_SECOND / 1000};
+	return (struct timeval){
+	    .tv_sec = left / CLOCK_SECOND, .tv_usec = left % CLOCK_SECOND / 1000};
 }
 
-/* A layer between libldap's TLS and its socket. ldap_result() gives up in time only between messages: a
- * peer that stops in the middle of one, or takes no more data, would hold the thread for ever. */
+/* A layer between libldap's TLS and its socket. ldap_result() gives up in time only between
+ * messages: a peer that stops in the middle of one, or takes no more data, would hold the thread
+ * for ever. */
 static int layer_setup(Sockbuf_IO_Desc *d, void *arg)
 {
 	d->sbiod_pvt = arg;
@@ -168,9 +172,9 @@ static bool opt_on(LDAP *ld, int option)
 	return ldap_set_option(ld, option, LDAP_OPT_ON) == LDAP_OPT_SUCCESS;
 }
 
-/* NETWORK_TIMEOUT stays unset: with it libldap drives the handshake itself, on a socket that does not
- * block, and over GnuTLS that loop spins and never ends when the peer stays silent. The layer above
- * bounds handshakes like everything else. */
+/* NETWORK_TIMEOUT stays unset: with it libldap drives the handshake itself, on a socket that does
+ * not block, and over GnuTLS that loop spins and never ends when the peer stays silent. The layer
+ * above bounds handshakes like everything else. */
 static bool set_options(LDAP *ld)
 {
 	return opt_int(ld, LDAP_OPT_PROTOCOL_VERSION, LDAP_VERSION3) &&
@@ -200,8 +204,8 @@ void ldapx_ca_free(struct ldapx_ca **ca)
 	*ca = NULL;
 }
 
-/* With GnuTLS below, libldap opens anchors by path only: an anonymous file has one in /proc and leaves
- * nothing on disk. */
+/* With GnuTLS below, libldap opens anchors by path only: an anonymous file has one in /proc and
+ * leaves nothing on disk. */
 static enum err_code ca_fill(struct ldapx_ca *ca, struct slice pem, struct err *e)
 {
 	ca->fd = memfd_create("ldap-ca", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -294,7 +298,8 @@ static enum err_code start_tls(struct ldapx *h, struct err *e)
 	return ERR_OK;
 }
 
-/* libldap over GnuTLS knows PROTOCOL_MIN and does not obey it. Nothing has been sent yet that matters. */
+/* libldap over GnuTLS knows PROTOCOL_MIN and does not obey it. Nothing has been sent yet that
+ * matters. */
 static bool tls_is_recent(const struct ldapx *h)
 {
 	char *version = NULL;
@@ -358,9 +363,9 @@ static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *
 		return err_set(e, ERR_INVALID, "%s: clear text is not allowed", s->url);
 	if (!local && !s->ca)
 		return err_set(e, ERR_INVALID, "%s: TLS without trust anchors", s->url);
-	enum err_code code =
-	    local ? dial_path(url->lud_host, h->deadline, &h->fd, e)
-		  : dial_host(url->lud_host, url->lud_port, h->deadline, &h->fd, e);
+	enum err_code code = local
+				 ? dial_path(url->lud_host, h->deadline, &h->fd, e)
+				 : dial_host(url->lud_host, url->lud_port, h->deadline, &h->fd, e);
 	if (code == ERR_OK)
 		code = adopt(h, s->url, local, e);
 	if (code != ERR_OK)
@@ -438,7 +443,8 @@ enum err_code ldapx_bind(
 		return err_set(e, ERR_REFUSED, "bind: empty name or a NUL in it");
 	if (password.len == 0 || password.len > LDAPX_PASSWORD_MAX ||
 	    memchr(password.p, '\0', password.len))
-		return err_set(e, ERR_REFUSED, "bind: password empty, too long or with a NUL in it");
+		return err_set(
+		    e, ERR_REFUSED, "bind: password empty, too long or with a NUL in it");
 	if (h->broken)
 		return err_set(e, ERR_UNAVAILABLE, "bind: broken connection");
 	h->deadline = deadline;
@@ -468,8 +474,8 @@ static void copy_values(
 	*out = (struct ldapx_attr){.name = name, .values = values, .n = n};
 }
 
-/* Active Directory gives no more than so many values at once: as "NAME;range=0-1499", beside an empty NAME
- * or none. Without this the rest would be missing in silence. */
+/* Active Directory gives no more than so many values at once: as "NAME;range=0-1499", beside an
+ * empty NAME or none. Without this the rest would be missing in silence. */
 static bool in_pieces(struct ldapx *h, LDAPMessage *msg, const char *name)
 {
 	BerElement *ber = NULL;
@@ -504,8 +510,8 @@ static enum err_code copy_entry(struct ldapx *h, LDAPMessage *msg, const char *c
 		copy_values(a, vals, attrs[i], &list[i]);
 		ldap_value_free_len(vals);
 		if (list[i].n == 0 && in_pieces(h, msg, attrs[i]))
-			return err_set(e, ERR_LIMIT, "search: %s has more values than come at once",
-			    attrs[i]);
+			return err_set(
+			    e, ERR_LIMIT, "search: %s has more values than come at once", attrs[i]);
 	}
 	out->attrs = list;
 	return ERR_OK;
@@ -521,8 +527,8 @@ static enum err_code take_entry(
     struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg, struct found *f, struct err *e)
 {
 	if (f->n == q->max_entries || arena_over(f->a))
-		return err_set(e, ERR_LIMIT, "search: more than %zu entries or too much data",
-		    q->max_entries);
+		return err_set(
+		    e, ERR_LIMIT, "search: more than %zu entries or too much data", q->max_entries);
 	if (f->n == f->cap) {
 		size_t cap = f->cap ? 2 * f->cap : 4;
 		struct ldapx_entry *items = ARENA_ARRAY(f->a, struct ldapx_entry, cap);
@@ -610,9 +616,9 @@ enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_
 	/* The API takes char **, but only reads it. */
 	char **attrs = (char **)(uintptr_t)q->attrs;
 	/* One more than allowed, so that "too many" shows as entries, not as the server's mood. */
-	int rc = ldap_search_ext(h->ld, q->base,
-	    q->one_level ? LDAP_SCOPE_ONELEVEL : LDAP_SCOPE_SUBTREE, q->filter, attrs, 0, NULL, NULL,
-	    &tv, (int)q->max_entries + 1, &id);
+	int rc =
+	    ldap_search_ext(h->ld, q->base, q->one_level ? LDAP_SCOPE_ONELEVEL : LDAP_SCOPE_SUBTREE,
+		q->filter, attrs, 0, NULL, NULL, &tv, (int)q->max_entries + 1, &id);
 	if (rc != LDAP_SUCCESS)
 		return fail(h, e, "search", rc);
 	struct found f = {.a = a};

@@ -1,8 +1,9 @@
-/* Asks one directory from the command line, for tests on real servers: authn/ldap.c without a daemon.
+/* Asks one directory from the command line, for tests on real servers: authn/ldap.c without a
+ * daemon.
  *
  * Usage: ldap_probe CONFIG. CONFIG holds one entry of authentication.ldap[]. A question a line on
- * standard input, fields in hex (empty: -): "login NAME PASSWORD MS" or "lookup NAME UID MS", MS being the
- * deadline. An answer a line on standard output, as JSON. */
+ * standard input, fields in hex (empty: -): "login NAME PASSWORD MS" or "lookup NAME UID MS", MS
+ * being the deadline. An answer a line on standard output, as JSON. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,9 @@
 #include "common/ldapx.h"
 #include "common/secret.h"
 
-static const char *const verdicts[] = {
-    [DIRECTORY_REFUSED] = "refused", [DIRECTORY_GOOD] = "good", [DIRECTORY_UNAVAILABLE] = "unavailable"};
+static const char *const verdicts[] = {[DIRECTORY_REFUSED] = "refused",
+    [DIRECTORY_GOOD] = "good",
+    [DIRECTORY_UNAVAILABLE] = "unavailable"};
 
 static int print_findings(const struct diags *d)
 {
@@ -25,7 +27,8 @@ static int print_findings(const struct diags *d)
 	return 2;
 }
 
-static enum err_code load(struct arena *a, const char *path, struct ldap_config *cfg, struct diags *d)
+static enum err_code load(
+    struct arena *a, const char *path, struct ldap_config *cfg, struct diags *d)
 {
 	struct slice text;
 	struct err e;

@@ -1,5 +1,5 @@
-/* Proves the login's parts without a directory: requests, penalties, the account cache, and the verdicts
- * on our own tokens. */
+/* Proves the login's parts without a directory: requests, penalties, the account cache, and the
+ * verdicts on our own tokens. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,8 +26,8 @@
 
 /* --- requests --- */
 
-static enum err_code parse(struct arena *a, const char *header, struct slice body,
-    struct login_request *out)
+static enum err_code parse(
+    struct arena *a, const char *header, struct slice body, struct login_request *out)
 {
 	struct err e = {0};
 	enum err_code code = login_request_parse(slice_of(header), body, a, out, &e);
@@ -64,16 +64,17 @@ static void test_basic_splits_at_the_first_colon(void **state UNUSED)
 
 static void test_malformed_basic_is_refused(void **state UNUSED)
 {
-	static const char *const cases[] = {
-	    "Bearer dXNlcjpwYXNz", "Basic", "Basic ", "Basic dXNlcg==" /* no colon */, "Basic dXNlcjpwYXN",
-	    "Basic dXNlcjpwYTpzcw", "Basic dXNlcjpwYTpzcw=", "Basic dXNlcjpwYTpzcw===",
+	static const char *const cases[] = {"Bearer dXNlcjpwYXNz", "Basic", "Basic ",
+	    "Basic dXNlcg==" /* no colon */, "Basic dXNlcjpwYXN", "Basic dXNlcjpwYTpzcw",
+	    "Basic dXNlcjpwYTpzcw=", "Basic dXNlcjpwYTpzcw===",
 	    "Basic dXNlcjpwYTpzcx==" /* unused bits */, "Basic dTp=" /* unused bits */,
-	    "Basic dXNl=jpwYXNz", "Basic dXNlcjpwYXNz\n", "Basic dXNl cjpwYXNz", "Basic dXNlcjpw-XNz",
-	    "Basic ====", "BasicdXNlcjpwYXNz"};
+	    "Basic dXNl=jpwYXNz", "Basic dXNlcjpwYXNz\n", "Basic dXNl cjpwYXNz",
+	    "Basic dXNlcjpw-XNz", "Basic ====", "BasicdXNlcjpwYXNz"};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		AUTO(arena_done) struct arena a = {0};
 		struct login_request r;
-		if (parse(&a, cases[i], SLICE("{\"username\":\"u\",\"password\":\"p\"}"), &r) == ERR_OK)
+		if (parse(&a, cases[i], SLICE("{\"username\":\"u\",\"password\":\"p\"}"), &r) ==
+		    ERR_OK)
 			fail_msg("accepted: %s", cases[i]);
 	}
 	AUTO(arena_done) struct arena a = {0};
@@ -91,8 +92,8 @@ static void test_json_bodies(void **state UNUSED)
 		const char *user, *password, *directory; /* user NULL: refused */
 	} cases[] = {
 	    {"{\"username\":\"u\",\"password\":\"p\"}", "u", "p", ""},
-	    {" {\"password\":\"p\\u00e9\",\"directory\":\"corp\",\"username\":\"u\"} ", "u", "p\xC3\xA9",
-		"corp"},
+	    {" {\"password\":\"p\\u00e9\",\"directory\":\"corp\",\"username\":\"u\"} ", "u",
+		"p\xC3\xA9", "corp"},
 	    {"{\"username\":\"u\",\"password\":\"\"}", "u", "", ""},
 	    {"{\"username\":\"u\",\"password\":null}", "u", "", ""},
 	    {"", NULL, NULL, NULL},
@@ -201,8 +202,11 @@ static void test_account_cache_keeps_until_its_time(void **state UNUSED)
 	AUTO(account_cache_free) struct account_cache *c = account_cache_new();
 	AUTO(arena_done) struct arena a = {0};
 	const struct slice groups[] = {SLICE("a"), SLICE("b")};
-	struct identity id = {.username = SLICE("corp:jane"), .uid = SLICE("1"), .groups = groups,
-	    .ngroups = 2, .provider = SLICE("ldap:corp")};
+	struct identity id = {.username = SLICE("corp:jane"),
+	    .uid = SLICE("1"),
+	    .groups = groups,
+	    .ngroups = 2,
+	    .provider = SLICE("ldap:corp")};
 	struct identity got;
 	account_cache_put(c, SLICE("k"), &id, 100, 200);
 	assert_false(account_cache_get(c, SLICE("other"), 150, &a, &got));
@@ -279,8 +283,11 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 	memcpy(w->dir, "/tmp/test-login-XXXXXX", sizeof("/tmp/test-login-XXXXXX"));
 	assert_non_null(mkdtemp(w->dir));
-	w->ldap = (struct ldap_config){.name = "corp", .urls = {urls, 1}, .username_prefix = "corp:",
-	    .timeout = CLOCK_SECOND, .cache_ttl = 30 * CLOCK_SECOND,
+	w->ldap = (struct ldap_config){.name = "corp",
+	    .urls = {urls, 1},
+	    .username_prefix = "corp:",
+	    .timeout = CLOCK_SECOND,
+	    .cache_ttl = 30 * CLOCK_SECOND,
 	    .user_search = {.base_dn = "ou=p", .filter = "(a=b)", .username = "uid"}};
 	w->login = (struct login_config){
 	    .present = true, .issuer = ISSUER, .token_lifetime = 900 * CLOCK_SECOND};
@@ -328,7 +335,9 @@ static struct mint_claims claims(const struct slice *aud)
 
 static struct authn_call review(struct world *w, struct slice token)
 {
-	return (struct authn_call){.arena = &w->arena, .token = token, .now = clock_now(),
+	return (struct authn_call){.arena = &w->arena,
+	    .token = token,
+	    .now = clock_now(),
 	    .deadline = clock_mono() + 5 * CLOCK_SECOND};
 }
 
@@ -354,17 +363,18 @@ static void test_token_needs_its_account_and_an_outage_is_no_refusal(void **stat
 
 static void cache_jane(struct world *w, const struct identity *id)
 {
-	struct slice key =
-	    login_cache_key(&w->arena, SLICE("corp"), SLICE("jane"), SLICE(""));
-	account_cache_put(w->chain->login->cache, key, id, clock_mono(),
-	    clock_mono() + 30 * CLOCK_SECOND);
+	struct slice key = login_cache_key(&w->arena, SLICE("corp"), SLICE("jane"), SLICE(""));
+	account_cache_put(
+	    w->chain->login->cache, key, id, clock_mono(), clock_mono() + 30 * CLOCK_SECOND);
 }
 
 static void test_known_account_is_accepted_until_the_cache_forgets(void **state)
 {
 	struct world *w = *state;
 	const struct slice groups[] = {SLICE("corp:dev"), SLICE("system:masters")};
-	struct identity id = {.username = SLICE("corp:jane"), .groups = groups, .ngroups = 2,
+	struct identity id = {.username = SLICE("corp:jane"),
+	    .groups = groups,
+	    .ngroups = 2,
 	    .provider = SLICE("ldap:corp")};
 	struct mint_claims m = claims(ours);
 	struct slice token = signed_by(w, w->mint, &m);
@@ -401,10 +411,16 @@ static void test_unfit_tokens_are_refused_without_the_directory(void **state)
 		struct mint_claims m;
 		const char *reason;
 	} cases[] = {
-	    {claims(ours), "expired"}, {claims(ours), "expired"}, {claims(ours), "notYetValid"},
-	    {claims(ours), "badClaim"}, {claims(ours), "badClaim"}, {claims(foreign), "badAudience"},
-	    {claims(ours), "unknownDirectory"}, {claims(ours), "badClaim"},
-	    {claims(ours), "noMatch"}, {claims(ours), "noMatch"},
+	    {claims(ours), "expired"},
+	    {claims(ours), "expired"},
+	    {claims(ours), "notYetValid"},
+	    {claims(ours), "badClaim"},
+	    {claims(ours), "badClaim"},
+	    {claims(foreign), "badAudience"},
+	    {claims(ours), "unknownDirectory"},
+	    {claims(ours), "badClaim"},
+	    {claims(ours), "noMatch"},
+	    {claims(ours), "noMatch"},
 	};
 	cases[0].m.issued = now - 901, cases[0].m.expires = now - 1;
 	cases[1].m.issued = now - 900, cases[1].m.expires = now;
@@ -429,13 +445,16 @@ static void test_unfit_tokens_are_refused_without_the_directory(void **state)
 	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_REJECT);
 	assert_string_equal(c.reason, "badSignature");
 	/* Unsigned, in our name. */
-	c = review(w, slice_of("eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUuY29tIn0."));
+	c = review(
+	    w, slice_of("eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUuY29tIn0."));
 	assert_int_equal(authn_try_now(w->chain, &c), AUTHN_REJECT);
 }
 
 static struct login_call login_of(struct world *w, const char *body)
 {
-	return (struct login_call){.arena = &w->arena, .body = slice_of(body), .now = clock_now(),
+	return (struct login_call){.arena = &w->arena,
+	    .body = slice_of(body),
+	    .now = clock_now(),
 	    .deadline = clock_mono() + 5 * CLOCK_SECOND};
 }
 
@@ -477,9 +496,10 @@ static void test_outages_cost_nobody_their_tries_but_failures_do(void **state)
 	/* Five failures, in whatever spelling; then even the right directory is not asked. */
 	static const char *const spellings[] = {"jane", "JANE", " jane", "Jane  ", "janE"};
 	for (size_t i = 0; i < 5; i++) {
-		struct login_call c = login_of(w,
-		    arena_printf(&w->arena, "{\"username\":\"%s\",\"password\":\"p\",\"directory\":\"x\"}",
-			spellings[i]));
+		struct login_call c =
+		    login_of(w, arena_printf(&w->arena,
+				    "{\"username\":\"%s\",\"password\":\"p\",\"directory\":\"x\"}",
+				    spellings[i]));
 		assert_int_equal(authn_login(w->chain, &c), LOGIN_REFUSED);
 	}
 	struct login_call c = login_of(w, "{\"username\":\"jane\",\"password\":\"p\"}");
@@ -505,7 +525,8 @@ static void test_outages_cost_nobody_their_tries_but_failures_do(void **state)
 
 struct mute {
 	char path[108], url[160];
-	struct pollfd fds[CONNECTIONS_MAX + 2]; /* the listener, the pipe that ends it, connections */
+	struct pollfd
+	    fds[CONNECTIONS_MAX + 2]; /* the listener, the pipe that ends it, connections */
 	nfds_t n;
 	int stop;
 	size_t binds;
@@ -591,7 +612,8 @@ static void mute_stop(struct mute *m)
 	unlink(m->path);
 }
 
-/* A directory that answers wrong passwords late and right ones at once would else be free to guess at. */
+/* A directory that answers wrong passwords late and right ones at once would else be free to guess
+ * at. */
 static void test_a_bind_without_an_answer_counts_as_a_try(void **state)
 {
 	struct world *w = *state;
