@@ -67,7 +67,8 @@ class Client:
             if got.will_close:
                 self.close()
             return reply
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError,
+                ssl.SSLEOFError, ssl.SSLZeroReturnError):
             self.close()
             if fresh or not self.reopen:
                 raise
