@@ -361,7 +361,7 @@ static void test_order_decides_nothing(void **state)
 #define MANY 6000 /* rules, sets of exceptions, sets of subjects */
 #define FILLERS 400
 
-static char many_groups[FILLERS][16];
+static char many_groups[FILLERS][24];
 
 /* Rule i denies the group gI but not whom xI excepts; all fillers have a rule that never matches. */
 static struct policy *many_rules(void)
@@ -410,7 +410,7 @@ static void test_many_sets_and_groups(void **state)
 	static const int at[] = {0, 100, 4000, 4094, 4095, 4096, 4097, MANY - 1};
 	struct policy *p = many_rules();
 	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
-		char g[16], x[16], y[16], id[16], other[16];
+		char g[24], x[24], y[24], id[24], other[24];
 		snprintf(g, sizeof(g), "g%d", at[i]);
 		snprintf(x, sizeof(x), "x%d", at[i]);
 		snprintf(y, sizeof(y), "y%d-z", at[i]);
