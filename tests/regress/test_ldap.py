@@ -288,11 +288,11 @@ def test_starttls_works(directory, tmp_path):
         good(p.login("alice", ALICE), "corp:alice", ["corp:dev", "corp:ops"])
 
 
-@pytest.mark.parametrize("how", ["refuse", "plain"])
+@pytest.mark.parametrize("how", ["refuse", "plain", "silent"])
 def test_starttls_never_falls_back(tmp_path, how):
     ca = pki.CA(tmp_path / "ca")
     with FakeLdap(ca.server(), tls=False, on_starttls=how) as f:
-        with Probe(tmp_path, fake_config(tmp_path, ca, [f.url], startTLS=True)) as p:
+        with Probe(tmp_path, fake_config(tmp_path, ca, [f.url], startTLS=True, timeout="1s")) as p:
             unavailable(p.login("alice", ALICE))
         assert f.seen and all(s[0] == "starttls" for s in f.seen), f.seen
 
