@@ -113,17 +113,24 @@ enum err_code work_push(struct work_pool *p, struct work_job *job)
 	return taken ? ERR_OK : ERR_LIMIT;
 }
 
+void work_stop(struct work_pool *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->closing = true;
+	pthread_cond_broadcast(&p->ready);
+	pthread_mutex_unlock(&p->lock);
+	while (p->nthreads > 0)
+		pthread_join(p->threads[--p->nthreads], NULL);
+}
+
 void work_free(struct work_pool **pool)
 {
 	if (!pool || !*pool)
 		return;
 	struct work_pool *p = TAKE(*pool);
-	pthread_mutex_lock(&p->lock);
-	p->closing = true;
-	pthread_cond_broadcast(&p->ready);
-	pthread_mutex_unlock(&p->lock);
-	for (unsigned i = 0; i < p->nthreads; i++)
-		pthread_join(p->threads[i], NULL);
+	work_stop(p);
 	pthread_cond_destroy(&p->ready);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

@@ -21,7 +21,11 @@ enum err_code work_new(const char *name, unsigned threads, size_t depth, struct 
 /* ERR_LIMIT when the queue is full or the pool is closing: the caller still owns JOB then. */
 enum err_code work_push(struct work_pool *p, struct work_job *job) MUST_CHECK;
 
-/* Takes no more jobs, runs what waits, joins the threads, frees. */
+/* Takes no more jobs, runs what waits, joins the threads. The pool stays, for others to be refused by. NULL is
+ * fine. */
+void work_stop(struct work_pool *p);
+
+/* work_stop, then frees: nobody may push any more. */
 void work_free(struct work_pool **p);
 
 #endif

@@ -32,10 +32,12 @@ void drain(struct server *s, struct listener *listeners[SERVER_LISTENERS])
 		if (listeners[i] && !listener_idle(listeners[i], until))
 			log_warn("requests were still under way at the end of the drain");
 	/* Joins the workers, each of which resumes its connection: none may be parked when a listener
-	 * stops. */
-	work_free(&s->token_work);
-	work_free(&s->login_work);
-	work_free(&s->spool_work);
+	 * stops. Kept connections may still ask: what would be parked is refused from here on. */
+	struct work_pool **pools[] = {&s->token_work, &s->login_work, &s->spool_work};
+	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
+		work_stop(*pools[i]);
 	for (int i = 0; i < SERVER_LISTENERS; i++)
 		listener_stop(&listeners[i]);
+	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
+		work_free(pools[i]);
 }

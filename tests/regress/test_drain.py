@@ -1,7 +1,10 @@
 """The end of the server: whatever was taken in is answered, and the exit is clean."""
+import base64
+import json
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -39,6 +42,13 @@ class Silence:
 
 @pytest.fixture
 def silence():
+    s = Silence()
+    yield s
+    s.close()
+
+
+@pytest.fixture
+def mute_issuer():
     s = Silence()
     yield s
     s.close()
@@ -113,6 +123,40 @@ def test_logins_that_hang_do_not_hold_up_reviews(daemon, silence):
     assert all(a.got is None or a.got.status == 503 for a in asking)
     for a in asking:
         assert a.result().status == 503
+
+
+def jwt_of(port):
+    return {"issuer": {"url": f"https://127.0.0.1:{port}", "audiences": ["kubernetes"]},
+            "claimMappings": {"username": {"claim": "sub", "prefix": "oidc:"}}}
+
+
+def token_of(port):
+    """Of an issuer whose keys were never seen: the review waits for them."""
+    def part(doc):
+        return base64.urlsafe_b64encode(json.dumps(doc).encode()).rstrip(b"=").decode()
+    claims = {"iss": f"https://127.0.0.1:{port}", "sub": "eve", "aud": "kubernetes",
+              "exp": int(time.time()) + 600}
+    return ".".join([part({"alg": "RS256", "kid": "k1"}), part(claims), "A" * 342])
+
+
+def test_requests_on_kept_connections_during_the_end_are_answered(daemon, silence, mute_issuer):
+    """While the end waits for the last workers, a kept connection may still ask for work that waits."""
+    d = daemon(ldap=[directory(silence.port, timeout="1s")], jwt=[jwt_of(mute_issuer.port)])
+    first, second = d.client(reopen=False), d.client(reopen=False)
+    assert d.user_of(BOB, client=first) and d.user_of(BOB, client=second)
+    login = Asking(lambda: d.login("alice", "secret"))
+    assert silence.met.acquire(timeout=DEADLINE)
+    d.process.signal(signal.SIGTERM)
+    d.wait_log(r'"msg":"draining"')
+    slow = Asking(lambda: d.token_review(token_of(mute_issuer.port), client=first))
+    assert login.result().status == 503
+    late = Asking(lambda: d.token_review(token_of(mute_issuer.port), client=second))
+    assert slow.result().status == 503
+    try:
+        assert late.result().status == 503
+    except OSError:
+        pass  # it came when the listener was closed already
+    assert d.process.wait() == 0
 
 
 def test_requests_under_load_are_answered_or_never_taken(daemon):

@@ -163,6 +163,23 @@ static void test_each_accepted_job_runs_exactly_once(void **state)
 	work_free(&p);
 }
 
+static void test_stopped_pool_has_run_all_and_refuses(void **state)
+{
+	(void)state;
+	struct work_pool *p = pool_new("t-stop", 2, 64);
+	atomic_uint runs = 0;
+	struct producer who = {p, &runs, 0};
+	produce(&who);
+	work_stop(p);
+	assert_int_equal(atomic_load(&runs), who.accepted);
+	unsigned before = who.accepted;
+	produce(&who);
+	assert_int_equal(who.accepted, before);
+	work_stop(p);
+	work_free(&p);
+	work_stop(NULL);
+}
+
 /* Pushes itself again from inside: what drains must not accept new work. */
 struct again {
 	struct work_job job;
@@ -228,6 +245,7 @@ int main(void)
 	    cmocka_unit_test(test_full_queue_refuses_and_drain_runs_the_rest),
 	    cmocka_unit_test(test_jobs_run_side_by_side),
 	    cmocka_unit_test(test_each_accepted_job_runs_exactly_once),
+	    cmocka_unit_test(test_stopped_pool_has_run_all_and_refuses),
 	    cmocka_unit_test(test_closing_pool_takes_no_more),
 	    cmocka_unit_test(test_impossible_pools_are_refused),
 	};
