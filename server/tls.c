@@ -181,6 +181,14 @@ static bool is_allowed(const struct tls_creds *c, const char *name, size_t len)
 	return false;
 }
 
+/* With several common names readers differ on which one counts, and so might whoever signed them. */
+static bool has_more_names(gnutls_x509_crt_t crt)
+{
+	size_t len = 0;
+	return gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 1, 0, NULL, &len) !=
+	       GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE;
+}
+
 static bool cn_allowed(struct tls_conn *c, gnutls_x509_crt_t crt)
 {
 	char cn[sizeof(c->peer->cert_cn)];
@@ -191,7 +199,7 @@ static bool cn_allowed(struct tls_conn *c, gnutls_x509_crt_t crt)
 		memcpy(c->peer->cert_cn, cn, len);
 		c->peer->cert_cn[len] = '\0';
 	}
-	return is_allowed(c->creds, cn, len);
+	return !has_more_names(crt) && is_allowed(c->creds, cn, len);
 }
 
 static bool san_allowed(const struct tls_creds *c, gnutls_x509_crt_t crt)
