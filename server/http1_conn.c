@@ -29,9 +29,11 @@ static void peer_address(struct peer *p, const struct sockaddr *sa)
 static void start_tls(struct http1_conn *c)
 {
 	struct snapshot *s = snapshot_acquire(&c->listener->o.server->snapshots);
+	struct tls_creds *creds = s->parts.tls[c->listener->o.tls];
 	struct err e = {0};
-	/* Without credentials of ours the handshake fails: the daemon itself has none. */
-	if (tls_conn_start(&c->tls, c->session, s->parts.tls[c->listener->o.tls], &c->peer, &e) != ERR_OK)
+	/* Without credentials of ours (a login section that was taken out since the start has none) the
+	 * handshake fails: the daemon itself has none either. */
+	if (creds && tls_conn_start(&c->tls, c->session, creds, &c->peer, &e) != ERR_OK)
 		log_error("connection refused", LOG_STR("error", e.msg));
 	snapshot_release(&s);
 }

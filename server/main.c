@@ -258,9 +258,11 @@ static void finish(struct process *p)
 static void wait_quiet(struct process *p)
 {
 	struct pollfd fd = {.fd = reload_fd(p->reload), .events = POLLIN};
-	int64_t until = clock_mono() + 2 * CLOCK_SECOND;
-	while (clock_mono() < until && poll(&fd, 1, RELOAD_QUIET_MS) > 0)
-		reload_drain(p->reload);
+	int64_t now = clock_mono(), until = now + 2 * CLOCK_SECOND;
+	int64_t quiet = now + RELOAD_QUIET_MS * CLOCK_MS;
+	for (; now < quiet && now < until; now = clock_mono())
+		if (poll(&fd, 1, (int)((quiet - now) / CLOCK_MS) + 1) > 0 && reload_drain(p->reload))
+			quiet = clock_mono() + RELOAD_QUIET_MS * CLOCK_MS;
 }
 
 /* True while the process goes on. */
@@ -280,36 +282,61 @@ static bool take_signals(struct process *p)
 	return true;
 }
 
-/* When the files are compared next, given what woke the loop. */
-static int64_t compare_files(struct process *p, bool changed, int64_t check_at)
+/* When things are done next, as clock_mono(). */
+struct agenda {
+	int64_t compare; /* files by content */
+	int64_t listen;	 /* not before then to events of files */
+	int64_t pet;	 /* the watchdog; interval 0: nobody watches */
+	int64_t pet_interval;
+};
+
+/* CHANGED: there are events. Those of other files in the same folders (the audit log may lie beside the
+ * configuration) are taken in bulk. */
+static void follow_files(struct process *p, struct agenda *a, bool changed)
 {
-	if (changed && reload_drain(p->reload))
+	bool ours = changed && reload_drain(p->reload);
+	if (changed && !ours)
+		a->listen = clock_mono() + RELOAD_QUIET_MS * CLOCK_MS;
+	if (ours)
 		wait_quiet(p);
-	else if (clock_mono() < check_at)
-		return check_at;
+	else if (clock_mono() < a->compare)
+		return;
 	bool again = reload_check(p->reload, false);
-	return clock_mono() + (again ? RELOAD_QUIET_MS * CLOCK_MS : RELOAD_POLL);
+	a->compare = clock_mono() + (again ? RELOAD_QUIET_MS * CLOCK_MS : RELOAD_POLL);
+}
+
+static void keep_house(struct process *p, struct agenda *a)
+{
+	for (int i = 0; i < SERVER_LISTENERS; i++)
+		if (p->listeners[i])
+			listener_sweep(p->listeners[i]);
+	if (a->pet_interval && clock_mono() >= a->pet) {
+		notify_send("WATCHDOG=1");
+		a->pet = clock_mono() + a->pet_interval;
+	}
+}
+
+/* Milliseconds until the next thing to do, at most a second. */
+static int nap(const struct agenda *a, bool deaf)
+{
+	int64_t next = deaf && a->listen < a->compare ? a->listen : a->compare;
+	int64_t left = (next - clock_mono()) / CLOCK_MS;
+	return left > 1000 ? 1000 : left > 0 ? (int)left : 0;
 }
 
 static void loop(struct process *p)
 {
-	int64_t watchdog = notify_watchdog_interval();
-	int64_t check_at = clock_mono() + RELOAD_POLL, pet_at = 0;
+	struct agenda a = {.compare = clock_mono() + RELOAD_POLL,
+	    .pet_interval = notify_watchdog_interval()};
 	for (;;) {
 		struct pollfd fds[] = {{.fd = p->signals, .events = POLLIN},
 		    {.fd = reload_fd(p->reload), .events = POLLIN}};
-		int64_t left = (check_at - clock_mono()) / CLOCK_MS;
-		int ready = poll(fds, 2, left > 1000 ? 1000 : left > 0 ? (int)left : 0);
+		bool deaf = clock_mono() < a.listen;
+		int ready = poll(fds, deaf ? 1 : 2, nap(&a, deaf));
 		if (ready > 0 && fds[0].revents && !take_signals(p))
 			return;
-		check_at = compare_files(p, ready > 0 && fds[1].revents, check_at);
-		for (int i = 0; i < SERVER_LISTENERS; i++)
-			if (p->listeners[i])
-				listener_sweep(p->listeners[i]);
-		if (watchdog && clock_mono() >= pet_at) {
-			notify_send("WATCHDOG=1");
-			pet_at = clock_mono() + watchdog;
-		}
+		follow_files(p, &a, ready > 0 && !deaf && fds[1].revents);
+		keep_house(p, &a);
 	}
 }
 

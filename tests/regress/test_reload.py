@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from support.paths import program
+from support.ports import free_port
 from support.portcullisd import POLICY, Load, Portcullisd
 from support.proc import run, wait_until
 
@@ -283,6 +284,33 @@ def test_hup_reopens_the_audit_log(daemon):
     wait_until(lambda: os.path.exists(d.audit_path), "the new audit log")
     d.user_of(BOB)
     d.wait_audit("authn.review")
+
+
+def test_a_login_section_taken_out_closes_the_door(daemon):
+    directory = {"name": "corp", "urls": [f"ldaps://127.0.0.1:{free_port()}"],
+                 "userSearch": {"baseDN": "ou=people,dc=example,dc=org", "username": "uid"},
+                 "usernamePrefix": "corp:"}
+    d = daemon(ldap=[directory])
+    with d.login_client() as c:
+        assert c.get("/jwks").status == 200
+    login = d.config.pop("login")
+    del d.config["authentication"]["ldap"]
+    d.write_config()
+    d.wait_log("takes effect after a restart")
+
+    def closed():
+        try:
+            with d.login_client() as c:
+                c.get("/jwks")
+            return False
+        except OSError:
+            return True
+    wait_until(closed, "the login listener to refuse")
+    assert d.user_of(BOB)["username"] == "bob"
+    d.config["login"] = login
+    d.config["authentication"]["ldap"] = [directory]
+    d.write_config()
+    wait_until(lambda: not closed(), "the login listener to serve again")
 
 
 def test_a_listener_change_is_told_to_need_a_restart(daemon):

@@ -67,17 +67,22 @@ static const struct route routes[] = {{"POST", "/now", handle_now, 0},
     {"GET", "/later", handle_later, 0}, {"GET", "/late", handle_late, 0},
     {"GET", "/nothing", handle_nothing, 0}, {0}};
 
+static struct listener *start(const struct listener_options *o)
+{
+	struct listener *l = NULL;
+	struct err e = {0};
+	if (listener_start(o, &l, &e) != ERR_OK)
+		fail_msg("%s", e.msg);
+	return l;
+}
+
 static struct listener *listen_on(int64_t request_timeout, int64_t lifetime)
 {
 	struct listener_options o = {.name = "test", .address = "127.0.0.1:0", .server = &server,
 	    .routes = routes, .tls = LISTENER_PLAIN, .threads = 1, .connections = 16,
 	    .first_timeout = WAIT_S, .idle_timeout = WAIT_S, .request_timeout = request_timeout,
 	    .lifetime = lifetime};
-	struct listener *l = NULL;
-	struct err e = {0};
-	if (listener_start(&o, &l, &e) != ERR_OK)
-		fail_msg("%s", e.msg);
-	return l;
+	return start(&o);
 }
 
 static int dial(const struct listener *l)
@@ -240,6 +245,30 @@ static void test_a_connection_has_a_lifetime_but_never_ends_in_an_answer(void **
 	listener_stop(&l);
 }
 
+/* The short time-out is for strangers alone: when one that came later has run into it, a connection that
+ * was served before goes on (the apiserver keeps its own for 90 s). */
+static void test_a_served_connection_outlives_the_first_timeout(void **state)
+{
+	(void)state;
+	struct listener_options o = {.name = "test", .address = "127.0.0.1:0", .server = &server,
+	    .routes = routes, .tls = LISTENER_PLAIN, .threads = 1, .connections = 16,
+	    .first_timeout = 1, .idle_timeout = 600, .request_timeout = WAIT_S * CLOCK_SECOND};
+	struct listener *l = start(&o);
+	static const char keep[] = "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+	static const char last[] =
+	    "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	int kept = dial(l);
+	char text[1024];
+	assert_int_equal(send(kept, keep, sizeof(keep) - 1, MSG_NOSIGNAL), sizeof(keep) - 1);
+	assert_true(recv(kept, text, sizeof(text), 0) > 0);
+	int stranger = dial(l);
+	assert_int_equal(recv(stranger, text, 1, 0), 0);
+	close(stranger);
+	assert_int_equal(send(kept, last, sizeof(last) - 1, MSG_NOSIGNAL), sizeof(last) - 1);
+	assert_reply(kept, "200", "now ");
+	listener_stop(&l);
+}
+
 static void test_strangers_make_room_oldest_first(void **state)
 {
 	(void)state;
@@ -306,6 +335,7 @@ int main(void)
 	    cmocka_unit_test(test_the_drain_waits_for_deferred_work),
 	    cmocka_unit_test(test_slow_requests_are_cut),
 	    cmocka_unit_test(test_a_connection_has_a_lifetime_but_never_ends_in_an_answer),
+	    cmocka_unit_test(test_a_served_connection_outlives_the_first_timeout),
 	    cmocka_unit_test(test_strangers_make_room_oldest_first),
 	    cmocka_unit_test(test_a_taken_address_says_so),
 	};
