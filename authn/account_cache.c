@@ -30,12 +30,20 @@ struct account_cache *account_cache_new(void)
 	return c;
 }
 
+/* An arena takes a whole block for its first byte. */
+#define ARENA_LEAST ((size_t)4096)
+
+static size_t cost(const struct account *a)
+{
+	return sizeof(*a) + (a->arena.used > ARENA_LEAST ? a->arena.used : ARENA_LEAST);
+}
+
 static void forget(struct account_cache *c, struct account *a)
 {
 	map_del(&c->map, a->key);
 	*(a->prev ? &a->prev->next : &c->oldest) = a->next;
 	*(a->next ? &a->next->prev : &c->youngest) = a->prev;
-	c->bytes -= a->arena.used;
+	c->bytes -= cost(a);
 	arena_done(&a->arena);
 	free(a);
 }
@@ -90,7 +98,7 @@ static void append(struct account_cache *c, struct account *a)
 	*(c->youngest ? &c->youngest->next : &c->oldest) = a;
 	c->youngest = a;
 	map_put(&c->map, a->key, a);
-	c->bytes += a->arena.used;
+	c->bytes += cost(a);
 	while (c->map.len > ACCOUNT_CACHE_MAX || c->bytes > ACCOUNT_CACHE_BYTES)
 		forget(c, c->oldest);
 }

@@ -6,7 +6,7 @@
 
 /* Accounts and bytes held: only people who logged in get in, so that strangers cannot push them
  * out. */
-#define ACCOUNT_CACHE_MAX 20000
+#define ACCOUNT_CACHE_MAX 10000
 #define ACCOUNT_CACHE_BYTES ((size_t)64 << 20)
 
 struct account_cache;

@@ -203,6 +203,9 @@ static void read_tokenfile(struct tokenfiles *t, const char *path, struct diags 
 	};
 	if (file_read(&scratch, path, TOKENFILE_BYTES_MAX, &text, &e) != ERR_OK) {
 		diags_error(d, path, 0, 0, "%s", e.msg);
+	} else if (text.len == 0) {
+		/* More likely an editor's half-done save than a wish: the old tokens stay. */
+		diags_error(d, path, 0, 0, "the file is empty; one without tokens holds a line break");
 	} else {
 		if (stat(path, &st) == 0 && (st.st_mode & S_IROTH))
 			diags_warn(d, path, 0, 0, "everybody on this machine may read the tokens");

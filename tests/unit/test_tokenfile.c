@@ -142,6 +142,7 @@ static void test_refuses_with_the_line(void **state)
 	    {"SECRET\n", 1, "three columns"},
 	    {"SECRET,jane\n", 1, "three columns"},
 	    {"t1,jane,u1\n\nSECRET,jane\n", 3, "three columns"},
+	    {"", 0, "the file is empty"},
 	    {",jane,u1\n", 1, "token is empty"},
 	    {"\"\",jane,u1\n", 1, "token is empty"},
 	    {"SECRET,,u1\n", 1, "user name is empty"},
@@ -211,7 +212,7 @@ static void test_warns(void **state)
 	    {"t1,system:admin,u1\n", 0600, 1},
 	    {"t1,jane,u1,\"system:masters,x\"\n", 0600, 1},
 	    {"t1,jane,u1,\"a, b\"\n", 0600, 1},
-	    {"", 0600, 0},
+	    {"\n", 0600, 0},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct authn *a = NULL;
