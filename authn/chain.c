@@ -142,7 +142,7 @@ static enum authn_step finish(
 	if (!grant_audiences(c, call))
 		return refuse(call, authn_say(call, AUTHN_REJECT, "audience",
 					"none of the audiences asked for is ours"));
-	call->reason = "accepted";
+	call->reason = "ok";
 	return AUTHN_ACCEPT;
 }
 

@@ -434,7 +434,7 @@ static enum issuer_advice decide(
 		return ISSUER_WAIT;
 	/* A set is there that was fetched less than a window ago. An issuer publishes a key before it
 	 * signs with it, so that set has the key of every token that is older. */
-	if (q->issued + ISSUER_SKEW_S < i->ok_issued)
+	if (q->issued < i->ok_issued - ISSUER_SKEW_S)
 		return ISSUER_UNKNOWN_KEY;
 	*wait = WAIT_WINDOW;
 	return i->window_until < q->deadline ? ISSUER_WAIT : ISSUER_GONE;

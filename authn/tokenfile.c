@@ -1,5 +1,6 @@
 /* Owns static token files: Kubernetes' CSV, held in memory as SHA-256 of each token. */
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "authn/chain.h"
@@ -96,12 +97,26 @@ static bool read_columns(struct row *r, struct slice line)
 
 /* --- a row becomes an entry --- */
 
+/* "SHA256:…", "sha512:…", " sha256:…": meant as a hash. Taken as it stands, the hash itself would open. */
+static bool like_hash(struct slice s)
+{
+	while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = slice_skip(s, 1);
+	if (s.len < 4 || strncasecmp(s.p, "sha", 3) != 0)
+		return false;
+	for (s = slice_skip(s, 3); s.len && ((s.p[0] >= '0' && s.p[0] <= '9') || s.p[0] == '-');)
+		s = slice_skip(s, 1);
+	return s.len && s.p[0] == ':';
+}
+
 static bool read_digest(struct row *r, struct entry *en)
 {
 	struct slice token = r->col[0];
 	if (token.len == 0)
 		return ROW_ERROR(r, "the token is empty");
 	if (!slice_starts(token, SLICE("sha256:"))) {
+		if (like_hash(token))
+			return ROW_ERROR(r, "a hash must be written as sha256: and 64 hexadecimal digits");
 		sha256(token.p, token.len, en->digest);
 		return true;
 	}

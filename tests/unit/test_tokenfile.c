@@ -156,6 +156,9 @@ static void test_refuses_with_the_line(void **state)
 	    {"SECRET,jane,u1\nother,joe,u2\nSECRET,jim,u3\n", 3, "stands already in"},
 	    {"sha256:SECRET,jane,u1\n", 1, "64 hexadecimal"},
 	    {"sha256:,jane,u1\n", 1, "64 hexadecimal"},
+	    {"SHA256:SECRET,jane,u1\n", 1, "64 hexadecimal"},
+	    {" sha256:SECRET,jane,u1\n", 1, "64 hexadecimal"},
+	    {"sha-512:SECRET,jane,u1\n", 1, "64 hexadecimal"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct authn *a = NULL;
