@@ -57,8 +57,9 @@ struct authn_call {
 	struct err why; /* secret-free sentence for the log and audit */
 	/* the chain's own */
 	const struct authn *pending; /* who said NEEDS_WORK */
+	struct slice iss;	      /* the token's, once read: authn_call_says_issuer */
 	const struct jose_token *jwt; /* the token taken apart, once: authn_call_jwt */
-	bool jwt_tried;
+	bool iss_tried, jwt_tried;
 	int64_t arrived; /* clock_mono() of the first try_now */
 };
 

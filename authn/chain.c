@@ -22,6 +22,15 @@ enum authn_step authn_say(
 	return step;
 }
 
+bool authn_call_says_issuer(struct authn_call *call, struct slice issuer)
+{
+	if (!call->iss_tried) {
+		call->iss_tried = true;
+		call->iss = jose_peek_issuer(call->arena, call->token);
+	}
+	return issuer.len > 0 && slice_eq(call->iss, issuer);
+}
+
 const struct jose_token *authn_call_jwt(struct authn_call *call)
 {
 	if (!call->jwt_tried) {

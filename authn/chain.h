@@ -20,6 +20,10 @@ struct authn_chain {
 	struct login *login;	       /* NULL: none configured */
 };
 
+/* True when the token is a JWT that says ISSUER: the first question of each authenticator of JWTs, cheap
+ * enough for every token of every cluster. Not a verdict, nothing is verified yet. */
+bool authn_call_says_issuer(struct authn_call *call, struct slice issuer);
+
 /* The token taken apart, parsed on the first question and shared by all; NULL when it is no JWT. */
 const struct jose_token *authn_call_jwt(struct authn_call *call);
 

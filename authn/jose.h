@@ -88,6 +88,10 @@ struct jose_token {
 enum err_code jose_parse(
     struct arena *a, struct slice text, struct jose_token *out, struct err *e) MUST_CHECK;
 
+/* The iss that jose_parse would find, empty when TEXT is no token or has none: cheap, for the many tokens
+ * that are not ours. jose_parse may still refuse what this reads. */
+struct slice jose_peek_issuer(struct arena *a, struct slice text);
+
 /* ERR_OK only when T's signature verifies with K under an algorithm that T names, K permits and ALGS
  * (bits) allows. ERR_REFUSED for everything else; E says what. Thread-safe. */
 enum err_code jose_verify(const struct jose_token *t, const struct jose_key *k, unsigned algs,

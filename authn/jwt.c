@@ -105,9 +105,10 @@ static enum authn_step judge_by_file(
 static enum authn_step try_now(const struct authn *self, struct authn_call *call)
 {
 	const struct jwt_authn *j = (const struct jwt_authn *)self;
-	const struct jose_token *t = authn_call_jwt(call);
 	/* RFC 7519 4.1.1 and OIDC Core 3.1.3.7: exact, byte for byte. */
-	if (!t || !slice_is(t->iss, j->cfg->issuer.url))
+	struct slice url = slice_of(j->cfg->issuer.url);
+	const struct jose_token *t = authn_call_says_issuer(call, url) ? authn_call_jwt(call) : NULL;
+	if (!t || !slice_eq(t->iss, url))
 		return AUTHN_PASS;
 	if (t->header.code != ERR_OK)
 		return authn_say(call, AUTHN_REJECT, "badHeader", "%s", t->header.msg);

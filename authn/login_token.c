@@ -50,7 +50,8 @@ static enum authn_step check_times(const struct mint_claims *c, struct authn_cal
 static enum authn_step check_token(
     const struct login *l, struct authn_call *call, struct claim_check *k)
 {
-	const struct jose_token *t = authn_call_jwt(call);
+	const struct jose_token *t =
+	    authn_call_says_issuer(call, l->issuer) ? authn_call_jwt(call) : NULL;
 	if (!t || !slice_eq(t->iss, l->issuer))
 		return AUTHN_PASS;
 	struct err e;

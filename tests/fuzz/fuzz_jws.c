@@ -68,10 +68,12 @@ static void try_token(struct slice text)
 	AUTO(arena_done) struct arena a = {0};
 	struct jose_token t;
 	struct err e = {0};
-	if (jose_parse(&a, text, &t, &e) == ERR_OK)
+	if (jose_parse(&a, text, &t, &e) == ERR_OK) {
 		check_parsed(&t);
-	else
+		FUZZ_CHECK(slice_eq(jose_peek_issuer(&a, text), t.iss));
+	} else {
 		FUZZ_CHECK(e.code != ERR_OK && e.msg[0] != '\0');
+	}
 }
 
 static bool verifies(struct slice text)
