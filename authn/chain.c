@@ -149,7 +149,7 @@ static enum authn_step finish(
 	if (call->id.expires && call->id.expires <= call->now / CLOCK_SECOND)
 		return refuse(call, authn_say(call, AUTHN_REJECT, "expired", "token has expired"));
 	if (!grant_audiences(c, call))
-		return refuse(call, authn_say(call, AUTHN_REJECT, "audience",
+		return refuse(call, authn_say(call, AUTHN_REJECT, "foreignAudience",
 					"none of the audiences asked for is ours"));
 	call->reason = "ok";
 	return AUTHN_ACCEPT;

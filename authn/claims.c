@@ -21,7 +21,7 @@ static enum err_code read_time(const json_t *claims, const char *name, int64_t *
 {
 	if (jsonx_int(claims, name, out, have, e) == ERR_OK && (!*have || *out <= TIME_MAX))
 		return ERR_OK;
-	*reason = "badClaims";
+	*reason = "badClaim";
 	return err_set(e, ERR_REFUSED, "%s is not an integer in range", name);
 }
 
@@ -52,12 +52,12 @@ enum err_code claims_audience(const json_t *claims, const struct string_list *wa
 	struct slice *aud;
 	size_t n;
 	if (jsonx_strings(claims, "aud", true, a, &aud, &n, e) != ERR_OK)
-		return say(reason, e, "badClaims", "aud is neither a string nor a list of strings");
+		return say(reason, e, "badClaim", "aud is neither a string nor a list of strings");
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < want->len; k++)
 			if (slice_is(aud[i], want->items[k]))
 				return ERR_OK;
-	return say(reason, e, "audience", "token is meant for another audience");
+	return say(reason, e, "badAudience", "token is meant for another audience");
 }
 
 /* An ID token and nothing else that the same issuer signs: no logout or security event (`events`), no
@@ -204,7 +204,7 @@ static enum err_code map_credential_id(const json_t *claims, struct arena *a,
 	struct slice jti;
 	if (is_null(claims, "jti"))
 		return ERR_OK;
-	TRY(read_name(claims, "jti", &jti, reason, "badClaims", e));
+	TRY(read_name(claims, "jti", &jti, reason, "badClaim", e));
 	struct slice *v = ARENA_NEW(a, struct slice);
 	*v = prefixed(a, "JTI=", jti);
 	*x = (struct identity_extra){SLICE("portcullis.dev/credential-id"), v, 1};

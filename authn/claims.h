@@ -14,11 +14,11 @@
 
 /* NOW in unix seconds. exp must be there and ahead of NOW; nbf and iat, where there, not ahead of NOW
  * by more than their leeways. All must be integers up to 2^53. *EXPIRES is exp. On failure *REASON is
- * "expired", "notYetValid" or "badClaims". */
+ * "expired", "notYetValid" or "badClaim". */
 enum err_code claims_times(const json_t *claims, int64_t now, int64_t *expires,
     const char **reason, struct err *e) MUST_CHECK;
 
-/* `aud`, a string or a list of strings, holds one of WANT. Reason "audience". */
+/* `aud`, a string or a list of strings, holds one of WANT. Reason "badAudience". */
 enum err_code claims_audience(const json_t *claims, const struct string_list *want,
     struct arena *a, const char **reason, struct err *e) MUST_CHECK;
 

@@ -32,7 +32,7 @@ static enum authn_step read_claims(
     const struct jwt_authn *j, const struct jose_token *t, struct authn_call *call)
 {
 	struct err e = {0};
-	const char *reason = "badClaims";
+	const char *reason = "badClaim";
 	if (claims_identity(j->cfg, t->claims, call->now / CLOCK_SECOND, call->arena, &call->id,
 		&reason, &e) != ERR_OK)
 		return authn_say(call, AUTHN_REJECT, reason, "%s", e.msg);

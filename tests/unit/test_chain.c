@@ -379,7 +379,7 @@ static void test_rows85_and_86_audiences(void **state)
 		for (size_t k = 0; k < a.call.ngranted; k++)
 			assert_false(slice_is(a.call.granted[k], "vault"));
 		if (!ok)
-			assert_string_equal(a.call.reason, "audience");
+			assert_string_equal(a.call.reason, "foreignAudience");
 		arena_done(&a.arena);
 	}
 	free(t);
