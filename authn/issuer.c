@@ -413,6 +413,22 @@ enum wait_for {
 	WAIT_NOTHING /* one may be caused now */
 };
 
+/* While it does not answer, nobody waits for it: its thread goes on trying. */
+static bool silent(const struct issuer *i, int64_t now)
+{
+	return i->failed && (i->fetching || now - i->failed_at < ISSUER_WINDOW_S * CLOCK_SECOND);
+}
+
+/* The rules for a time in which no token may cause a fetch. A set is there that was fetched less than a
+ * window ago. An issuer publishes a key before it signs with it, so that set has the key of every token
+ * that is older. */
+static enum issuer_advice decide_in_window(const struct issuer *i, const struct issuer_question *q)
+{
+	if (q->issued < i->ok_issued - ISSUER_SKEW_S)
+		return ISSUER_UNKNOWN_KEY;
+	return i->window_until < q->deadline ? ISSUER_WAIT : ISSUER_GONE;
+}
+
 /* The rules, under the lock. */
 static enum issuer_advice decide(
     const struct issuer *i, const struct issuer_question *q, int64_t now, enum wait_for *wait)
@@ -421,10 +437,7 @@ static enum issuer_advice decide(
 		return ISSUER_LOOK_AGAIN;
 	if (i->keys && i->ok_started >= q->arrived)
 		return ISSUER_UNKNOWN_KEY;
-	/* While it does not answer, nobody waits for it: its thread goes on trying. */
-	if (i->failed && (i->fetching || now - i->failed_at < ISSUER_WINDOW_S * CLOCK_SECOND))
-		return ISSUER_GONE;
-	if (now >= q->deadline || atomic_load(&i->stop))
+	if (silent(i, now) || now >= q->deadline || atomic_load(&i->stop))
 		return ISSUER_GONE;
 	*wait = WAIT_FETCH;
 	if (i->fetching || i->wanted || !i->tried)
@@ -432,12 +445,8 @@ static enum issuer_advice decide(
 	*wait = WAIT_NOTHING;
 	if (now >= i->window_until)
 		return ISSUER_WAIT;
-	/* A set is there that was fetched less than a window ago. An issuer publishes a key before it
-	 * signs with it, so that set has the key of every token that is older. */
-	if (q->issued < i->ok_issued - ISSUER_SKEW_S)
-		return ISSUER_UNKNOWN_KEY;
 	*wait = WAIT_WINDOW;
-	return i->window_until < q->deadline ? ISSUER_WAIT : ISSUER_GONE;
+	return decide_in_window(i, q);
 }
 
 static bool take_slot(struct issuers *s)
