@@ -265,20 +265,28 @@ static void wait_quiet(struct process *p)
 			quiet = clock_mono() + RELOAD_QUIET_MS * CLOCK_MS;
 }
 
-/* True while the process goes on. */
+static void reload_as_asked(struct process *p)
+{
+	log_info("reload asked for");
+	notify_reloading();
+	if (reload_audit(p->reload))
+		audit_reopen(reload_audit(p->reload));
+	reload_check(p->reload, true);
+	notify_send("READY=1");
+}
+
+/* True while the process goes on. All that is pending is read before anything is done: SIGHUP comes first by
+ * number, and a stream of them must not hide SIGTERM. */
 static bool take_signals(struct process *p)
 {
-	struct signalfd_siginfo info;
-	while (read(p->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo != SIGHUP)
+	struct signalfd_siginfo info[8];
+	ssize_t len = read(p->signals, info, sizeof(info));
+	size_t n = len > 0 ? (size_t)len / sizeof(info[0]) : 0;
+	for (size_t i = 0; i < n; i++)
+		if (info[i].ssi_signo != SIGHUP)
 			return false;
-		log_info("reload asked for");
-		notify_reloading();
-		if (reload_audit(p->reload))
-			audit_reopen(reload_audit(p->reload));
-		reload_check(p->reload, true);
-		notify_send("READY=1");
-	}
+	if (n > 0)
+		reload_as_asked(p);
 	return true;
 }
 
