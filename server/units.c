@@ -314,12 +314,14 @@ static enum err_code load_moved(const struct config *old, const struct config *c
     struct snapshot_parts *parts, struct diags *d)
 {
 	const char *stage;
+	TRY(load_audit(old, cfg, parts, d));
+	TRY(load_spool(old, cfg, parts, d));
 	if (old && unit_tls_moved(old, cfg))
 		TRY(unit_tls_load(cfg, parts, d));
+	/* Last: what is loaded here is the last good policy from then on. */
 	if (old && unit_policy_moved(old, cfg))
-		TRY(unit_policy_load(cfg, parts, &stage, d));
-	TRY(load_audit(old, cfg, parts, d));
-	return load_spool(old, cfg, parts, d);
+		return unit_policy_load(cfg, parts, &stage, d);
+	return ERR_OK;
 }
 
 enum err_code unit_config_load(

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from support import yamlio
 from support.paths import program
 from support.ports import free_port
 from support.portcullisd import POLICY, Load, Portcullisd
@@ -347,3 +348,18 @@ def test_check_says_what_would_keep_it_from_starting(daemon):
     assert run([program("portcullisd"), "--nonsense"]).returncode == 2
     assert run([program("portcullisd"), "extra"]).returncode == 2
     assert run([program("portcullisd"), "--version"]).stdout.startswith("portcullisd ")
+
+
+def test_a_policy_that_came_with_a_refused_configuration_is_not_the_last_good_one(daemon):
+    d = daemon()
+    with open(os.path.join(d.state, "last-good-policy"), "rb") as f:
+        before = f.read()
+    os.mkdir(d.path("other"))
+    yamlio.write_atomic(d.path("other", "policy.yaml"), {**POLICY, "metadata": {"name": "other"}})
+    d.config["authorization"]["policy"] = "other/"
+    d.config["audit"]["path"] = d.path("nowhere", "audit.jsonl")
+    d.write_config()
+    d.reload()
+    d.wait_audit("config.rejected")
+    with open(os.path.join(d.state, "last-good-policy"), "rb") as f:
+        assert f.read() == before
