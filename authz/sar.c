@@ -54,8 +54,10 @@ static bool read_requirements(struct reader *r, struct requirements *list)
 	if (!jsonscan_enter_array(s))
 		return false;
 	while (jsonscan_element(s)) {
-		if (list->n == SAR_VALUES_MAX)
-			return jsonscan_fail(s, "too many requirements");
+		if (list->n == SAR_REQUIREMENTS_MAX) {
+			jsonscan_skip(s);
+			continue;
+		}
 		if (list->n == list->cap) {
 			list->cap = list->cap ? list->cap * 2 : 8;
 			struct access_requirement *more =

@@ -6,8 +6,13 @@
 #include "authz/authz.h"
 #include "common/err.h"
 
-#define SAR_GROUPS_MAX 10000
-#define SAR_VALUES_MAX 10000
+/* More than one of our own identities can have, the apiserver's groups included. */
+#define SAR_GROUPS_MAX 16384
+/* Of one selector; who asks chooses them, so those past it are ignored and not refused: the request then
+ * counts as one that reaches further. */
+#define SAR_REQUIREMENTS_MAX 10000
+/* Of one requirement or extra key: no review of 1 MiB, the most that is read, can hold more. */
+#define SAR_VALUES_MAX ((size_t)350000)
 
 struct sar {
 	const char *api_version; /* constant: echoed in the reply */

@@ -61,10 +61,9 @@ static bool is_selector(const json_t *v)
 	if (absent(v))
 		return true;
 	const json_t *list = json_object_get(v, "requirements");
-	if (!json_is_object(v) || !(absent(list) || json_is_array(list)) ||
-	    !no_more_than(list, SAR_VALUES_MAX))
+	if (!json_is_object(v) || !(absent(list) || json_is_array(list)))
 		return false;
-	for (size_t i = 0; i < json_array_size(list); i++) {
+	for (size_t i = 0; i < json_array_size(list) && i < SAR_REQUIREMENTS_MAX; i++) {
 		const json_t *q = json_array_get(list, i);
 		if (!json_is_object(q) || !string_or_absent(q, "key") ||
 		    !string_or_absent(q, "operator") ||

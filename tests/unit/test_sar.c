@@ -256,6 +256,37 @@ static void test_limits(void **state)
 	assert_int_equal(parse_buf(&b, &s, &a), ERR_INVALID);
 }
 
+/* Who asks chooses the selectors of a list. If many made the review unreadable, the apiserver would go on
+ * to RBAC (failurePolicy: NoOpinion), and no deny would hold. */
+static void test_no_number_of_selectors_keeps_a_review_from_being_decided(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *head, *item, *tail;
+		size_t n, kept, values;
+	} rows[] = {
+	    {"{\"key\":\"k\",\"operator\":\"Exists\"}", ",{\"key\":\"a\",\"operator\":\"Exists\"}", "",
+		SAR_REQUIREMENTS_MAX + 10, SAR_REQUIREMENTS_MAX, 0},
+	    {"{\"key\":\"k\",\"operator\":\"In\",\"values\":[\"\"", ",\"\"", "]}", 340000, 1, 340001},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(arena_done) struct arena a = {0};
+		AUTO(buf_done) struct buf b;
+		struct sar s;
+		buf_init(&b, 1 << 22);
+		buf_adds(&b, "{" V1 ",\"spec\":{\"user\":\"u\",\"resourceAttributes\":{\"verb\":\"list\","
+			     "\"resource\":\"pods\",\"labelSelector\":{\"requirements\":[");
+		buf_adds(&b, rows[i].head);
+		repeat(&b, rows[i].item, rows[i].n);
+		buf_adds(&b, rows[i].tail);
+		buf_adds(&b, "]}}}}");
+		assert_int_equal(parse_buf(&b, &s, &a), ERR_OK);
+		assert_int_equal(s.request.nlabel, rows[i].kept);
+		assert_int_equal(s.request.label_selector[0].n, rows[i].values);
+		assert_slice(s.request.verb, "list");
+	}
+}
+
 /* Rows 85 and 90: long names and many groups get the right verdict, and a reason of bounded size. */
 static void test_huge_reviews_are_decided(void **state)
 {
@@ -483,6 +514,7 @@ int main(void)
 	    cmocka_unit_test(test_absent_and_unknown_fields),
 	    cmocka_unit_test(test_malformed_reviews),
 	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_no_number_of_selectors_keeps_a_review_from_being_decided),
 	    cmocka_unit_test(test_huge_reviews_are_decided),
 	    cmocka_unit_test(test_replies),
 	    cmocka_unit_test(test_the_full_reply_repeats_the_spec),
