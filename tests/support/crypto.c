@@ -232,7 +232,10 @@ static char *pem_text(BIO *bio)
 {
 	char *p;
 	long n = BIO_get_mem_data(bio, &p);
-	char *s = strndup(p, (size_t)n);
+	char *s = malloc((size_t)n + 1);
+	MUST(s);
+	memcpy(s, p, (size_t)n);
+	s[n] = '\0';
 	BIO_free(bio);
 	return s;
 }
