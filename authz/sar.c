@@ -72,7 +72,8 @@ static bool read_requirements(struct reader *r, struct requirements *list)
 	return s->err.code == ERR_OK;
 }
 
-/* rawSelector is ignored, as upstream advises: it is not what the apiserver will apply. */
+/* rawSelector is ignored, as upstream advises: it is not what the apiserver will apply. Whoever asks writes
+ * selectors, and a NUL in one (metadata.name!=%00) must not make the review one that cannot be read. */
 static bool read_selector(struct reader *r, const struct access_requirement **items, size_t *n)
 {
 	struct jsonscan *s = &r->scan;
@@ -82,12 +83,14 @@ static bool read_selector(struct reader *r, const struct access_requirement **it
 		return true;
 	if (!jsonscan_enter_object(s))
 		return false;
+	s->nul = true;
 	while (jsonscan_key(s, &key)) {
 		if (slice_is(key, "requirements"))
 			read_requirements(r, &list);
 		else
 			jsonscan_skip(s);
 	}
+	s->nul = false;
 	*items = list.items;
 	*n = list.n;
 	return s->err.code == ERR_OK;

@@ -181,22 +181,23 @@ static int32_t hex4(struct slice raw, size_t i)
 	return v;
 }
 
-/* The code point of the \u escape at RAW[*I] (surrogate pairs joined), *I moved past it; 0 when it is none
- * or stands for NUL, which no name may hold. */
+#define NO_CHARACTER UINT32_MAX
+
+/* The code point of the \u escape at RAW[*I] (surrogate pairs joined), *I moved past it. */
 static uint32_t unicode_escape(struct slice raw, size_t *i)
 {
 	int32_t high = hex4(raw, *i + 2);
 	*i += 6;
 	if (high < 0 || (high >= 0xDC00 && high <= 0xDFFF))
-		return 0;
+		return NO_CHARACTER;
 	if (high < 0xD800 || high > 0xDFFF)
 		return (uint32_t)high;
 	if (raw.len < *i + 6 || raw.p[*i] != '\\' || raw.p[*i + 1] != 'u')
-		return 0;
+		return NO_CHARACTER;
 	int32_t low = hex4(raw, *i + 2);
 	*i += 6;
 	if (low < 0xDC00 || low > 0xDFFF)
-		return 0;
+		return NO_CHARACTER;
 	return 0x10000 + ((uint32_t)(high - 0xD800) << 10 | (uint32_t)(low - 0xDC00));
 }
 
@@ -240,9 +241,10 @@ static bool unescape(struct jsonscan *s, struct slice raw, struct slice *out)
 			continue;
 		}
 		uint32_t cp = unicode_escape(raw, &i);
-		if (!cp)
+		/* No name may hold NUL. */
+		if (cp == NO_CHARACTER || (cp == 0 && !s->nul))
 			return fail(s, ERR_INVALID, "a \\u escape that is no character");
-		n += put_utf8(to + n, cp);
+		n += put_utf8(to + n, cp ? cp : 0xFFFD);
 	}
 	*out = (struct slice){to, n};
 	return true;

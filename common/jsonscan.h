@@ -22,6 +22,7 @@ struct jsonscan {
 	size_t at;
 	struct arena *arena; /* unescaped strings and the keys seen; plain strings borrow from text */
 	unsigned depth;
+	bool nul; /* strings may hold U+0000, read as U+FFFD; else that is an error */
 	struct jsonscan_level *levels;
 	struct err err;
 };

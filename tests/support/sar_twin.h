@@ -198,7 +198,8 @@ static inline const char *sar_twin_differ(struct slice body)
 		why = "refused without saying why";
 	else if (j)
 		why = sartwin_compare(j, body, &s, rc);
-	else if (rc == ERR_OK && json_error_code(&error) != json_error_numeric_overflow)
+	else if (rc == ERR_OK && json_error_code(&error) != json_error_numeric_overflow &&
+		 json_error_code(&error) != json_error_null_character) /* fine in selectors */
 		why = "accepted though it is no JSON";
 	json_decref(j);
 	arena_done(&arena);

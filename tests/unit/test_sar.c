@@ -287,6 +287,29 @@ static void test_no_number_of_selectors_keeps_a_review_from_being_decided(void *
 	}
 }
 
+/* fieldSelector=metadata.name!=%00 is a selector that the apiserver takes. */
+static void test_a_selector_with_nul_is_decided(void **state)
+{
+	(void)state;
+	AUTO(arena_done) struct arena a = {0};
+	AUTO(buf_done) struct buf b;
+	struct sar s;
+	static const char head[] = "{" V1 ",\"spec\":{\"user\":\"u\",\"resourceAttributes\":{\"verb\":\"list\","
+				   "\"resource\":\"pods\",\"fieldSelector\":{\"requirements\":[{\"key\":"
+				   "\"metadata.name\",\"operator\":\"NotIn\",\"values\":[\"\\u0000\"]}]}";
+	buf_init(&b, 4096);
+	buf_adds(&b, head);
+	buf_adds(&b, "}}}");
+	assert_int_equal(parse_buf(&b, &s, &a), ERR_OK);
+	assert_int_equal(s.request.nfield, 1);
+	assert_slice(s.request.field_selector[0].values[0], "\xef\xbf\xbd");
+	/* But nowhere else. */
+	b.len = 0;
+	buf_adds(&b, head);
+	buf_adds(&b, ",\"namespace\":\"\\u0000\"}}}");
+	assert_int_equal(parse_buf(&b, &s, &a), ERR_INVALID);
+}
+
 /* Rows 85 and 90: long names and many groups get the right verdict, and a reason of bounded size. */
 static void test_huge_reviews_are_decided(void **state)
 {
@@ -514,6 +537,7 @@ int main(void)
 	    cmocka_unit_test(test_absent_and_unknown_fields),
 	    cmocka_unit_test(test_malformed_reviews),
 	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_a_selector_with_nul_is_decided),
 	    cmocka_unit_test(test_no_number_of_selectors_keeps_a_review_from_being_decided),
 	    cmocka_unit_test(test_huge_reviews_are_decided),
 	    cmocka_unit_test(test_replies),
