@@ -1,7 +1,6 @@
 /* Owns our issuer's signing keys and the claims of its tokens. */
 #include "authn/mint.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -47,27 +46,19 @@ static enum err_code add_lines(struct mint *m, struct slice text, struct err *e)
 	return m->n ? ERR_OK : err_set(e, ERR_INVALID, "no key in it");
 }
 
-static enum err_code check_mode(const char *path, struct err *e)
-{
-	struct stat st;
-	if (stat(path, &st) != 0)
-		return err_set(
-		    e, errno == ENOENT ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "%s", strerror(errno));
-	if (st.st_mode & 07)
-		return err_set(e, ERR_REFUSED,
-		    "mode %04o: a private key that everybody may read is none", st.st_mode & 07777);
-	return ERR_OK;
-}
-
 static enum err_code load(struct mint *m, const char *path, struct err *e)
 {
 	AUTO(arena_done) struct arena a;
 	arena_init_wiped(&a, 0);
 	struct slice text;
-	enum err_code code = check_mode(path, e);
-	if (code == ERR_OK)
-		code = file_read(&a, path, KEYS_BYTES_MAX, &text, e);
-	return code == ERR_OK ? add_lines(m, text, e) : code;
+	mode_t mode;
+	enum err_code code = file_read_mode(&a, path, KEYS_BYTES_MAX, &text, &mode, e);
+	if (code != ERR_OK)
+		return code;
+	if (mode & 07)
+		return err_set(e, ERR_REFUSED,
+		    "%s: mode %04o: a private key that everybody may read is none", path, mode);
+	return add_lines(m, text, e) == ERR_OK ? ERR_OK : err_wrap(e, "%s", path);
 }
 
 static enum err_code create(struct mint *m, const char *path, struct err *e)
@@ -96,7 +87,7 @@ enum err_code mint_open(const char *state_dir, struct mint **out, struct err *e)
 	if (code == ERR_NOT_FOUND)
 		code = create(m, path, e);
 	if (code != ERR_OK)
-		return err_wrap(e, "login keys%s%s", path ? " " : "", path ? path : "");
+		return err_wrap(e, "login keys");
 	*out = TAKE(m);
 	return ERR_OK;
 }

@@ -35,7 +35,7 @@ struct row {
 	size_t n;
 };
 
-#define ROW_ERROR(r, ...) (diags_error((r)->d, (r)->file, (r)->line, 0, __VA_ARGS__), false)
+#define ROW_ERROR(r, ...) (diags_error((r)->d, (r)->file, (r)->line, 1, __VA_ARGS__), false)
 
 /* --- CSV, RFC 4180 as Go's encoding/csv reads it, but no line breaks in quotes --- */
 
@@ -146,9 +146,9 @@ static bool read_groups(struct row *r, struct arena *a, struct identity *id)
 		if (!sane(g))
 			return ROW_ERROR(r, "a group is overlong or not printable");
 		if (g.len && (g.p[0] == ' ' || g.p[g.len - 1] == ' '))
-			diags_warn(r->d, r->file, r->line, 0, "a group begins or ends with a space");
+			diags_warn(r->d, r->file, r->line, 1, "a group begins or ends with a space");
 		if (firewall_reserved(g))
-			diags_warn(r->d, r->file, r->line, 0,
+			diags_warn(r->d, r->file, r->line, 1,
 			    "group \"" SLICE_FMT "\" is reserved and will be left out", SLICE_ARG(g));
 		if (g.len)
 			groups[n++] = slice_dup(a, g);
@@ -165,7 +165,7 @@ static bool read_identity(struct row *r, struct arena *a, struct identity *id)
 	if (!sane(r->col[1]) || !sane(r->col[2]))
 		return ROW_ERROR(r, "the user name or the uid is overlong or not printable");
 	if (firewall_reserved(r->col[1]))
-		diags_warn(r->d, r->file, r->line, 0,
+		diags_warn(r->d, r->file, r->line, 1,
 		    "user \"" SLICE_FMT "\" is reserved: this token will be refused",
 		    SLICE_ARG(r->col[1]));
 	id->username = slice_dup(a, r->col[1]);
@@ -204,25 +204,27 @@ static void read_lines(struct tokenfiles *t, struct row *r, struct slice text)
 	}
 }
 
-static void read_tokenfile(struct tokenfiles *t, const char *path, struct diags *d)
+static void read_tokenfile(
+    struct tokenfiles *t, const char *path, const struct place *named, struct diags *d)
 {
 	struct arena scratch;
 	struct slice text;
 	struct err e = {0};
-	struct stat st;
+	mode_t mode = 0;
 	arena_init_wiped(&scratch, 0);
 	struct row r = {
 	    .file = arena_strdup(&t->arena, path),
 	    .d = d,
 	    .scratch = &scratch,
 	};
-	if (file_read(&scratch, path, TOKENFILE_BYTES_MAX, &text, &e) != ERR_OK) {
-		diags_error(d, path, 0, 0, "%s", e.msg);
+	if (file_read_mode(&scratch, path, TOKENFILE_BYTES_MAX, &text, &mode, &e) != ERR_OK) {
+		diags_error(d, named->file ? named->file : "", named->line, named->col,
+		    "tokenFiles: %s", e.msg);
 	} else if (text.len == 0) {
 		/* More likely an editor's half-done save than a wish: the old tokens stay. */
 		diags_error(d, path, 0, 0, "the file is empty; one without tokens holds a line break");
 	} else {
-		if (stat(path, &st) == 0 && (st.st_mode & S_IROTH))
+		if (mode & S_IROTH)
 			diags_warn(d, path, 0, 0, "everybody on this machine may read the tokens");
 		read_lines(t, &r, text);
 	}
@@ -271,7 +273,7 @@ enum err_code authn_tokenfiles_new(
 	arena_init(&t->arena, 0);
 	size_t before = d->errors;
 	for (size_t i = 0; i < cfg->token_files.len; i++)
-		read_tokenfile(t, cfg->token_files.items[i], d);
+		read_tokenfile(t, cfg->token_files.items[i], &cfg->place, d);
 	if (d->errors > before) {
 		destroy(&t->base);
 		return ERR_INVALID;

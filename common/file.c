@@ -79,6 +79,7 @@ struct reading {
 	size_t max;
 	char *p;
 	size_t cap; /* of p, which has one byte more for the NUL */
+	mode_t mode;
 };
 
 static enum err_code too_long(const struct reading *r, struct err *e)
@@ -121,6 +122,7 @@ static enum err_code read_once(struct reading *r, struct slice *out, struct err 
 	    !same_file(&after, &named))
 		return ERR_EXPIRED;
 	r->p[n] = '\0';
+	r->mode = after.st_mode & 07777;
 	*out = (struct slice){r->p, (size_t)n};
 	return ERR_OK;
 }
@@ -128,10 +130,18 @@ static enum err_code read_once(struct reading *r, struct slice *out, struct err 
 enum err_code file_read(
     struct arena *a, const char *path, size_t max, struct slice *out, struct err *e)
 {
+	mode_t mode;
+	return file_read_mode(a, path, max, out, &mode, e);
+}
+
+enum err_code file_read_mode(struct arena *a, const char *path, size_t max, struct slice *out,
+    mode_t *mode, struct err *e)
+{
 	struct reading r = {.arena = a, .path = path, .max = max};
 	*out = (struct slice){0};
 	for (int i = 0; i < READ_TRIES; i++) {
 		enum err_code code = read_once(&r, out, e);
+		*mode = r.mode;
 		if (code != ERR_EXPIRED)
 			return code;
 		nanosleep(&(struct timespec){.tv_nsec = READ_PAUSE}, NULL);

@@ -16,6 +16,11 @@
 enum err_code file_read(struct arena *a, const char *path, size_t max, struct slice *out,
     struct err *e) MUST_CHECK;
 
+/* The same, and the permission bits (07777) of the very file that was read: for files whose content counts
+ * only when others cannot read or write it. */
+enum err_code file_read_mode(struct arena *a, const char *path, size_t max, struct slice *out,
+    mode_t *mode, struct err *e) MUST_CHECK;
+
 /* Writes DIR/.tmp-…, fsyncs, renames to PATH, fsyncs the directory: after ERR_OK the content is whole
  * and durable; after any error PATH is what it was and no temporary is left (but when the last fsync, of
  * the directory, fails: then PATH is new and whole, and only a power cut may bring the old one back).

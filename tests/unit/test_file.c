@@ -115,6 +115,21 @@ static void test_read_takes_whole_files_up_to_the_cap(void **state)
 	assert_int_equal(read_code("empty", 0), ERR_OK);
 }
 
+static void test_read_tells_the_mode_of_the_file_itself(void **state)
+{
+	(void)state;
+	static const mode_t modes[] = {0600, 0640, 0644, 01755};
+	struct slice got;
+	mode_t mode;
+	put("a", "x");
+	assert_int_equal(symlink("a", at("link")), 0);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		assert_int_equal(chmod(at("a"), modes[i]), 0);
+		assert_int_equal(file_read_mode(&arena, at("link"), 9, &got, &mode, NULL), ERR_OK);
+		assert_int_equal(mode, modes[i]);
+	}
+}
+
 static void test_read_refuses_what_is_no_file(void **state)
 {
 	(void)state;
@@ -322,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(test_read_takes_whole_files_up_to_the_cap),
+	    CASE(test_read_tells_the_mode_of_the_file_itself),
 	    CASE(test_read_refuses_what_is_no_file),
 	    CASE(test_read_does_not_trust_the_size),
 	    CASE(test_read_under_replacement_is_whole),
