@@ -237,3 +237,34 @@ enum err_code jose_check_certificates(struct slice pem, struct err *e)
 		    n ? "certificate %zu cannot be read" : "holds no PEM certificate", n + 1);
 	return ERR_OK;
 }
+
+static void free_cert(X509 **x)
+{
+	X509_free(*x);
+}
+
+static void free_pkey(EVP_PKEY **k)
+{
+	EVP_PKEY_free(*k);
+}
+
+/* Nobody is there to be asked, least of all on the terminal, which is libcrypto's own way. */
+static int no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+enum err_code jose_check_key(struct slice key, struct slice chain, struct err *e)
+{
+	AUTO(free_bio) BIO *text = BIO_new_mem_buf(key.p, (int)key.len);
+	AUTO(free_bio) BIO *leaf = BIO_new_mem_buf(chain.p, (int)chain.len);
+	AUTO(free_pkey) EVP_PKEY *k =
+	    text ? PEM_read_bio_PrivateKey(text, NULL, no_passphrase, NULL) : NULL;
+	AUTO(free_cert) X509 *cert = leaf ? PEM_read_bio_X509(leaf, NULL, NULL, NULL) : NULL;
+	bool fits = k && cert && X509_check_private_key(cert, k) == 1;
+	ERR_clear_error();
+	if (!k)
+		return err_set(e, ERR_INVALID, "holds no private key without passphrase");
+	return fits ? ERR_OK : err_set(e, ERR_INVALID, "is not the key of the certificate");
+}

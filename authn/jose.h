@@ -103,4 +103,8 @@ bool jose_typ_is_jwt(const struct jose_token *t);
 /* PEM text holds at least one certificate and nothing that does not parse. */
 enum err_code jose_check_certificates(struct slice pem, struct err *e) MUST_CHECK;
 
+/* PEM text KEY holds a private key without a passphrase, that of the first certificate of CHAIN. Call it
+ * after jose_check_certificates(CHAIN). */
+enum err_code jose_check_key(struct slice key, struct slice chain, struct err *e) MUST_CHECK;
+
 #endif

@@ -146,8 +146,8 @@ static enum err_code load_file(const char *path, struct keyset **out, struct err
 	struct slice text;
 	arena_init(&a, 0);
 	enum err_code code = file_read(&a, path, JWKS_FILE_BYTES_MAX, &text, e);
-	if (code == ERR_OK)
-		code = keyset_parse(text, out, e);
+	if (code == ERR_OK && keyset_parse(text, out, e) != ERR_OK)
+		code = err_wrap(e, "%s", path);
 	arena_done(&a);
 	return code;
 }
@@ -170,9 +170,8 @@ enum err_code authn_jwt_new(const struct jwt_config *cfg, struct authn_services 
 				  : issuer_acquire(services->issuers, &cfg->issuer, &j->issuer, &e);
 	if (code != ERR_OK) {
 		destroy(&j->base);
-		if (file)
-			return diags_error(d, file, 0, 0, "%s", e.msg);
-		return diags_error(d, cfg->place.file, cfg->place.line, cfg->place.col, "%s", e.msg);
+		return diags_error(d, cfg->place.file, cfg->place.line, cfg->place.col, "%s%s",
+		    file ? "issuer.jwksFile: " : "", e.msg);
 	}
 	*out = &j->base;
 	return ERR_OK;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "common/jsonx.h"
 
 static const struct command *const commands[] = {
     /* cli/commands.h declares them; one a line, sorted. */
@@ -112,6 +113,7 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	int rc;
+	jsonx_init();
 	if (argc < 2) {
 		print_usage(stderr);
 		return CLI_USAGE;

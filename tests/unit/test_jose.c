@@ -687,6 +687,31 @@ static void test_certificates_are_read_whole(void **state)
 	crypto_cert_free(&ca);
 }
 
+static void test_a_key_must_be_that_of_the_first_certificate(void **state)
+{
+	(void)state;
+	struct crypto_cert ca = crypto_cert(NULL, "ca", NULL, 10);
+	struct crypto_cert leaf = crypto_cert(&ca, "leaf", "DNS:leaf", 10);
+	static const char locked[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n"
+				     "-----END ENCRYPTED PRIVATE KEY-----\n";
+	struct err e = {0};
+	struct buf chain;
+	buf_init(&chain, 1 << 16);
+	buf_printf(&chain, "%s%s", leaf.cert, ca.cert);
+	struct slice both = buf_view(&chain);
+	assert_int_equal(jose_check_key(slice_of(leaf.key), both, &e), ERR_OK);
+	assert_int_equal(jose_check_key(slice_of(ca.key), both, &e), ERR_INVALID);
+	assert_string_equal(e.msg, "is not the key of the certificate");
+	assert_int_equal(jose_check_key(SLICE(""), both, &e), ERR_INVALID);
+	assert_int_equal(jose_check_key(slice_of(leaf.cert), both, &e), ERR_INVALID);
+	assert_int_equal(jose_check_key(slice_of(locked), both, &e), ERR_INVALID);
+	assert_string_equal(e.msg, "holds no private key without passphrase");
+	assert_int_equal(jose_check_key(slice_of(leaf.key), SLICE(""), &e), ERR_INVALID);
+	buf_done(&chain);
+	crypto_cert_free(&leaf);
+	crypto_cert_free(&ca);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -712,6 +737,7 @@ int main(void)
 	    cmocka_unit_test(test_own_keys_survive_export_and_sign),
 	    cmocka_unit_test(test_own_keys_are_checked_on_import),
 	    cmocka_unit_test(test_certificates_are_read_whole),
+	    cmocka_unit_test(test_a_key_must_be_that_of_the_first_certificate),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
