@@ -41,6 +41,11 @@ void audit_reopen(struct audit_log *log)
 		writer_kick(log->writer);
 }
 
+bool audit_trouble(struct audit_log *log, int64_t *since, struct err *why)
+{
+	return log && writer_trouble(log->writer, since, why);
+}
+
 bool audit_flush(struct audit_log *log)
 {
 	return !log || writer_flush(log->writer);

@@ -95,6 +95,10 @@ void audit_write_policy(struct audit_log *log, const struct audit_policy *r);
  * "server.event" with the member `event`. DETAIL may be NULL. */
 void audit_write_event(struct audit_log *log, const char *type, const char *detail);
 
+/* True while records cannot be written: *SINCE (wall clock, nanoseconds) and *WHY are then set. Thread-safe;
+ * LOG may be NULL. */
+bool audit_trouble(struct audit_log *log, int64_t *since, struct err *why);
+
 /* Blocks until every record queued before the call is written, or an attempt to write fails: false then,
  * and the records stay queued. For tests and shutdown. */
 bool audit_flush(struct audit_log *log);

@@ -11,7 +11,7 @@
 /* Room for a torn line and the whole one before it. */
 #define TAIL_MAX (2 * AUDIT_LINE_MAX)
 
-static enum err_code refuse(struct err *e, const char *path, int error)
+static enum err_code refuse(struct err *e, int error)
 {
 	enum err_code code = ERR_UNAVAILABLE;
 	if (error == ENOENT || error == ENOTDIR)
@@ -21,8 +21,8 @@ static enum err_code refuse(struct err *e, const char *path, int error)
 	else if (error == ELOOP || error == EISDIR || error == ENAMETOOLONG)
 		code = ERR_INVALID;
 	if (error == ELOOP)
-		return err_set(e, code, "audit log %s: is a symbolic link", path);
-	return err_set(e, code, "audit log %s: %s", path, strerror(error));
+		return err_set(e, code, "is a symbolic link");
+	return err_set(e, code, "%s", strerror(error));
 }
 
 /* A descriptor for PATH in *FD, not locked yet. O_NONBLOCK so that a pipe without a reader is refused
@@ -32,20 +32,35 @@ static enum err_code open_path(const char *path, int *fd, struct stat *st, struc
 	*fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 	    0600);
 	if (*fd < 0)
-		return refuse(e, path, errno);
+		return refuse(e, errno);
 	if (fstat(*fd, st) == 0 && (S_ISREG(st->st_mode) || S_ISCHR(st->st_mode))) {
 		fcntl(*fd, F_SETFL, O_APPEND);
 		return ERR_OK;
 	}
 	close(*fd);
 	*fd = -1;
-	return err_set(e, ERR_INVALID, "audit log %s: neither a file nor a device", path);
+	return err_set(e, ERR_INVALID, "neither a file nor a device");
 }
 
-/* Two writers in one file would tear each other's chain. */
-static bool lock(int fd, const struct stat *st)
+/* Two writers in one file would tear each other's chain. ST is what FD is once it is locked: the size is
+ * final only then. */
+static enum err_code lock(int fd, struct stat *st, struct err *e)
 {
-	return !S_ISREG(st->st_mode) || flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (S_ISREG(st->st_mode) && flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return errno == EWOULDBLOCK
+			   ? err_set(e, ERR_UNAVAILABLE, "another writer has it open")
+			   : refuse(e, errno);
+	return fstat(fd, st) == 0 ? ERR_OK : refuse(e, errno);
+}
+
+/* open_path and lock. */
+static enum err_code open_locked(const char *path, int *fd, struct stat *st, struct err *e)
+{
+	TRY(open_path(path, fd, st, e));
+	enum err_code code = lock(*fd, st, e);
+	if (code != ERR_OK)
+		close(*fd);
+	return code;
 }
 
 /* The bytes of S behind its last newline. */
@@ -114,19 +129,12 @@ enum err_code sink_open(struct sink *s, const char *path, struct sink_tail *tail
 	*s = (struct sink){.fd = -1};
 	*tail = (struct sink_tail){0};
 	if (strcmp(path, "-") != 0) {
-		TRY(open_path(path, &fd, &st, e));
-		/* Again after the lock: the size is final only now. */
-		if (!lock(fd, &st) || fstat(fd, &st) != 0) {
-			int error = errno;
-			close(fd);
-			if (error == EWOULDBLOCK)
-				return err_set(e, ERR_UNAVAILABLE,
-				    "audit log %s: another writer has it open", path);
-			return refuse(e, path, error);
-		}
+		if (open_locked(path, &fd, &st, e) != ERR_OK)
+			return err_wrap(e, "audit log %s", path);
 		adopt(s, fd, &st, tail);
 	} else if ((s->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)) < 0) {
-		return refuse(e, "standard output", errno);
+		refuse(e, errno);
+		return err_wrap(e, "audit log on standard output");
 	}
 	s->path = strdup(path);
 	if (!s->path)
@@ -150,13 +158,13 @@ static bool follow(struct sink *s, struct sink_news *news)
 	int fd;
 	struct stat st;
 	struct sink_tail tail;
-	if (open_path(s->path, &fd, &st, NULL) != ERR_OK)
+	if (open_path(s->path, &fd, &st, &s->why) != ERR_OK)
 		return false;
 	if (st.st_dev == s->dev && st.st_ino == s->ino) {
 		close(fd);
 		return true;
 	}
-	if (!lock(fd, &st) || fstat(fd, &st) != 0) {
+	if (lock(fd, &st, &s->why) != ERR_OK) {
 		close(fd);
 		return false;
 	}
@@ -203,5 +211,7 @@ ssize_t sink_write(struct sink *s, const char *p, size_t n)
 	} while (done < 0 && errno == EINTR);
 	if (done > 0)
 		s->offset += done;
-	return done;
+	else
+		refuse(&s->why, done < 0 ? errno : ENOSPC);
+	return done > 0 ? done : -1;
 }

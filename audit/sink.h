@@ -15,6 +15,7 @@ struct sink {
 	dev_t dev;
 	ino_t ino;
 	off_t offset; /* where our last write ended */
+	struct err why; /* of the last sink_look or sink_write that failed */
 };
 
 /* What an existing file held at its end. */
@@ -40,10 +41,11 @@ struct sink_news {
 };
 
 /* Looks at the file and follows its path. False when nothing may be written now: the file we have is
- * unlinked and the path cannot be opened. A renamed file goes on being used until its path can be. */
+ * unlinked and the path cannot be opened (s->why). A renamed file goes on being used until its path can be. */
 bool sink_look(struct sink *s, struct sink_news *news);
 
-/* One write(2), repeated only when a signal cut in: bytes written (maybe fewer than N), -1 with errno. */
+/* One write(2), repeated only when a signal cut in: bytes written (maybe fewer than N), else
+ * -1 and s->why. */
 ssize_t sink_write(struct sink *s, const char *p, size_t n);
 
 #endif

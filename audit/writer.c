@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/secret.h"
+#include "common/trouble.h"
 
 #define BATCH_BYTES ((size_t)256 << 10) /* one write(2) takes this much, and one line more */
 #define BACKOFF_LEAST (50 * CLOCK_MS)
@@ -35,6 +36,7 @@ struct writer {
 	pthread_t thread;
 	struct record_origin origin;
 	struct metric *records[RECORD_TYPES], *dropped, *errors, *waiting;
+	struct trouble trouble;
 
 	pthread_mutex_t lock; /* guards the members up to the blank line */
 	pthread_cond_t work;  /* to the thread */
@@ -217,11 +219,14 @@ static void put_batch(struct writer *w)
 	bool last = is_closing(w), written;
 	while (!(written = write_batch(w)) && !last) {
 		metric_inc(w->errors);
+		trouble_set(&w->trouble, &w->sink.why);
 		back_off(w, wait);
 		wait = wait * 2 > BACKOFF_MOST ? BACKOFF_MOST : wait * 2;
 		last = is_closing(w);
 	}
-	if (!written)
+	if (written)
+		trouble_end(&w->trouble);
+	else
 		metric_inc(w->errors);
 	end_batch(w, written);
 }
@@ -314,6 +319,7 @@ static void release(struct writer *w)
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->news);
 	pthread_mutex_destroy(&w->lock);
+	trouble_done(&w->trouble);
 	free(w);
 }
 
@@ -331,6 +337,7 @@ enum err_code writer_new(struct sink *sink, const struct sink_tail *tail, struct
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&w->lock, NULL);
+	trouble_init(&w->trouble);
 	pthread_cond_init(&w->work, &attr);
 	pthread_cond_init(&w->news, &attr);
 	pthread_condattr_destroy(&attr);
@@ -399,6 +406,11 @@ void writer_kick(struct writer *w)
 	w->kicked = true;
 	pthread_cond_signal(&w->work);
 	pthread_mutex_unlock(&w->lock);
+}
+
+bool writer_trouble(struct writer *w, int64_t *since, struct err *why)
+{
+	return trouble_get(&w->trouble, since, why);
 }
 
 bool writer_flush(struct writer *w)

@@ -29,6 +29,9 @@ void writer_push(struct writer *w, int64_t ts, enum record_type type, struct buf
 /* Makes the thread look after its file at once. */
 void writer_kick(struct writer *w);
 
+/* As audit_trouble. */
+bool writer_trouble(struct writer *w, int64_t *since, struct err *why);
+
 /* As audit_flush. */
 bool writer_flush(struct writer *w);
 

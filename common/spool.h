@@ -90,6 +90,10 @@ enum err_code spool_note_sync(
  * TokenReview after the restart tells it again. */
 void spool_note(struct spool_writer *w, const struct spool_event *ev);
 
+/* True while events cannot be written (disk or limits), the last one that was tried at least: *SINCE (wall
+ * clock, nanoseconds) and *WHY are then set. */
+bool spool_trouble(struct spool_writer *w, int64_t *since, struct err *why);
+
 /* Writes what is queued, then ends the thread. No call may be running in another thread. */
 void spool_writer_free(struct spool_writer **w);
 

@@ -13,6 +13,7 @@
 #include "common/metrics.h"
 #include "common/secret.h"
 #include "common/spool_dir.h"
+#include "common/trouble.h"
 
 /* The table of what was told has fixed size, so that no number of users grows it: sets of WAYS, the
  * oldest leaves. A user who left it is told again, which costs one file and changes nothing. */
@@ -60,6 +61,7 @@ struct spool_writer {
 	size_t queued;
 	pthread_t thread;
 	bool running, closing;
+	struct trouble trouble;
 	struct metric *written, *dropped_limit, *dropped_disk, *dropped_queue, *dropped_invalid;
 };
 
@@ -230,6 +232,7 @@ static enum err_code put_file(
 	return ERR_OK;
 }
 
+/* E must not be NULL. */
 static enum err_code write_event(struct spool_writer *w, const struct spool_event *ev, struct err *e)
 {
 	struct buf text;
@@ -237,11 +240,18 @@ static enum err_code write_event(struct spool_writer *w, const struct spool_even
 	spool_key(ev->provider, ev->username, key);
 	buf_init(&text, SPOOL_EVENT_MAX);
 	enum err_code rc = spool_encode(ev, &text, e);
-	if (rc == ERR_OK)
-		rc = usage_take(w, key, text.len, e);
+	if (rc != ERR_OK) { /* the event's fault: no trouble of ours */
+		buf_done(&text);
+		return rc;
+	}
+	rc = usage_take(w, key, text.len, e);
 	if (rc == ERR_OK)
 		rc = put_file(w, key, buf_view(&text), e);
 	buf_done(&text);
+	if (rc == ERR_OK)
+		trouble_end(&w->trouble);
+	else
+		trouble_set(&w->trouble, e);
 	return rc;
 }
 
@@ -266,16 +276,23 @@ enum err_code spool_note_sync(struct spool_writer *w, const struct spool_event *
 	/* Asked again: who waited for the lock may have waited for the same event. Told only once it is
 	 * durable: a second answer must not overtake the first one's disk. */
 	if (mark_due(w, &m)) {
-		rc = write_event(w, ev, e);
+		struct err why = {0};
+		rc = write_event(w, ev, &why);
 		if (rc == ERR_OK) {
 			mark_told(w, &m);
 			metric_inc(w->written);
 		} else {
 			count_drop(w, rc);
+			err_set(e, rc, "spool: %s", why.msg);
 		}
 	}
 	pthread_mutex_unlock(lock);
-	return rc == ERR_OK ? ERR_OK : err_wrap(e, "spool");
+	return rc;
+}
+
+bool spool_trouble(struct spool_writer *w, int64_t *since, struct err *why)
+{
+	return trouble_get(&w->trouble, since, why);
 }
 
 /* --- the background thread --- */
@@ -440,6 +457,7 @@ enum err_code spool_writer_new(
 		pthread_mutex_init(&w->table[i], NULL);
 		pthread_mutex_init(&w->write[i], NULL);
 	}
+	trouble_init(&w->trouble);
 	pthread_mutex_init(&w->usage_lock, NULL);
 	pthread_mutex_init(&w->queue_lock, NULL);
 	pthread_cond_init(&w->queue_cond, NULL);
@@ -470,6 +488,7 @@ void spool_writer_free(struct spool_writer **wp)
 		pthread_mutex_destroy(&w->table[i]);
 		pthread_mutex_destroy(&w->write[i]);
 	}
+	trouble_done(&w->trouble);
 	pthread_mutex_destroy(&w->usage_lock);
 	pthread_mutex_destroy(&w->queue_lock);
 	pthread_cond_destroy(&w->queue_cond);

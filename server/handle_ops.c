@@ -40,10 +40,40 @@ static void list_issuers(struct exchange *ex)
 	buf_done(&lines);
 }
 
+static void list_sink(struct exchange *ex, const char *name, const char *path, int64_t failing,
+    const struct err *why)
+{
+	char since[CLOCK_RFC3339_LEN];
+	if (failing == 0) {
+		buf_printf(&ex->reply.body, "[+]%s ok: %s\n", name, path);
+		return;
+	}
+	clock_rfc3339(failing, since);
+	buf_printf(&ex->reply.body, "[-]%s degraded: %s: cannot write since %s: %s\n", name, path, since,
+	    why->msg);
+}
+
+/* Neither do these count: a full disk must not take the answers away too. */
+static void list_sinks(struct exchange *ex)
+{
+	const struct snapshot *s = ex->snapshot;
+	int64_t since = 0;
+	struct err why = {0};
+	if (s->audit) {
+		audit_trouble(s->audit, &since, &why);
+		list_sink(ex, "audit", s->config->audit.path, since, &why);
+	}
+	if (s->spool) {
+		spool_trouble(s->spool, &since, &why);
+		list_sink(ex, "spool", s->config->new_users.spool_dir, since, &why);
+	}
+}
+
 void handle_readyz(struct exchange *ex)
 {
 	struct buf *b = &ex->reply.body;
 	bool ready = status_ready(&ex->server->status, b);
+	list_sinks(ex);
 	list_issuers(ex);
 	text(ex, ready ? 200 : 503);
 	if (ready && !ex->request.verbose) {

@@ -428,15 +428,6 @@ static void first_policy(struct reload *r)
 	diags_done(&d);
 }
 
-static void show_sinks(struct reload *r)
-{
-	const struct config *c = current(r);
-	if (c->audit.present)
-		status_set(&r->server->status, STATUS_AUDIT, false, "%s", c->audit.path);
-	if (c->new_users.present)
-		status_set(&r->server->status, STATUS_SPOOL, false, "%s", c->new_users.spool_dir);
-}
-
 enum err_code reload_new(
     struct server *server, struct config **cfg, struct reload **out, struct diags *d)
 {
@@ -463,7 +454,6 @@ enum err_code reload_new(
 	struct diags none = {0};
 	report_loaded(r, UNIT_CONFIG, &none);
 	report_loaded(r, UNIT_TLS, &none);
-	show_sinks(r);
 	watch(r);
 	snapshot_publish(&server->snapshots, &r->parts);
 	*out = r;

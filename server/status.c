@@ -8,8 +8,6 @@ static const char *const names[STATUS_COUNT] = {
     [STATUS_CONFIG] = "config",
     [STATUS_POLICY] = "policy",
     [STATUS_TLS] = "tls",
-    [STATUS_AUDIT] = "audit",
-    [STATUS_SPOOL] = "spool",
     [STATUS_SHUTDOWN] = "shutdown",
 };
 

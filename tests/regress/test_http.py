@@ -1,5 +1,6 @@
 """HTTP as a hostile peer speaks it: methods, media types, sizes, framing, slow and idle connections."""
 import json
+import os
 import re
 import socket
 import ssl
@@ -328,6 +329,37 @@ def test_readyz_lists_its_checks(d):
     assert names == ["config", "policy", "tls", "audit"]
     assert "generation=1" in next(line for line in lines if "]policy" in line)
     assert lines[-1] == "readyz check passed"
+
+
+def line_of(d, name):
+    with d.ops() as c:
+        got = c.get("/readyz?verbose")
+    assert got.status == 200
+    return next(line for line in got.text.splitlines() if f"]{name} " in line)
+
+
+def test_readyz_tells_of_a_disk_that_refuses_and_stays_ready(daemon):
+    tokens = {"token-of-ann": ("ann", "1", []), "token-of-bob": ("bob", "2", [])}
+    d = daemon(tokens=tokens, spool=True, edit=lambda c: c["audit"].update(path="/dev/full"))
+    d.process.wait_for(lambda: line_of(d, "audit").startswith("[-]"), "the audit log's trouble")
+    assert re.fullmatch(r"\[-\]audit degraded: /dev/full: cannot write since \d{4}-[-0-9:.T]+Z: "
+                        r"No space left on device", line_of(d, "audit"))
+    assert line_of(d, "spool") == f"[+]spool ok: {d.spool_dir}"
+    new = os.path.join(d.spool_dir, "new")
+    for i in range(10000):
+        with open(os.path.join(new, f"filler-{i}"), "wb"):
+            pass
+    assert d.user_of("token-of-ann")["username"] == "ann"
+    d.process.wait_for(lambda: re.fullmatch(
+        rf"\[-\]spool degraded: {re.escape(d.spool_dir)}: cannot write since \S+Z: 10000 events wait",
+        line_of(d, "spool")), "the spool's trouble")
+    for name in os.listdir(new):
+        os.unlink(os.path.join(new, name))
+
+    def written():
+        assert d.user_of("token-of-bob")["username"] == "bob"
+        return line_of(d, "spool").startswith("[+]")
+    d.process.wait_for(written, "the spool to be well")
 
 
 def test_requests_are_counted_by_code(d):

@@ -218,6 +218,7 @@ static void test_no_log_is_no_error(void **state)
 	audit_write_authn(NULL, NULL);
 	audit_reopen(NULL);
 	assert_true(audit_flush(NULL));
+	assert_false(audit_trouble(NULL, NULL, NULL));
 	audit_close(NULL);
 }
 
@@ -410,13 +411,19 @@ static void test_rotation_into_nowhere(void **state)
 	assert_true(audit_flush(log));
 	snprintf(away, sizeof(away), "%s.away/a", dir);
 	assert_int_equal(unlink(away), 0);
+	int64_t since;
+	struct err why = {0};
+	assert_false(audit_trouble(log, &since, &why));
 	decide(log, 3);
 	assert_false(audit_flush(log));
+	assert_true(audit_trouble(log, &since, &why));
+	assert_string_equal(why.msg, "No such file or directory");
 	snprintf(away, sizeof(away), "%s.away", dir);
 	assert_int_equal(rename(away, dir), 0);
 	audit_reopen(log);
 	while (!audit_flush(log))
 		;
+	assert_false(audit_trouble(log, &since, &why));
 	struct verifier v = {0};
 	verify(&v, "a");
 	assert_int_equal(v.decisions, 1);
@@ -582,6 +589,10 @@ static void test_close_does_not_wait_for_a_dead_disk(void **state)
 	for (int i = 0; i < 3; i++)
 		decide(log, i);
 	assert_false(audit_flush(log));
+	int64_t since = 0;
+	struct err why = {0};
+	assert_true(audit_trouble(log, &since, &why) && since > 0);
+	assert_string_equal(why.msg, "No space left on device");
 	audit_close(&log);
 	assert_true(metric_of("portcullis_audit_dropped_total", "") == before + 4); /* audit.opened too */
 }

@@ -342,11 +342,16 @@ static void test_full_spool_refuses_new_users_but_takes_changes(void **state)
 	note(f, "alice");
 	note(f, "bob");
 	struct spool_event ev = event_of("carol");
+	int64_t since;
+	assert_false(spool_trouble(f->w, &since, &e));
 	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
 	assert_true(spool_is_due(f->w, &ev));
+	assert_true(spool_trouble(f->w, &since, &e) && since > 0);
+	assert_string_equal(e.msg, "2 events wait");
 	struct spool_event changed = event_of("alice");
 	changed.ngroups = 0;
 	assert_int_equal(spool_note_sync(f->w, &changed, &e), ERR_OK);
+	assert_false(spool_trouble(f->w, &since, &e));
 	/* Claimed events still count: the worker has not ended them. */
 	char key[SPOOL_KEY_LEN + 1];
 	struct spool_event got;
@@ -375,7 +380,13 @@ static void test_bytes_event_size_and_free_space_are_bounded(void **state)
 		groups[i] = slice_of(arena_printf(&f->arena, "%0*d", 60, i));
 	ev.groups = groups;
 	ev.ngroups = 5000;
+	int64_t since;
+	assert_true(spool_trouble(f->w, &since, &e)); /* of the full disk above */
+	ev.ngroups = 1;
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_OK);
+	ev.ngroups = 5000;
 	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_LIMIT);
+	assert_false(spool_trouble(f->w, &since, &e)); /* one event too long is not the spool's trouble */
 	ev.ngroups = 4000;
 	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_OK);
 	assert_int_equal(count_files(f, "tmp"), 0);
