@@ -263,16 +263,22 @@ static enum err_code find_groups(
 	return code;
 }
 
+/* Finds and names the entry that the call asks for; ENTRY lives in SCRATCH. */
+static enum err_code find_person(struct job *j, struct ldap_session *s, struct arena *scratch,
+    struct ldapx_entry **entry, struct err *e)
+{
+	reset(j->d, j->call);
+	arena_init(scratch, ENTRY_MAX);
+	TRY(find_entry(j, s, scratch, entry, e));
+	return name_person(j, *entry, e);
+}
+
 static enum err_code login_turn(struct ldap_session *s, void *arg, struct err *e)
 {
 	struct job *j = arg;
-	reset(j->d, j->call);
-	AUTO(arena_done) struct arena scratch;
-	arena_init(&scratch, ENTRY_MAX);
+	AUTO(arena_done) struct arena scratch = {0};
 	struct ldapx_entry *entry;
-	enum err_code code = find_entry(j, s, &scratch, &entry, e);
-	if (code == ERR_OK)
-		code = name_person(j, entry, e);
+	enum err_code code = find_person(j, s, &scratch, &entry, e);
 	if (code == ERR_REFUSED) {
 		bind_nobody(j, s);
 		return code;
@@ -287,13 +293,9 @@ static enum err_code login_turn(struct ldap_session *s, void *arg, struct err *e
 static enum err_code lookup_turn(struct ldap_session *s, void *arg, struct err *e)
 {
 	struct job *j = arg;
-	reset(j->d, j->call);
-	AUTO(arena_done) struct arena scratch;
-	arena_init(&scratch, ENTRY_MAX);
+	AUTO(arena_done) struct arena scratch = {0};
 	struct ldapx_entry *entry;
-	enum err_code code = find_entry(j, s, &scratch, &entry, e);
-	if (code == ERR_OK)
-		code = name_person(j, entry, e);
+	enum err_code code = find_person(j, s, &scratch, &entry, e);
 	if (code != ERR_OK)
 		return code;
 	/* Another account may have come to the name since. */

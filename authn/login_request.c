@@ -3,50 +3,8 @@
 
 #include <strings.h>
 
+#include "common/base64url.h"
 #include "common/jsonscan.h"
-
-/* 0 to 63, or -1. */
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* RFC 4648 section 4, canonical: padding where it belongs, unused bits zero. */
-static bool base64_decode(struct arena *a, struct slice in, struct slice *out)
-{
-	if (in.len == 0 || in.len % 4 != 0)
-		return false;
-	size_t pad = in.p[in.len - 1] != '=' ? 0 : in.p[in.len - 2] != '=' ? 1 : 2;
-	char *p = arena_alloc(a, in.len / 4 * 3 + 1);
-	uint32_t bits = 0;
-	size_t n = 0;
-	for (size_t i = 0; i < in.len - pad; i++) {
-		int d = digit(in.p[i]);
-		if (d < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)d;
-		if (i % 4 == 3) {
-			p[n++] = (char)(bits >> 16);
-			p[n++] = (char)(bits >> 8);
-			p[n++] = (char)bits;
-			bits = 0;
-		}
-	}
-	if (pad == 2)
-		p[n++] = (char)(bits >> 4);
-	if (pad == 1) {
-		p[n++] = (char)(bits >> 10);
-		p[n++] = (char)(bits >> 2);
-	}
-	*out = (struct slice){p, n};
-	return pad == 0 || (bits & (pad == 2 ? 15u : 3u)) == 0;
-}
 
 static enum err_code parse_basic(
     struct slice h, struct arena *arena, struct login_request *out, struct err *e)

@@ -21,6 +21,12 @@ struct reader {
 
 /* --- parts of the spec --- */
 
+/* False for null, which reads as absent, and on error. */
+static bool enter_object(struct jsonscan *s)
+{
+	return !jsonscan_null(s) && jsonscan_enter_object(s);
+}
+
 struct requirements {
 	struct access_requirement *items;
 	size_t n, cap;
@@ -58,14 +64,7 @@ static bool read_requirements(struct reader *r, struct requirements *list)
 			jsonscan_skip(s);
 			continue;
 		}
-		if (list->n == list->cap) {
-			list->cap = list->cap ? list->cap * 2 : 8;
-			struct access_requirement *more =
-			    ARENA_ARRAY(s->arena, struct access_requirement, list->cap);
-			if (list->n)
-				memcpy(more, list->items, list->n * sizeof(*more));
-			list->items = more;
-		}
+		ARENA_ROOM(s->arena, list->items, list->n, list->cap, 8);
 		if (!read_requirement(r, &list->items[list->n++]))
 			return false;
 	}
@@ -79,10 +78,8 @@ static bool read_selector(struct reader *r, const struct access_requirement **it
 	struct jsonscan *s = &r->scan;
 	struct requirements list = {0};
 	struct slice key;
-	if (jsonscan_null(s))
-		return true;
-	if (!jsonscan_enter_object(s))
-		return false;
+	if (!enter_object(s))
+		return s->err.code == ERR_OK;
 	s->nul = true;
 	while (jsonscan_key(s, &key)) {
 		if (slice_is(key, "requirements"))
@@ -120,11 +117,9 @@ static bool read_resource(struct reader *r, struct access_request *q)
 {
 	struct jsonscan *s = &r->scan;
 	struct slice key, *value;
-	if (jsonscan_null(s))
-		return true;
+	if (!enter_object(s))
+		return s->err.code == ERR_OK;
 	r->resource = true;
-	if (!jsonscan_enter_object(s))
-		return false;
 	while (jsonscan_key(s, &key)) {
 		if ((value = resource_string(q, key)))
 			jsonscan_string(s, value);
@@ -142,11 +137,9 @@ static bool read_path(struct reader *r, struct slice *path, struct slice *verb)
 {
 	struct jsonscan *s = &r->scan;
 	struct slice key;
-	if (jsonscan_null(s))
-		return true;
+	if (!enter_object(s))
+		return s->err.code == ERR_OK;
 	r->path = true;
-	if (!jsonscan_enter_object(s))
-		return false;
 	while (jsonscan_key(s, &key)) {
 		if (slice_is(key, "path"))
 			jsonscan_string(s, path);
@@ -164,19 +157,11 @@ static bool read_extra(struct reader *r, struct access_request *q)
 	struct access_extra *items = NULL;
 	size_t n = 0, cap = 0;
 	struct slice key;
-	if (jsonscan_null(s))
-		return true;
-	if (!jsonscan_enter_object(s))
-		return false;
+	if (!enter_object(s))
+		return s->err.code == ERR_OK;
 	while (jsonscan_key(s, &key)) {
 		struct slice *values;
-		if (n == cap) {
-			cap = cap ? cap * 2 : 8;
-			struct access_extra *more = ARENA_ARRAY(s->arena, struct access_extra, cap);
-			if (n)
-				memcpy(more, items, n * sizeof(*more));
-			items = more;
-		}
+		ARENA_ROOM(s->arena, items, n, cap, 8);
 		items[n].key = key;
 		if (!jsonscan_strings(s, SAR_VALUES_MAX, &values, &items[n].n))
 			return false;
@@ -202,10 +187,8 @@ static bool read_spec(struct reader *r)
 	struct access_request *q = &r->out->request;
 	struct slice key, path_verb = {0};
 	r->spec = true;
-	if (jsonscan_null(s))
-		return true;
-	if (!jsonscan_enter_object(s))
-		return false;
+	if (!enter_object(s))
+		return s->err.code == ERR_OK;
 	while (jsonscan_key(s, &key)) {
 		if (slice_is(key, "resourceAttributes"))
 			read_resource(r, q);

@@ -98,6 +98,16 @@ void *arena_calloc(struct arena *a, size_t count, size_t size)
 	return arena_alloc(a, total);
 }
 
+void *arena_grow(struct arena *a, const void *items, size_t *cap, size_t size, size_t first)
+{
+	size_t more = *cap ? *cap * 2 : first;
+	void *p = arena_calloc(a, more, size);
+	if (*cap)
+		memcpy(p, items, *cap * size);
+	*cap = more;
+	return p;
+}
+
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
 	char *p = arena_alloc(a, n + 1);

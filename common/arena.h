@@ -38,6 +38,15 @@ void *arena_calloc(struct arena *a, size_t count, size_t size);
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_calloc((a), (n), sizeof(type)))
 
+/* Room for one item more behind the first N of ITEMS, an array of CAP: when it is full, ITEMS becomes a copy
+ * of twice the size (FIRST items to begin with). N and CAP are size_t; CAP and ITEMS are variables. */
+#define ARENA_ROOM(a, items, n, cap, first)                                                        \
+	do {                                                                                       \
+		if ((n) == (cap))                                                                  \
+			(items) = arena_grow((a), (items), &(cap), sizeof(*(items)), (first));     \
+	} while (0)
+void *arena_grow(struct arena *a, const void *items, size_t *cap, size_t size, size_t first);
+
 /* Copies of N bytes (a NUL is added), of a C string (NULL stays NULL), of formatted text. */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_strdup(struct arena *a, const char *s);

@@ -1,7 +1,8 @@
-/* Owns strict base64url. */
+/* Owns strict base64url and base64. */
 #include "common/base64url.h"
 
-static int value_of(unsigned char c)
+/* LAST: the two digits after the alphanumeric ones. */
+static int value_of(char c, const char last[2])
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -9,10 +10,10 @@ static int value_of(unsigned char c)
 		return c - 'a' + 26;
 	if (c >= '0' && c <= '9')
 		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
+	return c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
-bool base64url_decode(struct arena *a, struct slice in, struct slice *out)
+static bool decode(struct arena *a, struct slice in, const char last[2], struct slice *out)
 {
 	if (in.len % 4 == 1)
 		return false;
@@ -20,7 +21,7 @@ bool base64url_decode(struct arena *a, struct slice in, struct slice *out)
 	size_t n = 0;
 	unsigned bits = 0, have = 0;
 	for (size_t i = 0; i < in.len; i++) {
-		int v = value_of((unsigned char)in.p[i]);
+		int v = value_of(in.p[i], last);
 		if (v < 0)
 			return false;
 		bits = bits << 6 | (unsigned)v;
@@ -34,6 +35,20 @@ bool base64url_decode(struct arena *a, struct slice in, struct slice *out)
 		return false;
 	*out = (struct slice){p, n};
 	return true;
+}
+
+bool base64url_decode(struct arena *a, struct slice in, struct slice *out)
+{
+	return decode(a, in, "-_", out);
+}
+
+bool base64_decode(struct arena *a, struct slice in, struct slice *out)
+{
+	if (in.len == 0 || in.len % 4 != 0)
+		return false;
+	for (int pad = 0; pad < 2 && in.p[in.len - 1] == '='; pad++)
+		in.len--;
+	return decode(a, in, "+/", out);
 }
 
 void base64url_encode(struct buf *b, struct slice in)

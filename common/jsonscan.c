@@ -314,14 +314,7 @@ static bool note_key(struct jsonscan *s, struct jsonscan_level *l, struct slice 
 		return fail(s, ERR_LIMIT, "too many keys in one object");
 	if (seen(s, l, key))
 		return fail(s, ERR_INVALID, "a key stands twice in one object");
-	if (l->len == l->cap) {
-		size_t cap = l->cap ? l->cap * 2 : FEW_KEYS;
-		struct slice *keys = ARENA_ARRAY(s->arena, struct slice, cap);
-		if (l->len)
-			memcpy(keys, l->keys, l->len * sizeof(*keys));
-		l->keys = keys;
-		l->cap = cap;
-	}
+	ARENA_ROOM(s->arena, l->keys, l->len, l->cap, FEW_KEYS);
 	l->keys[l->len++] = key;
 	return true;
 }
@@ -453,13 +446,7 @@ bool jsonscan_strings(struct jsonscan *s, size_t max, struct slice **out, size_t
 	while (jsonscan_element(s)) {
 		if (len == max)
 			return fail(s, ERR_LIMIT, "too many items in a list");
-		if (len == cap) {
-			cap = cap ? cap * 2 : 16;
-			struct slice *more = ARENA_ARRAY(s->arena, struct slice, cap);
-			if (len)
-				memcpy(more, items, len * sizeof(*more));
-			items = more;
-		}
+		ARENA_ROOM(s->arena, items, len, cap, 16);
 		/* Unlike a member, an item that is null is not absent. */
 		if (peek(s) != '"')
 			return fail(s, ERR_INVALID, "expected a list of strings");

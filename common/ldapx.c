@@ -529,14 +529,7 @@ static enum err_code take_entry(
 	if (f->n == q->max_entries || arena_over(f->a))
 		return err_set(
 		    e, ERR_LIMIT, "search: more than %zu entries or too much data", q->max_entries);
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? 2 * f->cap : 4;
-		struct ldapx_entry *items = ARENA_ARRAY(f->a, struct ldapx_entry, cap);
-		if (f->n)
-			memcpy(items, f->items, f->n * sizeof(*items));
-		f->items = items;
-		f->cap = cap;
-	}
+	ARENA_ROOM(f->a, f->items, f->n, f->cap, 4);
 	enum err_code code = copy_entry(h, msg, q->attrs, f->a, &f->items[f->n], e);
 	if (code == ERR_OK)
 		f->n++;

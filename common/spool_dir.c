@@ -104,14 +104,7 @@ struct names {
 
 static void add_name(struct names *n, const char *name, const struct stat *st)
 {
-	if (n->len == n->cap) {
-		size_t cap = n->cap ? 2 * n->cap : 64;
-		struct spool_name *more = ARENA_ARRAY(n->arena, struct spool_name, cap);
-		if (n->len)
-			memcpy(more, n->v, n->len * sizeof(*more));
-		n->v = more;
-		n->cap = cap;
-	}
+	ARENA_ROOM(n->arena, n->v, n->len, n->cap, 64);
 	n->v[n->len++] = (struct spool_name){arena_strdup(n->arena, name),
 	    (int64_t)st->st_mtim.tv_sec * CLOCK_SECOND + st->st_mtim.tv_nsec, st->st_size};
 }

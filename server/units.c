@@ -35,35 +35,19 @@ void parts_set(struct snapshot_parts *p, enum snapshot_part i, struct shared *ow
 	p->part[i] = owned;
 }
 
-static void destroy_config(void *obj)
-{
-	struct config *c = obj;
-	config_free(&c);
-}
+/* How struct shared lets go of each kind. */
+#define DESTROYER(name, type, release)                                                             \
+	static void name(void *obj)                                                                \
+	{                                                                                          \
+		struct type *owned = obj;                                                          \
+		release(&owned);                                                                   \
+	}
 
-static void destroy_authn(void *obj)
-{
-	struct authn_chain *c = obj;
-	authn_chain_free(&c);
-}
-
-static void destroy_policy(void *obj)
-{
-	struct policy *p = obj;
-	policy_free(&p);
-}
-
-static void destroy_audit(void *obj)
-{
-	struct audit_log *l = obj;
-	audit_close(&l);
-}
-
-static void destroy_spool(void *obj)
-{
-	struct spool_writer *w = obj;
-	spool_writer_free(&w);
-}
+DESTROYER(destroy_config, config, config_free)
+DESTROYER(destroy_authn, authn_chain, authn_chain_free)
+DESTROYER(destroy_policy, policy, policy_free)
+DESTROYER(destroy_audit, audit_log, audit_close)
+DESTROYER(destroy_spool, spool_writer, spool_writer_free)
 
 /* --- fingerprints --- */
 

@@ -13,7 +13,7 @@ from . import kubeconfig, pki, yamlio
 from .https import Client, tls_context
 from .paths import CACHE, TOP
 from .ports import free_port
-from .proc import Process, run
+from .proc import Process, Service, run
 
 API_AUDIENCE = "https://kubernetes.default.svc"
 
@@ -40,7 +40,7 @@ class Webhooks:
         self.authn_version, self.authz_version = authn_version, authz_version
 
 
-class ApiServer:
+class ApiServer(Service):
     def __init__(self, folder, etcd, webhooks=None, path=None):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
@@ -179,9 +179,3 @@ class ApiServer:
         return self.create(f"/api/v1/namespaces/{namespace}/pods", {
             "metadata": {"name": name},
             "spec": {"containers": [{"name": "c", "image": "none"}], "automountServiceAccountToken": False}})
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *exc):
-        self.stop()

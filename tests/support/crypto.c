@@ -13,14 +13,7 @@
 
 #include "common/arena.h"
 #include "common/base64url.h"
-
-#define MUST(expr)                                                                                 \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #expr);         \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "tests/support/must.h"
 
 EVP_PKEY *crypto_rsa(unsigned bits, unsigned long exponent)
 {

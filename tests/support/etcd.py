@@ -4,10 +4,10 @@ import os
 from .https import Client
 from .paths import tool
 from .ports import free_ports
-from .proc import Process
+from .proc import Process, Service
 
 
-class Etcd:
+class Etcd(Service):
     def __init__(self, folder):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
@@ -36,9 +36,3 @@ class Etcd:
 
     def stop(self):
         self.process.stop()
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *exc):
-        self.stop()

@@ -19,7 +19,7 @@ from . import pki
 from .https import Client
 from .paths import CACHE, TOP, tool
 from .ports import free_ports
-from .proc import Process, run
+from .proc import Process, Service, run
 
 SOURCE = os.path.join(TOP, "tests", "support", "oidc_provider")
 CLIENT_ID = "kubernetes"
@@ -59,7 +59,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class Issuer:
+class Issuer(Service):
     def __init__(self, folder, ca=None, users=None, alg="RS256", id_token_ttl=3600):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
@@ -166,9 +166,3 @@ class Issuer:
         }
         entry.update(override)
         return entry
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *exc):
-        self.stop()

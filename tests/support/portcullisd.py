@@ -10,7 +10,7 @@ from . import pki, yamlio
 from .https import Client, tls_context
 from .paths import program
 from .ports import free_ports
-from .proc import Process, wait_until
+from .proc import Process, Service, wait_until
 
 API_AUDIENCE = "https://kubernetes.default.svc"
 
@@ -40,7 +40,7 @@ def token_lines(tokens):
     return "".join(f'{t},{user},{uid},"{",".join(groups)}"\n' for t, (user, uid, groups) in tokens.items())
 
 
-class Portcullisd:
+class Portcullisd(Service):
     """FOLDER holds everything: config, pki, policy, state, audit log, the daemon's own log.
 
     JWT, LDAP: entries for authentication.jwt and .ldap. LOGIN: adds the login listener. EDIT: a function that
@@ -142,12 +142,6 @@ class Portcullisd:
     def reload(self):
         """SIGHUP. Wait for what it should bring about with the methods below."""
         self.process.signal(signal.SIGHUP)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *exc):
-        self.stop()
 
     # --- clients ---
     def ops(self):

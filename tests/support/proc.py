@@ -37,6 +37,16 @@ def port_open(port, host="127.0.0.1"):
         return False
 
 
+class Service:
+    """What a `with` starts and stops."""
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exc):
+        self.stop()
+
+
 class Process:
     """One child in a process group of its own. Use as a context manager or call stop()."""
 

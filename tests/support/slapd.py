@@ -4,7 +4,7 @@ import os
 from . import pki
 from .paths import tool
 from .ports import free_ports
-from .proc import Process, run
+from .proc import Process, Service, run
 
 BASE = "dc=example,dc=com"
 PEOPLE = f"ou=people,{BASE}"
@@ -53,7 +53,7 @@ def group_ldif(name, members):
             + "".join(f"member: {person_dn(m)}\n" for m in members))
 
 
-class Slapd:
+class Slapd(Service):
     """start() loads PEOPLE with slapadd; change(ldif) talks to the running server."""
 
     def __init__(self, folder, ca=None, people=None, cert=None, log="0"):
@@ -171,9 +171,3 @@ access to *
         }
         entry.update(override)
         return entry
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *exc):
-        self.stop()

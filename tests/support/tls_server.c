@@ -13,15 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 4096
+#include "tests/support/must.h"
 
-#define MUST(expr)                                                                                 \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #expr);         \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
+#define CONNECTIONS_MAX 4096
 
 struct connection {
 	struct tls_server *server;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "tests/support/tree.h"
 
 static char root[PATH_MAX];
 static struct arena arena;
@@ -46,22 +47,6 @@ static void make_dir(const char *name)
 static void make_link(const char *target, const char *name)
 {
 	assert_int_equal(symlink(target, at(name)), 0);
-}
-
-static void remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *entry;
-	while (d && (entry = readdir(d)) != NULL) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		char *sub = arena_printf(&arena, "%s/%s", path, entry->d_name);
-		if (unlink(sub) != 0)
-			remove_tree(sub);
-	}
-	if (d)
-		closedir(d);
-	rmdir(path);
 }
 
 static int setup(void **state)

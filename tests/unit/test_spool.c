@@ -18,6 +18,7 @@
 #include "common/jsonx.h"
 #include "common/metrics.h"
 #include "common/spool.h"
+#include "tests/support/tree.h"
 
 struct fixture {
 	char base[64], dir[80];
@@ -40,25 +41,6 @@ static int setup(void **state)
 	assert_int_equal(spool_reader_new(f->dir, &f->r, &e), ERR_OK);
 	*state = f;
 	return 0;
-}
-
-static void remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	for (struct dirent *de; d && (de = readdir(d));) {
-		char sub[600];
-		struct stat st;
-		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
-			continue;
-		snprintf(sub, sizeof(sub), "%s/%s", path, de->d_name);
-		if (lstat(sub, &st) == 0 && S_ISDIR(st.st_mode))
-			remove_tree(sub);
-		else
-			unlink(sub);
-	}
-	if (d)
-		closedir(d);
-	rmdir(path);
 }
 
 static int teardown(void **state)
