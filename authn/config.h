@@ -66,6 +66,7 @@ struct authn_config {
 };
 
 extern const struct schema authn_config_schema;
+extern const struct schema jwt_config_schema; /* struct jwt_config */
 
 /* An absolute https URL with a host, without user, query and fragment: what an issuer may be. On
  * failure *WHY is a constant that says what is wrong ("must be https"). */

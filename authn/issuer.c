@@ -1,7 +1,6 @@
-/* Owns the refresher threads of issuers and what a token with an unknown key may make them do. */
-#include "authn/issuer.h"
+/* Owns the living issuers: their refresher threads, who shares one, what is told of them. */
+#include "authn/issuer_state.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,10 +9,6 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "common/secret.h"
-
-/* A crowd that waits for one fetch gives up after this; only the slots' holders wait longer. A sound
- * issuer answers sooner, and a hung one does not hold all workers. */
-#define CROWD_WAIT (2 * CLOCK_SECOND)
 
 /* Once a set is there, failures are retried at leisure. */
 #define RETRY_WITH_KEYS_MIN_S ISSUER_WINDOW_S
@@ -26,50 +21,9 @@ static const char success_help[] = "When an issuer's key set was last fetched.";
 static const char keys_name[] = "portcullis_jwks_keys";
 static const char keys_help[] = "Usable keys of an issuer.";
 
-struct issuer {
-	/* under the store's lock */
-	struct issuer *next;
-	unsigned refs;
-	bool running;
-	/* fixed */
-	struct issuers *store;
-	struct arena arena;
-	pthread_t thread;
-	struct metric *fetch_ok, *fetch_error, *last_success, *key_count;
-	/* the thread's own */
-	struct oidc_source src;
-	int64_t retry_s;
-	/* under lock; cond is broadcast at every change */
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	atomic_bool stop;
-	struct keyset *keys;
-	bool tried;	       /* a first fetch has ended */
-	bool wanted, fetching; /* asked for, under way */
-	bool failed;	       /* so did the last one */
-	int64_t started;       /* clock_mono() of the fetch asked for, under way or last */
-	int64_t ok_started;    /* of the one that brought `keys` */
-	int64_t ok_issued;     /* the same in unix seconds */
-	int64_t failed_at;     /* clock_mono() */
-	int64_t window_until;  /* before it, no token may cause a fetch */
-	int64_t next_fetch;
-	struct err last;
-};
-
-struct issuers {
-	pthread_mutex_t lock;
-	struct issuer *list;
-	bool started;
-	unsigned waiters_max;
-	atomic_uint waiters;
-	issuer_event_fn *event;
-	void *event_arg;
-};
-
 /* --- small things --- */
 
-/* Waits for a change or until T of clock_mono(), which tests may move ahead of the real clock. */
-static void wait_until(struct issuer *i, int64_t t)
+void issuer_wait_until(struct issuer *i, int64_t t)
 {
 	int64_t left = t - clock_mono();
 	struct timespec ts;
@@ -216,7 +170,7 @@ static void *refresher(void *arg)
 		if (i->wanted || clock_mono() >= i->next_fetch)
 			fetch_once(i, http);
 		else
-			wait_until(i, i->next_fetch);
+			issuer_wait_until(i, i->next_fetch);
 	}
 	pthread_mutex_unlock(&i->lock);
 	return NULL;
@@ -396,134 +350,14 @@ void issuer_release(struct issuer **issuer)
 		issuer_destroy(i);
 }
 
-/* --- questions --- */
-
-struct keyset *issuer_keys(struct issuer *i)
-{
-	pthread_mutex_lock(&i->lock);
-	struct keyset *set = i->keys ? keyset_ref(i->keys) : NULL;
-	pthread_mutex_unlock(&i->lock);
-	return set;
-}
-
-/* What an ISSUER_WAIT is to wait for. */
-enum wait_for {
-	WAIT_FETCH,  /* one is under way or about to begin */
-	WAIT_WINDOW, /* one may be caused later */
-	WAIT_NOTHING /* one may be caused now */
-};
-
-/* While it does not answer, nobody waits for it: its thread goes on trying. */
-static bool silent(const struct issuer *i, int64_t now)
-{
-	return i->failed && (i->fetching || now - i->failed_at < ISSUER_WINDOW_S * CLOCK_SECOND);
-}
-
-/* The rules for a time in which no token may cause a fetch. A set is there that was fetched less than a
- * window ago. An issuer publishes a key before it signs with it, so that set has the key of every token
- * that is older. */
-static enum issuer_advice decide_in_window(const struct issuer *i, const struct issuer_question *q)
-{
-	if (q->issued < i->ok_issued - ISSUER_SKEW_S)
-		return ISSUER_UNKNOWN_KEY;
-	return i->window_until < q->deadline ? ISSUER_WAIT : ISSUER_GONE;
-}
-
-/* The rules, under the lock. */
-static enum issuer_advice decide(
-    const struct issuer *i, const struct issuer_question *q, int64_t now, enum wait_for *wait)
-{
-	if (i->keys && i->keys != q->seen)
-		return ISSUER_LOOK_AGAIN;
-	if (i->keys && i->ok_started >= q->arrived)
-		return ISSUER_UNKNOWN_KEY;
-	if (silent(i, now) || now >= q->deadline || atomic_load(&i->stop))
-		return ISSUER_GONE;
-	*wait = WAIT_FETCH;
-	if (i->fetching || i->wanted || !i->tried)
-		return ISSUER_WAIT;
-	*wait = WAIT_NOTHING;
-	if (now >= i->window_until)
-		return ISSUER_WAIT;
-	*wait = WAIT_WINDOW;
-	return decide_in_window(i, q);
-}
-
-static bool take_slot(struct issuers *s)
-{
-	if (atomic_fetch_add(&s->waiters, 1) < s->waiters_max)
-		return true;
-	atomic_fetch_sub(&s->waiters, 1);
-	return false;
-}
-
-static void give_slot(struct issuers *s)
-{
-	atomic_fetch_sub(&s->waiters, 1);
-}
-
-enum issuer_advice issuer_ask(struct issuer *i, const struct issuer_question *q)
-{
-	enum wait_for wait;
-	pthread_mutex_lock(&i->lock);
-	enum issuer_advice advice = decide(i, q, clock_mono(), &wait);
-	pthread_mutex_unlock(&i->lock);
-	return advice;
-}
-
-static void want_fetch(struct issuer *i, int64_t now)
-{
-	i->wanted = true;
-	i->started = now;
-	/* Stamped before the fetch: a slow one does not let the next begin sooner. */
-	i->window_until = now + ISSUER_WINDOW_S * CLOCK_SECOND;
-	pthread_cond_broadcast(&i->cond);
-}
-
-/* One round of waiting; false when this caller may not wait (any longer). */
-static bool wait_round(
-    struct issuer *i, const struct issuer_question *q, enum wait_for wait, bool slot)
-{
-	int64_t now = clock_mono(), until = q->deadline;
-	if (wait == WAIT_NOTHING)
-		want_fetch(i, now);
-	else if (wait == WAIT_WINDOW && !slot)
-		return false;
-	else if (wait == WAIT_WINDOW)
-		until = i->window_until;
-	if (wait != WAIT_WINDOW && !slot) {
-		int64_t crowd = (i->tried ? i->started : q->arrived) + CROWD_WAIT;
-		if (now >= crowd)
-			return false;
-		until = crowd < until ? crowd : until;
-	}
-	wait_until(i, until);
-	return true;
-}
-
-enum issuer_advice issuer_wait_keys(struct issuer *i, const struct issuer_question *q)
-{
-	enum wait_for wait;
-	enum issuer_advice advice;
-	bool slot = take_slot(i->store);
-	pthread_mutex_lock(&i->lock);
-	while ((advice = decide(i, q, clock_mono(), &wait)) == ISSUER_WAIT)
-		if (!wait_round(i, q, wait, slot)) {
-			advice = ISSUER_GONE;
-			break;
-		}
-	pthread_mutex_unlock(&i->lock);
-	if (slot)
-		give_slot(i->store);
-	return advice;
-}
+/* --- all of them --- */
 
 /* Waits for the end of I's first fetch; true when it has keys. */
 static bool settle_one(struct issuer *i, int64_t deadline)
 {
 	pthread_mutex_lock(&i->lock);
 	while (!i->tried && clock_mono() < deadline)
-		wait_until(i, deadline);
+		issuer_wait_until(i, deadline);
 	bool ok = i->keys != NULL;
 	pthread_mutex_unlock(&i->lock);
 	return ok;

@@ -1,5 +1,5 @@
-/* Owns libldap: handles, their options, deadlines on their sockets, binds and searches. */
-#include "common/ldapx.h"
+/* Owns connections to directories: handles, their options, deadlines on their sockets, TLS, binds. */
+#include "common/ldapx_handle.h"
 
 #include <errno.h>
 #include <lber.h>
@@ -9,9 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -19,15 +17,6 @@
 
 /* A goodbye (unbind, close_notify) is worth no more. */
 #define GOODBYE (100 * CLOCK_MS)
-/* References an answer may hold beside its entries before it is cut. */
-#define REFERENCES_MAX 1000
-
-struct ldapx {
-	LDAP *ld;
-	int fd;
-	int64_t deadline; /* of the operation under way: the socket layer obeys it */
-	bool broken;
-};
 
 struct ldapx_ca {
 	int fd;
@@ -58,8 +47,7 @@ static enum err_code code_of(int rc)
 	return rc == LDAP_TIMEOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE;
 }
 
-/* Our side's words for RC; what the server said stays out: it may quote names. */
-static enum err_code fail(struct ldapx *h, struct err *e, const char *what, int rc)
+enum err_code ldapx_fail(struct ldapx *h, struct err *e, const char *what, int rc)
 {
 	h->broken = true;
 	if (rc != LDAP_SUCCESS && clock_mono() >= h->deadline)
@@ -67,12 +55,12 @@ static enum err_code fail(struct ldapx *h, struct err *e, const char *what, int 
 	return err_set(e, code_of(rc), "%s: %s (%d)", what, ldap_err2string(rc), rc);
 }
 
-/* As fail, with libldap's own diagnosis: only while no server has been authenticated. */
+/* As ldapx_fail, with libldap's own diagnosis: only while no server has been authenticated. */
 static enum err_code fail_connect(struct ldapx *h, struct err *e, const char *what, int rc)
 {
 	char *text = NULL;
 	ldap_get_option(h->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-	enum err_code code = fail(h, e, what, rc);
+	enum err_code code = ldapx_fail(h, e, what, rc);
 	/* What libldap over GnuTLS says of a handshake that was fine and a certificate that was
 	 * not. */
 	if (text && strstr(text, "unknown error code"))
@@ -86,7 +74,7 @@ static enum err_code fail_connect(struct ldapx *h, struct err *e, const char *wh
 	return code;
 }
 
-static int last_rc(const struct ldapx *h)
+int ldapx_last_rc(const struct ldapx *h)
 {
 	int rc = LDAP_OTHER;
 	ldap_get_option(h->ld, LDAP_OPT_RESULT_CODE, &rc);
@@ -95,7 +83,7 @@ static int last_rc(const struct ldapx *h)
 
 /* --- time --- */
 
-static struct timeval until(int64_t deadline)
+struct timeval ldapx_until(int64_t deadline)
 {
 	int64_t left = deadline - clock_mono();
 	if (left < CLOCK_MS)
@@ -286,15 +274,15 @@ static enum err_code start_tls(struct ldapx *h, struct err *e)
 	int rc = ldap_start_tls(h->ld, NULL, NULL, &id);
 	if (rc != LDAP_SUCCESS)
 		return fail_connect(h, e, "StartTLS", rc);
-	struct timeval tv = until(h->deadline);
+	struct timeval tv = ldapx_until(h->deadline);
 	LDAPMessage *msg = NULL;
 	int got = ldap_result(h->ld, id, LDAP_MSG_ALL, &tv, &msg);
 	if (got <= 0)
-		return fail(h, e, "StartTLS", got == 0 ? LDAP_TIMEOUT : last_rc(h));
+		return ldapx_fail(h, e, "StartTLS", got == 0 ? LDAP_TIMEOUT : ldapx_last_rc(h));
 	int result = LDAP_OTHER;
 	rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
 	if (rc != LDAP_SUCCESS || result != LDAP_SUCCESS || got != LDAP_RES_EXTENDED)
-		return fail(h, e, "StartTLS refused", rc != LDAP_SUCCESS ? rc : result);
+		return ldapx_fail(h, e, "StartTLS refused", rc != LDAP_SUCCESS ? rc : result);
 	return ERR_OK;
 }
 
@@ -318,8 +306,8 @@ static enum err_code install_tls(struct ldapx *h, struct err *e)
 	if (rc != LDAP_SUCCESS)
 		return fail_connect(h, e, "TLS", rc);
 	if (!ldap_tls_inplace(h->ld))
-		return fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
-	return tls_is_recent(h) ? ERR_OK : fail(h, e, "TLS older than 1.2", LDAP_CONNECT_ERROR);
+		return ldapx_fail(h, e, "TLS is not up", LDAP_LOCAL_ERROR);
+	return tls_is_recent(h) ? ERR_OK : ldapx_fail(h, e, "TLS older than 1.2", LDAP_CONNECT_ERROR);
 }
 
 /* --- connecting: our own socket, so that the layer is there from the first byte --- */
@@ -331,7 +319,7 @@ static enum err_code add_layer(struct ldapx *h, struct err *e)
 	if (ldap_get_option(h->ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS || !sb ||
 	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) != 1 ||
 	    ber_sockbuf_add_io(sb, &deadline_layer, LBER_SBIOD_LEVEL_PROVIDER + 5, h) != 0)
-		return fail(h, e, "socket", LDAP_LOCAL_ERROR);
+		return ldapx_fail(h, e, "socket", LDAP_LOCAL_ERROR);
 	return ERR_OK;
 }
 
@@ -371,7 +359,7 @@ static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *
 	if (code != ERR_OK)
 		return code;
 	if (!set_options(h->ld) || (!local && !set_tls(h->ld, s->ca)))
-		return fail(h, e, "options", LDAP_LOCAL_ERROR);
+		return ldapx_fail(h, e, "options", LDAP_LOCAL_ERROR);
 	if (!local && !ldaps)
 		code = start_tls(h, e);
 	if (code == ERR_OK && !local)
@@ -418,22 +406,22 @@ static bool bind_refusal(int rc)
 
 static enum err_code bind_result(struct ldapx *h, int id, struct err *e)
 {
-	struct timeval tv = until(h->deadline);
+	struct timeval tv = ldapx_until(h->deadline);
 	LDAPMessage *msg = NULL;
 	int got = ldap_result(h->ld, id, LDAP_MSG_ALL, &tv, &msg);
 	if (got <= 0) {
 		ldap_abandon_ext(h->ld, id, NULL, NULL);
-		return fail(h, e, "bind", got == 0 ? LDAP_TIMEOUT : last_rc(h));
+		return ldapx_fail(h, e, "bind", got == 0 ? LDAP_TIMEOUT : ldapx_last_rc(h));
 	}
 	int result = LDAP_OTHER;
 	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
 	if (rc != LDAP_SUCCESS || got != LDAP_RES_BIND)
-		return fail(h, e, "bind", rc != LDAP_SUCCESS ? rc : LDAP_PROTOCOL_ERROR);
+		return ldapx_fail(h, e, "bind", rc != LDAP_SUCCESS ? rc : LDAP_PROTOCOL_ERROR);
 	if (result == LDAP_SUCCESS)
 		return ERR_OK;
 	if (bind_refusal(result))
 		return err_set(e, ERR_REFUSED, "bind: %s (%d)", ldap_err2string(result), result);
-	return fail(h, e, "bind", result);
+	return ldapx_fail(h, e, "bind", result);
 }
 
 enum err_code ldapx_bind(
@@ -456,189 +444,6 @@ enum err_code ldapx_bind(
 	int rc = ldap_sasl_bind(h->ld, name, LDAP_SASL_SIMPLE, &cred, NULL, NULL, &id);
 	free(name);
 	if (rc != LDAP_SUCCESS)
-		return fail(h, e, "bind", rc);
+		return ldapx_fail(h, e, "bind", rc);
 	return bind_result(h, id, e);
-}
-
-/* --- search --- */
-
-static void copy_values(
-    struct arena *a, struct berval **vals, const char *name, struct ldapx_attr *out)
-{
-	size_t n = 0;
-	while (vals && vals[n] && n < LDAPX_VALUES_MAX)
-		n++;
-	struct slice *values = ARENA_ARRAY(a, struct slice, n);
-	for (size_t i = 0; i < n; i++)
-		values[i] = slice_dup(a, (struct slice){vals[i]->bv_val, vals[i]->bv_len});
-	*out = (struct ldapx_attr){.name = name, .values = values, .n = n};
-}
-
-/* Active Directory gives no more than so many values at once: as "NAME;range=0-1499", beside an
- * empty NAME or none. Without this the rest would be missing in silence. */
-static bool in_pieces(struct ldapx *h, LDAPMessage *msg, const char *name)
-{
-	BerElement *ber = NULL;
-	size_t n = strlen(name);
-	bool found = false;
-	for (char *a = ldap_first_attribute(h->ld, msg, &ber); a;
-	     a = ldap_next_attribute(h->ld, msg, ber)) {
-		found |= strncasecmp(a, name, n) == 0 && strncasecmp(a + n, ";range=", 7) == 0;
-		ldap_memfree(a);
-	}
-	ber_free(ber, 0);
-	return found;
-}
-
-static enum err_code copy_entry(struct ldapx *h, LDAPMessage *msg, const char *const *attrs,
-    struct arena *a, struct ldapx_entry *out, struct err *e)
-{
-	struct berval dn = {0};
-	BerElement *ber = NULL;
-	int rc = ldap_get_dn_ber(h->ld, msg, &ber, &dn);
-	if (rc == LDAP_SUCCESS)
-		out->dn = slice_dup(a, (struct slice){dn.bv_val, dn.bv_len});
-	ber_free(ber, 0);
-	if (rc != LDAP_SUCCESS)
-		return fail(h, e, "entry", rc);
-	size_t n = 0;
-	while (attrs[n])
-		n++;
-	struct ldapx_attr *list = ARENA_ARRAY(a, struct ldapx_attr, n);
-	for (size_t i = 0; i < n; i++) {
-		struct berval **vals = ldap_get_values_len(h->ld, msg, attrs[i]);
-		copy_values(a, vals, attrs[i], &list[i]);
-		ldap_value_free_len(vals);
-		if (list[i].n == 0 && in_pieces(h, msg, attrs[i]))
-			return err_set(
-			    e, ERR_LIMIT, "search: %s has more values than come at once", attrs[i]);
-	}
-	out->attrs = list;
-	return ERR_OK;
-}
-
-struct found {
-	struct arena *a;
-	struct ldapx_entry *items;
-	size_t n, cap, references;
-};
-
-static enum err_code take_entry(
-    struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg, struct found *f, struct err *e)
-{
-	if (f->n == q->max_entries || arena_over(f->a))
-		return err_set(
-		    e, ERR_LIMIT, "search: more than %zu entries or too much data", q->max_entries);
-	ARENA_ROOM(f->a, f->items, f->n, f->cap, 4);
-	enum err_code code = copy_entry(h, msg, q->attrs, f->a, &f->items[f->n], e);
-	if (code == ERR_OK)
-		f->n++;
-	return code;
-}
-
-static enum err_code take_done(struct ldapx *h, LDAPMessage *msg, struct found *f, struct err *e)
-{
-	int result = LDAP_OTHER;
-	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 0);
-	if (rc != LDAP_SUCCESS)
-		return fail(h, e, "search", rc);
-	if (result == LDAP_SIZELIMIT_EXCEEDED)
-		return err_set(e, ERR_LIMIT, "search: size limit");
-	if (result == LDAP_NO_SUCH_OBJECT) {
-		h->broken = true;
-		return err_set(e, ERR_NOT_FOUND, "search: no such base");
-	}
-	if (result != LDAP_SUCCESS)
-		return fail(h, e, "search", result);
-	if (arena_over(f->a))
-		return err_set(e, ERR_LIMIT, "search: too much data");
-	return ERR_OK;
-}
-
-/* One message; *DONE when it was the last. */
-static enum err_code take_message(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg,
-    struct found *f, bool *done, struct err *e)
-{
-	switch (ldap_msgtype(msg)) {
-	case LDAP_RES_SEARCH_ENTRY:
-		return take_entry(h, q, msg, f, e);
-	case LDAP_RES_SEARCH_RESULT:
-		*done = true;
-		return take_done(h, msg, f, e);
-	default: /* references and intermediate answers: not followed, but not without end either */
-		if (++f->references > REFERENCES_MAX)
-			return err_set(e, ERR_LIMIT, "search: too many references");
-		return ERR_OK;
-	}
-}
-
-static enum err_code collect(
-    struct ldapx *h, const struct ldapx_search *q, int id, struct found *f, struct err *e)
-{
-	for (bool done = false; !done;) {
-		struct timeval tv = until(h->deadline);
-		LDAPMessage *msg = NULL;
-		int got = ldap_result(h->ld, id, LDAP_MSG_ONE, &tv, &msg);
-		enum err_code code;
-		if (got <= 0)
-			code = fail(h, e, "search", got == 0 ? LDAP_TIMEOUT : last_rc(h));
-		else
-			code = take_message(h, q, msg, f, &done, e);
-		ldap_msgfree(msg);
-		if (code == ERR_OK && !done && clock_mono() >= h->deadline)
-			code = fail(h, e, "search", LDAP_TIMEOUT);
-		if (code != ERR_OK) {
-			if (!done)
-				ldap_abandon_ext(h->ld, id, NULL, NULL);
-			return code;
-		}
-	}
-	return ERR_OK;
-}
-
-enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_t deadline,
-    struct arena *a, struct ldapx_entry **out, size_t *n, struct err *e)
-{
-	*n = 0;
-	*out = NULL;
-	if (h->broken)
-		return err_set(e, ERR_UNAVAILABLE, "search: broken connection");
-	h->deadline = deadline;
-	struct timeval tv = until(deadline);
-	int id = 0;
-	/* The API takes char **, but only reads it. */
-	char **attrs = (char **)(uintptr_t)q->attrs;
-	/* One more than allowed, so that "too many" shows as entries, not as the server's mood. */
-	int rc =
-	    ldap_search_ext(h->ld, q->base, q->one_level ? LDAP_SCOPE_ONELEVEL : LDAP_SCOPE_SUBTREE,
-		q->filter, attrs, 0, NULL, NULL, &tv, (int)q->max_entries + 1, &id);
-	if (rc != LDAP_SUCCESS)
-		return fail(h, e, "search", rc);
-	struct found f = {.a = a};
-	enum err_code code = collect(h, q, id, &f, e);
-	*out = f.items;
-	*n = f.n;
-	return code;
-}
-
-const struct ldapx_attr *ldapx_attr(
-    const struct ldapx_entry *entry, const char *const *attrs, const char *name)
-{
-	for (size_t i = 0; attrs[i]; i++) {
-		if (strcasecmp(attrs[i], name) == 0)
-			return &entry->attrs[i];
-	}
-	return NULL;
-}
-
-void ldapx_filter_value(struct buf *b, struct slice value)
-{
-	struct berval in = {.bv_len = value.len, .bv_val = (char *)(uintptr_t)value.p};
-	struct berval out = {0};
-	if (value.len == 0)
-		return;
-	if (ldap_bv2escaped_filter_value(&in, &out) != 0 || !out.bv_val)
-		abort(); /* it fails for lack of memory alone */
-	buf_add(b, out.bv_val, out.bv_len);
-	ber_memfree(out.bv_val);
 }

@@ -1,6 +1,6 @@
 /* LDAP client over libldap: hard deadlines on every wait, TLS that configuration files and
- * environment cannot weaken, no referrals, capped answers, results as slices. The only user of
- * <ldap.h>.
+ * environment cannot weaken, no referrals, capped answers, results as slices. ldapx.c and
+ * ldapx_search.c are the only users of <ldap.h>.
  *
  * A handle belongs to one thread at a time. After any error but ERR_REFUSED and ERR_LIMIT it is
  * broken: further calls fail with ERR_UNAVAILABLE, close it. SIGPIPE must be ignored by the
