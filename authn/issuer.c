@@ -390,6 +390,7 @@ bool issuers_settle(struct issuers *s, int64_t deadline)
 static void status_one(struct issuer *i, struct buf *out)
 {
 	pthread_mutex_lock(&i->lock);
+	buf_addc(out, i->keys && !i->failed ? '+' : '-');
 	buf_adds(out, i->src.issuer);
 	if (i->keys)
 		buf_printf(out, ": %zu keys", keyset_len(i->keys));

@@ -63,7 +63,7 @@ enum issuer_advice issuer_ask(struct issuer *i, const struct issuer_question *q)
  * fetch. After ISSUER_LOOK_AGAIN the caller tries the new set and may ask again. */
 enum issuer_advice issuer_wait_keys(struct issuer *i, const struct issuer_question *q);
 
-/* One line an issuer: URL, "ok" or the last error, number of keys. For readyz. */
+/* One line an issuer: '+' when its keys are current, else '-'; then URL, number of keys, last error. */
 void issuers_status(struct issuers *s, struct buf *out);
 
 /* Tests: threads look at the clock again, after clock_advance(). */

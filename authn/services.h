@@ -44,7 +44,8 @@ enum err_code authn_services_start(struct authn_services *s, struct err *e) MUST
  * nobody is refused for lack of keys that are a round trip away. True when all have key sets. */
 bool authn_services_settle(struct authn_services *s, int64_t deadline);
 
-/* A line for each issuer: its URL, number of keys, last error. For /readyz?verbose. */
+/* A line for each issuer: '+' when its keys are current, else '-'; then its URL, number of keys, last
+ * error. For /readyz?verbose. */
 void authn_services_status(struct authn_services *s, struct buf *out);
 
 /* After the last chain is freed: joins the threads. */

@@ -31,9 +31,9 @@ static void list_issuers(struct exchange *ex)
 	authn_services_status(ex->server->services, &lines);
 	for (struct slice s = buf_view(&lines); s.len;) {
 		struct slice line = {s.p, slice_find(s, '\n')};
-		bool well = !memmem(line.p, line.len, "no keys", 7) && !memmem(line.p, line.len, "failed", 6);
+		bool well = slice_starts(line, SLICE("+"));
 		buf_adds(&ex->reply.body, well ? "[+]issuer ok: " : "[-]issuer degraded: ");
-		buf_slice(&ex->reply.body, line);
+		buf_slice(&ex->reply.body, slice_skip(line, 1));
 		buf_addc(&ex->reply.body, '\n');
 		s = slice_skip(s, line.len + 1);
 	}
