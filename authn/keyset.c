@@ -379,16 +379,12 @@ enum err_code jose_key_export(
 {
 	if (!k->d.p)
 		return err_set(e, ERR_INTERNAL, "not a key of our own");
-	buf_adds(out, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"use\":\"sig\",\"alg\":\"ES256\",\"kid\":");
-	buf_json(out, k->kid);
-	buf_adds(out, ",\"x\":");
-	buf_json(out, k->x);
-	buf_adds(out, ",\"y\":");
-	buf_json(out, k->y);
-	if (private) {
-		buf_adds(out, ",\"d\":");
-		buf_json(out, (struct slice){k->d.p, k->d.len});
-	}
+	buf_adds(out, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"use\":\"sig\",\"alg\":\"ES256\"");
+	buf_json_member(out, "kid", k->kid);
+	buf_json_member(out, "x", k->x);
+	buf_json_member(out, "y", k->y);
+	if (private)
+		buf_json_member(out, "d", (struct slice){k->d.p, k->d.len});
 	buf_addc(out, '}');
 	return out->over ? err_set(e, ERR_INTERNAL, "buffer too small for a key") : ERR_OK;
 }

@@ -119,19 +119,13 @@ void mint_jwks(const struct mint *m, struct buf *out)
 
 /* --- tokens --- */
 
-static void member(struct buf *b, const char *key, struct slice value)
-{
-	buf_printf(b, ",\"%s\":", key);
-	buf_json(b, value);
-}
-
 static void write_claims(const struct mint_claims *c, struct buf *b)
 {
 	char jti[27];
 	ulid_new(clock_now() / CLOCK_MS, jti);
 	buf_adds(b, "{\"iss\":");
 	buf_json(b, c->issuer);
-	member(b, "sub", c->subject);
+	buf_json_member(b, "sub", c->subject);
 	buf_adds(b, ",\"aud\":[");
 	for (size_t i = 0; i < c->naudiences; i++) {
 		if (i)
@@ -144,12 +138,12 @@ static void write_claims(const struct mint_claims *c, struct buf *b)
 	buf_i64(b, c->issued);
 	buf_adds(b, ",\"nbf\":");
 	buf_i64(b, c->issued);
-	member(b, "jti", slice_of(jti));
-	member(b, "preferred_username", c->username);
-	member(b, "directory", c->directory);
-	member(b, "account", c->account);
+	buf_json_member(b, "jti", slice_of(jti));
+	buf_json_member(b, "preferred_username", c->username);
+	buf_json_member(b, "directory", c->directory);
+	buf_json_member(b, "account", c->account);
 	if (c->uid.len)
-		member(b, "uid", c->uid);
+		buf_json_member(b, "uid", c->uid);
 	buf_addc(b, '}');
 }
 

@@ -226,6 +226,12 @@ void buf_json(struct buf *b, struct slice s)
 	buf_addc(b, '"');
 }
 
+void buf_json_member(struct buf *b, const char *key, struct slice value)
+{
+	buf_printf(b, ",\"%s\":", key);
+	buf_json(b, value);
+}
+
 const char *buf_cstr(struct buf *b)
 {
 	if (!b->p)

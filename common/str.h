@@ -83,6 +83,9 @@ void buf_i64(struct buf *b, int64_t v);
  * escaped, invalid UTF-8 becomes U+FFFD. The output is valid JSON on one line whatever S holds. */
 void buf_json(struct buf *b, struct slice s);
 
+/* `,"KEY":VALUE`: a member behind another one. KEY is a plain word of ours. */
+void buf_json_member(struct buf *b, const char *key, struct slice value);
+
 /* NUL-terminates (not counted in len) and returns the text; "" when nothing was added. */
 const char *buf_cstr(struct buf *b);
 
