@@ -64,13 +64,19 @@ static bool is_bidi(int32_t cp)
 	       (cp >= 0x2066 && cp <= 0x2069);
 }
 
+/* Two names that differ only in these look the same to whoever reads the audit log. The joiners U+200C and
+ * U+200D are left: some scripts cannot be written without them. */
+static bool is_invisible(int32_t cp)
+{
+	return cp == 0x00AD || cp == 0x200B || cp == 0x2028 || cp == 0x2029 ||
+	       (cp >= 0x2060 && cp <= 0x2064) || cp == 0xFEFF || (cp >= 0xE0000 && cp <= 0xE007F);
+}
+
 bool slice_printable(struct slice s)
 {
 	for (size_t i = 0; i < s.len;) {
 		int32_t cp = utf8_next(s, &i);
-		if (cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || is_bidi(cp))
-			return false;
-		if (cp == 0x2028 || cp == 0x2029 || cp == 0xFEFF)
+		if (cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || is_bidi(cp) || is_invisible(cp))
 			return false;
 	}
 	return true;

@@ -98,6 +98,10 @@ static void test_printable(void **state)
 	assert_false(slice_printable(SLICE("\xe2\x80\xae" "gpj")));
 	assert_false(slice_printable(SLICE("\xf4\x90\x80\x80")));
 	assert_false(slice_printable(SLICE("\xc3")));
+	assert_false(slice_printable(SLICE("ja\xe2\x80\x8bne")));
+	assert_false(slice_printable(SLICE("ja\xc2\xadne")));
+	assert_false(slice_printable(SLICE("jane\xf3\xa0\x81\xa1")));
+	assert_true(slice_printable(SLICE("\xd9\x85\xe2\x80\x8c\xd9\x87")));
 }
 
 static void test_map_against_a_list(void **state)
