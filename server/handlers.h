@@ -18,6 +18,9 @@ exchange_fn handle_login, handle_login_discovery, handle_login_jwks;
 /* Probes, metrics, version. */
 exchange_fn handle_livez, handle_readyz, handle_metrics, handle_version;
 
+/* The counter of token reviews with RESULT for REASON: a look-up in the registry. */
+struct metric *token_reviews(const char *result, const char *reason);
+
 /* Looks up the metrics of all handlers, so that each stands in the exposition from the start. */
 void handlers_init(struct server_metrics *m);
 

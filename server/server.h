@@ -10,6 +10,7 @@
 /* The outcomes of reviews, as counters that stand in the exposition from the start. */
 struct server_metrics {
 	struct metric *verdicts[3], *access_errors; /* by enum verdict */
+	struct metric *tokens_accepted, *tokens_foreign;
 	struct metric *access_seconds, *token_seconds;
 };
 
