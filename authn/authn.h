@@ -27,6 +27,19 @@ struct identity {
 	int64_t expires;       /* unix seconds; 0: no end of its own */
 };
 
+/* Which credential it was, apart from whose: what a denylist names. Empty or 0 where it does not say. */
+struct credential {
+	struct slice subject; /* sub of the token; of a directory's person the canonical account */
+	struct slice id;      /* jti, or what the authenticator has in its place */
+	struct slice kid;     /* of the key that verified it */
+	int64_t issued;	      /* iat, unix seconds */
+};
+
+/* Told of each check as it is made; for `portcullis token explain`. DETAIL is secret-free. */
+struct authn_trace {
+	void (*check)(struct authn_trace *self, const char *name, bool passed, const char *detail);
+};
+
 /* Zero is "not mine": nothing that was left unset ever accepts. */
 enum authn_step {
 	AUTHN_PASS = 0,	   /* not this authenticator's token */
@@ -47,8 +60,13 @@ struct authn_call {
 	size_t naudiences;
 	int64_t now;	  /* wall clock, nanoseconds */
 	int64_t deadline; /* clock_mono(): work gives up by then */
+	struct authn_trace *trace; /* NULL: nobody watches */
 	/* out */
 	struct identity id;
+	struct credential credential; /* set by who accepts */
+	/* Longest time (ns, from now) for which a cache may keep this verdict, set by the authenticator with
+	 * an ACCEPT or a REJECT. 0, unless it says otherwise: not at all. */
+	int64_t keep;
 	const struct slice *granted; /* status.audiences: subset of what was asked; none: leave absent */
 	size_t ngranted;
 	const char *authenticator; /* name of the one that decided; NULL when all passed */

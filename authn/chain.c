@@ -22,6 +22,12 @@ enum authn_step authn_say(
 	return step;
 }
 
+void authn_check(struct authn_call *call, const char *name, bool passed, const char *detail)
+{
+	if (call->trace)
+		call->trace->check(call->trace, name, passed, detail);
+}
+
 bool authn_call_says_issuer(struct authn_call *call, struct slice issuer)
 {
 	if (!call->iss_tried) {
@@ -131,6 +137,7 @@ static bool grant_audiences(const struct authn_chain *c, struct authn_call *call
 static enum authn_step refuse(struct authn_call *call, enum authn_step step)
 {
 	call->id = (struct identity){0};
+	call->credential = (struct credential){0};
 	call->granted = NULL;
 	call->ngranted = 0;
 	return step;
@@ -176,6 +183,7 @@ enum authn_step authn_try_now(const struct authn_chain *c, struct authn_call *ca
 	call->pending = NULL;
 	call->reason = NULL;
 	call->why = (struct err){0};
+	call->keep = 0;
 	if (call->arrived == 0)
 		call->arrived = clock_mono();
 	if (call->token.len == 0)

@@ -31,6 +31,9 @@ const struct jose_token *authn_call_jwt(struct authn_call *call);
 enum authn_step authn_say(struct authn_call *call, enum authn_step step, const char *reason,
     const char *fmt, ...) PRINTF(4, 5);
 
+/* Tells the call's trace, if it has one, of the check NAME ("audience", "signature", …) and why it failed. */
+void authn_check(struct authn_call *call, const char *name, bool passed, const char *detail);
+
 /* Constructors. Each sets *OUT, to NULL when its part is not configured, or adds findings to D. The
  * chain calls ops->destroy of what it was given. */
 enum err_code authn_tokenfiles_new(const struct authn_config *cfg, struct authn **out,
