@@ -88,6 +88,17 @@ static void forget_metrics(const struct issuer *i)
 	forget_metric(i, keys_name, NULL);
 }
 
+/* After the change is in force. */
+static void count_change(struct issuers *s)
+{
+	atomic_fetch_add_explicit(&s->generation, 1, memory_order_release);
+}
+
+uint64_t issuers_generation(const struct issuers *s)
+{
+	return atomic_load_explicit(&s->generation, memory_order_acquire);
+}
+
 /* --- the thread --- */
 
 static void fetched(struct issuer *i, struct keyset *set, int64_t started, int64_t issued,
@@ -96,8 +107,11 @@ static void fetched(struct issuer *i, struct keyset *set, int64_t started, int64
 	int64_t s = max_age < 0 ? ISSUER_REFRESH_MAX_S : max_age;
 	s = s < ISSUER_REFRESH_MIN_S ? ISSUER_REFRESH_MIN_S : s;
 	s = s > ISSUER_REFRESH_MAX_S ? ISSUER_REFRESH_MAX_S : s;
+	bool other = !keyset_same(i->keys, set);
 	keyset_unref(&i->keys);
 	i->keys = set;
+	if (other)
+		count_change(i->store);
 	i->failed = false;
 	i->retry_s = 0;
 	i->ok_started = started;
@@ -340,6 +354,7 @@ void issuer_release(struct issuer **issuer)
 		while (*at != i)
 			at = &(*at)->next;
 		*at = i->next;
+		count_change(s);
 		for (const struct issuer *k = s->list; k; k = k->next)
 			name_lives |= same(k->src.issuer, i->src.issuer);
 		if (!name_lives)

@@ -32,6 +32,14 @@ void issuers_free(struct issuers **s); /* joins all threads; no issuer may be he
 enum err_code issuers_start(struct issuers *s, struct err *e) MUST_CHECK;
 bool issuers_settle(struct issuers *s, int64_t deadline);
 
+/* Counts the changes of what issuers' keys can verify: a set with other keys than the one before, a set that
+ * grew too old, an issuer that went away. Not the reads that brought the same keys again. Never goes back;
+ * thread-safe, lock-free.
+ * For caches of verdicts: read it BEFORE the token is verified and make it part of the cache's key. A change
+ * is counted after it is in force, so a verdict by old keys is never found under a newer count. Sets of
+ * jwksFile belong to the configuration snapshot and are not counted here. */
+uint64_t issuers_generation(const struct issuers *s);
+
 /* The issuer of CFG: the living one when URL, discovery URL and CA are the same, else a new one, whose
  * thread starts at once when issuers_start was called. */
 enum err_code issuer_acquire(struct issuers *s, const struct jwt_issuer_config *cfg,

@@ -46,6 +46,7 @@ struct issuers {
 	bool started;
 	unsigned waiters_max;
 	atomic_uint waiters;
+	_Atomic uint64_t generation; /* issuers_generation */
 	issuer_event_fn *event;
 	void *event_arg;
 };

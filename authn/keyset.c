@@ -395,6 +395,7 @@ struct keyset {
 	atomic_uint refs;
 	size_t len, skipped;
 	struct jose_key *keys[KEYSET_KEYS_MAX];
+	uint8_t digests[KEYSET_KEYS_MAX][SHA256_LEN]; /* of their JWKs, sorted once all are in */
 };
 
 struct keyset *keyset_ref(struct keyset *s)
@@ -413,6 +414,28 @@ void keyset_unref(struct keyset **s)
 	for (size_t i = 0; i < set->len; i++)
 		jose_key_free(&set->keys[i]);
 	free(set);
+}
+
+static int digest_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, SHA256_LEN);
+}
+
+/* Of the members in sorted order, so that an issuer may write the same key another way. */
+static void digest_jwk(const json_t *jwk, uint8_t out[SHA256_LEN])
+{
+	char *text = json_dumps(jwk, JSON_COMPACT | JSON_SORT_KEYS);
+	if (!text)
+		abort();
+	sha256(text, strlen(text), out);
+	free(text);
+}
+
+bool keyset_same(const struct keyset *a, const struct keyset *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->len == b->len && memcmp(a->digests, b->digests, a->len * SHA256_LEN) == 0;
 }
 
 size_t keyset_len(const struct keyset *s)
@@ -444,13 +467,14 @@ enum err_code keyset_parse(struct slice text, struct keyset **out, struct err *e
 	json_array_foreach(keys, i, jwk)
 	{
 		if (jose_key_import(jwk, &s->keys[s->len], &last) == ERR_OK)
-			s->len++;
+			digest_jwk(jwk, s->digests[s->len++]);
 		else
 			s->skipped++;
 	}
 	if (s->len == 0)
 		return err_set(e, ERR_INVALID, "no usable key (%zu in all)%s%s", s->skipped,
 		    s->skipped ? "; the last one: " : "", last.msg);
+	qsort(s->digests, s->len, SHA256_LEN, digest_cmp);
 	*out = TAKE(s);
 	return ERR_OK;
 }

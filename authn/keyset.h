@@ -15,6 +15,10 @@ enum err_code keyset_parse(struct slice text, struct keyset **out, struct err *e
 struct keyset *keyset_ref(struct keyset *s);
 void keyset_unref(struct keyset **s);
 
+/* True when both hold the same usable keys, in whatever order and spelling of the JSON they came. A is what
+ * there was before and may be NULL, as may B. */
+bool keyset_same(const struct keyset *a, const struct keyset *b);
+
 size_t keyset_len(const struct keyset *s);
 size_t keyset_skipped(const struct keyset *s);
 

@@ -460,12 +460,14 @@ static void test_row37_rotation_is_picked_up_at_once(void **state)
 	(void)state;
 	struct authn_chain *c = settled(issuer_a, "");
 	EVP_PKEY *both[] = {fx.a, fx.fresh};
+	assert_int_equal(issuers_generation(fx.services->issuers), 1);
 	expect(c, token("/a", fx.a, "ka", 0, ""), AUTHN_ACCEPT, NULL);
 	publish(both, (const char *const[]){"ka", "kf"}, 2);
 	expect(c, token("/a", fx.fresh, "kf", 0, ""), AUTHN_ACCEPT, NULL);
 	expect(c, token("/a", fx.a, "ka", 0, ""), AUTHN_ACCEPT, NULL);
 	assert_int_equal(atomic_load(&fx.fetches), 2);
 	assert_int_equal(atomic_load(&fx.discoveries), 1);
+	assert_int_equal(issuers_generation(fx.services->issuers), 2);
 	/* The old key goes: its tokens end with the next refresh. */
 	publish(both + 1, (const char *const[]){"kf"}, 1);
 	clock_advance((ISSUER_REFRESH_MAX_S + 1) * CLOCK_SECOND);
@@ -473,7 +475,10 @@ static void test_row37_rotation_is_picked_up_at_once(void **state)
 	expect(c, token("/a", fx.fresh, "kx", 0, ""), AUTHN_REJECT, "unknownKey");
 	expect(c, token("/a", fx.a, "ka", -60, ""), AUTHN_REJECT, "unknownKey");
 	expect(c, token("/a", fx.fresh, "kf", 0, ""), AUTHN_ACCEPT, NULL);
+	/* Sets are counted, not fetches; then the issuer goes. */
+	assert_int_equal(issuers_generation(fx.services->issuers), 3);
 	authn_chain_free(&c);
+	assert_int_equal(issuers_generation(fx.services->issuers), 4);
 }
 
 struct waiter {

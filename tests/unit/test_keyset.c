@@ -79,6 +79,36 @@ static size_t admitted_rsa(const BIGNUM *n, unsigned long e)
 	return r;
 }
 
+static struct keyset *parsed(const char *text)
+{
+	struct keyset *s = NULL;
+	struct err e = {0};
+	assert_int_equal(keyset_parse(slice_of(text), &s, &e), ERR_OK);
+	return s;
+}
+
+static void test_the_same_keys_in_another_spelling_are_the_same_set(void **state)
+{
+	(void)state;
+	char *other = crypto_jwk(ec, "other", NULL);
+	const char *ab[] = {good, other}, *ba[] = {other, good, "{\"kty\":\"oct\",\"k\":\"AA\"}"};
+	char *one = crypto_jwks(ab, 2), *two = crypto_jwks(ba, 3), *less = crypto_jwks(ab, 1);
+	char *renamed = crypto_jwk(ec, "another", NULL);
+	const char *ar[] = {good, renamed};
+	char *three = crypto_jwks(ar, 2);
+	struct keyset *a = parsed(one), *b = parsed(two), *c = parsed(less), *d = parsed(three);
+	assert_true(keyset_same(a, a));
+	assert_true(keyset_same(a, b));
+	assert_false(keyset_same(a, c));
+	assert_false(keyset_same(c, a));
+	assert_false(keyset_same(a, d));
+	assert_false(keyset_same(NULL, a));
+	assert_false(keyset_same(a, NULL));
+	assert_true(keyset_same(NULL, NULL));
+	keyset_unref(&a), keyset_unref(&b), keyset_unref(&c), keyset_unref(&d);
+	free(one), free(two), free(three), free(less), free(other), free(renamed);
+}
+
 static void test_row47_weak_rsa_keys(void **state)
 {
 	(void)state;
@@ -313,6 +343,7 @@ static void test_sets_are_shared_between_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_the_same_keys_in_another_spelling_are_the_same_set),
 	    cmocka_unit_test(test_row47_weak_rsa_keys),
 	    cmocka_unit_test(test_row47_roca_modulus),
 	    cmocka_unit_test(test_row48_bad_points),
