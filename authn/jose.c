@@ -23,11 +23,14 @@ static const char *const alg_names[] = {
     [JOSE_ES256] = "ES256",
     [JOSE_ES384] = "ES384",
     [JOSE_ES512] = "ES512",
+    [JOSE_EDDSA] = "EdDSA",
+    [JOSE_ED25519] = "Ed25519",
+    [JOSE_ED448] = "Ed448",
 };
 
 enum jose_alg jose_alg_of(struct slice name)
 {
-	for (int i = JOSE_RS256; i <= JOSE_ES512; i++)
+	for (int i = JOSE_RS256; i <= JOSE_ED448; i++)
 		if (slice_is(name, alg_names[i]))
 			return (enum jose_alg)i;
 	return JOSE_NONE;
@@ -73,7 +76,7 @@ static enum err_code check_header(const json_t *h, struct jose_token *t, struct 
 		return err_set(e, ERR_REFUSED, "token is nested");
 	t->alg = jose_alg_of(alg);
 	if (t->alg == JOSE_NONE)
-		return err_set(e, ERR_REFUSED, "algorithm is none of RS, PS and ES 256, 384, 512");
+		return err_set(e, ERR_REFUSED, "algorithm is none of RS, PS and ES 256, 384, 512, and EdDSA");
 	return ERR_OK;
 }
 
@@ -161,6 +164,12 @@ static bool verifies(const struct jose_token *t, const struct jose_key *k)
 {
 	cjose_err ce = {0};
 	ERR_clear_error();
+	if (k->okp) {
+		struct slice input = {t->text.p, t->signing_len};
+		bool good = okp_verifies(k, input, t->signature);
+		ERR_clear_error();
+		return good;
+	}
 	AUTO(release_jws) cjose_jws_t *jws = cjose_jws_import(t->text.p, t->text.len, &ce);
 	bool ok = jws && cjose_jws_verify(jws, k->jwk, &ce);
 	ERR_clear_error();

@@ -20,11 +20,14 @@ enum jose_alg {
 	JOSE_PS512,
 	JOSE_ES256,
 	JOSE_ES384,
-	JOSE_ES512
+	JOSE_ES512,
+	JOSE_EDDSA, /* RFC 8037: by the key's curve; the next two say which (RFC 9864) */
+	JOSE_ED25519,
+	JOSE_ED448
 };
 
 #define JOSE_BIT(alg) (1u << (alg))
-#define JOSE_ALGS_ALL 0x3FEu
+#define JOSE_ALGS_ALL 0x1FFEu
 
 /* JOSE_NONE for any other name, in any case but the exact one. */
 enum jose_alg jose_alg_of(struct slice name);
@@ -36,8 +39,8 @@ const char *jose_alg_name(enum jose_alg alg);
 struct jose_key;
 
 /* A public key of a JWK set. Admission: kty RSA (2048 to 8192 bits, odd exponent from 65537 on, no
- * ROCA modulus) or EC (P-256, P-384, P-521; coordinates of exact length, point on the curve); `use`
- * absent or sig; `key_ops` absent or with verify; `alg` absent or one of ours that fits; no private or
+ * ROCA modulus), EC (P-256, P-384, P-521; coordinates of exact length, point on the curve) or OKP (Ed25519,
+ * Ed448; a point of exact length, on the curve, in its one spelling, not of small order); `use` absent or sig; `key_ops` absent or with verify; `alg` absent or one of ours that fits; no private or
  * symmetric member. What the key may verify is fixed here. E says why it was refused. */
 enum err_code jose_key_import(const json_t *jwk, struct jose_key **out, struct err *e) MUST_CHECK;
 

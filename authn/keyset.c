@@ -200,8 +200,10 @@ static enum err_code import_public(const json_t *jwk, struct jose_key *k, struct
 		TRY(import_rsa(jwk, k, e));
 	else if (slice_is(kty, "EC"))
 		TRY(import_ec(jwk, k, e));
+	else if (slice_is(kty, "OKP"))
+		TRY(okp_import(jwk, k, e));
 	else
-		return err_set(e, ERR_REFUSED, "key type is neither RSA nor EC");
+		return err_set(e, ERR_REFUSED, "key type is none of RSA, EC and OKP");
 	TRY(import_kid(jwk, k, e));
 	return apply_purpose(jwk, k, e);
 }
@@ -225,6 +227,7 @@ void jose_key_free(struct jose_key **k)
 	struct jose_key *key = TAKE(*k);
 	if (key->jwk)
 		cjose_jwk_release(key->jwk);
+	okp_free(key);
 	secret_free(&key->d);
 	arena_done(&key->arena);
 	free(key);

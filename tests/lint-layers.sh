@@ -22,8 +22,8 @@ microhttpd[.]h        server/http1[.]c
 gnutls/.*             server/(tls|http1)[.]c
 nghttp2/.*            server/http2[.]c
 cjose/.*              authn/(jose|keyset)[.]c|authn/jose_key[.]h
-authn/jose_key[.]h    authn/(jose|keyset)[.]c
-openssl/.*            authn/(jose|keyset|mint)[.]c|common/secret[.]c
+authn/jose_key[.]h    authn/(jose|jose_okp|keyset)[.]c
+openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|common/secret[.]c
 (open)?(ldap|lber)[.]h common/ldapx(_search)?[.]c
 curl/.*               common/httpc[.]c
 yaml[.]h              common/yamlx[.]c

@@ -16,12 +16,16 @@ static void check_admitted(const json_t *jwk, const struct jose_key *k)
 	unsigned algs = jose_key_algs(k);
 	for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
 		FUZZ_CHECK(!json_object_get(jwk, forbidden[i]));
-	FUZZ_CHECK(kty && (strcmp(kty, "RSA") == 0 || strcmp(kty, "EC") == 0));
+	FUZZ_CHECK(kty && (strcmp(kty, "RSA") == 0 || strcmp(kty, "EC") == 0 ||
+			  strcmp(kty, "OKP") == 0));
 	FUZZ_CHECK(!use || strcmp(json_string_value(use), "sig") == 0);
 	FUZZ_CHECK(algs != 0 && (algs & ~JOSE_ALGS_ALL) == 0);
+	bool ed = strcmp(kty, "OKP") == 0;
 	FUZZ_CHECK(!alg || algs == JOSE_BIT(jose_alg_of(slice_of(json_string_value(alg)))));
 	unsigned ec = JOSE_BIT(JOSE_ES256) | JOSE_BIT(JOSE_ES384) | JOSE_BIT(JOSE_ES512);
 	FUZZ_CHECK(strcmp(kty, "EC") == 0 ? !(algs & ~ec) : !(algs & ec));
+	unsigned okp = JOSE_BIT(JOSE_EDDSA) | JOSE_BIT(JOSE_ED25519) | JOSE_BIT(JOSE_ED448);
+	FUZZ_CHECK(ed ? !(algs & ~okp) : !(algs & okp));
 	FUZZ_CHECK(jose_key_kid(k).len <= KID_MAX_BYTES);
 }
 

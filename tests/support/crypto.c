@@ -36,6 +36,18 @@ EVP_PKEY *crypto_ec(const char *curve)
 	return key;
 }
 
+EVP_PKEY *crypto_ed(const char *curve)
+{
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, curve);
+	MUST(key);
+	return key;
+}
+
+static bool is_ed(EVP_PKEY *key)
+{
+	return EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448");
+}
+
 char *crypto_b64(const void *p, size_t n)
 {
 	struct buf b;
@@ -59,6 +71,16 @@ static void add_number(struct buf *b, EVP_PKEY *key, const char *param, const ch
 	BN_free(n);
 }
 
+static void add_point(struct buf *b, EVP_PKEY *key)
+{
+	unsigned char raw[64];
+	size_t n = sizeof(raw);
+	MUST(EVP_PKEY_get_raw_public_key(key, raw, &n) == 1);
+	char *text = crypto_b64(raw, n);
+	buf_printf(b, "{\"kty\":\"OKP\",\"crv\":\"%s\",\"x\":\"%s\"", n == 32 ? "Ed25519" : "Ed448", text);
+	free(text);
+}
+
 char *crypto_jwk(EVP_PKEY *key, const char *kid, const char *extra)
 {
 	struct buf b;
@@ -67,6 +89,8 @@ char *crypto_jwk(EVP_PKEY *key, const char *kid, const char *extra)
 		buf_adds(&b, "{\"kty\":\"RSA\"");
 		add_number(&b, key, OSSL_PKEY_PARAM_RSA_N, "n", 0);
 		add_number(&b, key, OSSL_PKEY_PARAM_RSA_E, "e", 0);
+	} else if (is_ed(key)) {
+		add_point(&b, key);
 	} else {
 		int bits = EVP_PKEY_get_bits(key), len = (bits + 7) / 8;
 		buf_printf(&b, "{\"kty\":\"EC\",\"crv\":\"P-%d\"", bits);
@@ -95,8 +119,10 @@ char *crypto_jwks(const char *const *jwks, size_t n)
 	return s;
 }
 
-static const char *digest_of(const char *alg)
+static const char *digest_of(EVP_PKEY *key, const char *alg)
 {
+	if (is_ed(key))
+		return NULL;
 	return strstr(alg, "512") ? "SHA512" : strstr(alg, "384") ? "SHA384" : "SHA256";
 }
 
@@ -127,7 +153,7 @@ unsigned char *crypto_signature(
 	EVP_PKEY_CTX *pc = NULL;
 	unsigned char *sig = malloc(2048);
 	*n = 2048;
-	MUST(EVP_DigestSignInit_ex(c, &pc, digest_of(alg), NULL, NULL, key, NULL) == 1);
+	MUST(EVP_DigestSignInit_ex(c, &pc, digest_of(key, alg), NULL, NULL, key, NULL) == 1);
 	set_padding(pc, alg, salt);
 	MUST(EVP_DigestSign(c, sig, n, (const unsigned char *)text, strlen(text)) == 1);
 	if (EVP_PKEY_is_a(key, "EC"))
@@ -208,7 +234,7 @@ bool crypto_verifies(EVP_PKEY *key, const char *alg, const char *token)
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *pc = NULL;
 	ok = ok && sig.len &&
-	     EVP_DigestVerifyInit_ex(c, &pc, digest_of(alg), NULL, NULL, key, NULL) == 1;
+	     EVP_DigestVerifyInit_ex(c, &pc, digest_of(key, alg), NULL, NULL, key, NULL) == 1;
 	if (ok) {
 		set_padding(pc, alg, -1);
 		ok = EVP_DigestVerify(c, (const unsigned char *)sig.p, sig.len,

@@ -11,6 +11,7 @@
 
 EVP_PKEY *crypto_rsa(unsigned bits, unsigned long exponent);
 EVP_PKEY *crypto_ec(const char *curve); /* "P-256", "P-384", "P-521", "secp256k1" */
+EVP_PKEY *crypto_ed(const char *curve); /* "ED25519", "ED448" */
 
 /* Public JWK of KEY; EXTRA is put in as it is (",\"use\":\"sig\"") or NULL. KID may be NULL. */
 char *crypto_jwk(EVP_PKEY *key, const char *kid, const char *extra);
@@ -18,7 +19,7 @@ char *crypto_jwks(const char *const *jwks, size_t n);
 
 char *crypto_b64(const void *p, size_t n);
 
-/* Signature of TEXT as a JWS carries it (ES: r and s, raw), by ALG ("RS256", "PS384", "ES512", …), which
+/* Signature of TEXT as a JWS carries it (ES: r and s, raw), by ALG ("RS256", "PS384", "ES512", "EdDSA", …), which
  * need not fit the key's curve. SALT: PSS salt length, -1 for the digest's. *N is its length. */
 unsigned char *crypto_signature(
     EVP_PKEY *key, const char *alg, int salt, const char *text, size_t *n);
