@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from support import etcd, oidc, pki, slapd  # noqa: E402  pylint: disable=wrong-import-position
+from support import etcd, oidc, pki, samba, slapd  # noqa: E402  pylint: disable=wrong-import-position
 from support.portcullisd import Portcullisd  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -20,6 +20,14 @@ def ca(tmp_path_factory):
 def directory(tmp_path_factory):
     """A running slapd with the default people. Tests that change or stop it start their own."""
     with slapd.Slapd(tmp_path_factory.mktemp("slapd")) as s:
+        yield s
+
+
+@pytest.fixture(scope="session")
+def ad(tmp_path_factory):
+    """A running Active Directory domain with the default people. Tests that stop it or change what others read start
+    their own."""
+    with samba.Samba(tmp_path_factory.mktemp("ad")) as s:
         yield s
 
 

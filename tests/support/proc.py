@@ -50,13 +50,14 @@ class Service:
 class Process:
     """One child in a process group of its own. Use as a context manager or call stop()."""
 
-    def __init__(self, argv, log, env=None, cwd=None, name=None, stdin=None):
+    def __init__(self, argv, log, env=None, cwd=None, name=None, stdin=None, pass_fds=()):
         self.argv = [str(a) for a in argv]
         self.name = name or os.path.basename(self.argv[0])
         self.log_path = str(log)
         self.env = env
         self.cwd = cwd
         self.stdin = stdin
+        self.pass_fds = pass_fds
         self.popen = None
         self._from = 0
 
@@ -69,7 +70,8 @@ class Process:
             self._from = out.tell()
             self.popen = subprocess.Popen(
                 self.argv, stdin=self.stdin or subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, env=full, cwd=self.cwd, start_new_session=True)
+                stderr=subprocess.STDOUT, env=full, cwd=self.cwd, start_new_session=True,
+                pass_fds=self.pass_fds)
         _alive.add(self)
         return self
 

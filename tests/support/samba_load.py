@@ -1,0 +1,26 @@
+"""Applies LDIF on standard input to a Samba database file, in one transaction. Usage: samba_load.py SMB.CONF SAM.LDB"""
+import sys
+
+import ldb
+from samba.auth import system_session
+from samba.param import LoadParm
+from samba.samdb import SamDB
+
+
+def main():
+    lp = LoadParm()
+    lp.load(sys.argv[1])
+    db = SamDB(url=sys.argv[2], session_info=system_session(), lp=lp)
+    db.transaction_start()
+    for kind, message in db.parse_ldif(sys.stdin.read()):
+        if kind in (ldb.CHANGETYPE_ADD, ldb.CHANGETYPE_NONE):
+            db.add(message)
+        elif kind == ldb.CHANGETYPE_MODIFY:
+            db.modify(message)
+        else:
+            sys.exit(f"unknown change of {message.dn}")
+    db.transaction_commit()
+
+
+if __name__ == "__main__":
+    main()
