@@ -104,6 +104,12 @@ enum err_code authn_chain_new(const struct authn_config *cfg, struct authn_servi
     struct authn_chain **out, struct diags *d) MUST_CHECK;
 void authn_chain_free(struct authn_chain **c);
 
+/* Notices a changed denylist though nobody is authenticated. Thread-safe. */
+void authn_chain_look(const struct authn_chain *c);
+
+/* The denylist's line, if there is one, for /readyz?verbose: '+' or '-', then path, entries, what is wrong. */
+void authn_chain_status(const struct authn_chain *c, struct buf *out);
+
 /* Asks each authenticator in turn. Then, for an ACCEPT: the reserved-name firewall (no user system:*,
  * kubeadm:*, kubernetes-admin; such groups dropped and counted), sane names, audiences intersected.
  * All PASS reads as AUTHN_REJECT with reason "noMatch". Never AUTHN_PASS. Thread-safe. */

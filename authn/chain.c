@@ -60,6 +60,9 @@ static void build(struct authn_chain *c, struct diags *d)
 	const struct authn_config *cfg = c->cfg;
 	const struct jwt_config *jwt = cfg->jwt.items;
 	struct authn *item;
+	if (cfg->denylist_file &&
+	    authn_services_denylist(c->services, cfg->denylist_file, &c->denylist, d) != ERR_OK)
+		return;
 	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + 2);
 	if (authn_tokenfiles_new(cfg, &item, d) == ERR_OK)
 		add(c, item);
@@ -101,8 +104,21 @@ void authn_chain_free(struct authn_chain **chain)
 	for (size_t i = 0; i < c->n; i++)
 		c->items[i]->ops->destroy(c->items[i]);
 	authn_login_free(&c->login);
+	denylist_unref(&c->denylist);
 	arena_done(&c->arena);
 	free(c);
+}
+
+void authn_chain_look(const struct authn_chain *c)
+{
+	if (c->denylist)
+		denylist_look(c->denylist);
+}
+
+void authn_chain_status(const struct authn_chain *c, struct buf *out)
+{
+	if (c->denylist)
+		denylist_status(c->denylist, out);
 }
 
 /* --- asking --- */
@@ -155,6 +171,9 @@ static enum authn_step finish(
 		return refuse(call, AUTHN_REJECT);
 	if (call->id.expires && call->id.expires <= call->now / CLOCK_SECOND)
 		return refuse(call, authn_say(call, AUTHN_REJECT, "expired", "token has expired"));
+	struct err why = {0};
+	if (denylist_refuses(c->denylist, &call->id, &call->credential, call->now, &why))
+		return refuse(call, authn_say(call, AUTHN_REJECT, "revoked", "%s", why.msg));
 	if (!grant_audiences(c, call))
 		return refuse(call, authn_say(call, AUTHN_REJECT, "foreignAudience",
 					"none of the audiences asked for is ours"));

@@ -4,6 +4,7 @@
 
 #include "authn/authn.h"
 #include "authn/config.h"
+#include "authn/denylist.h"
 #include "authn/jose.h"
 #include "authn/services.h"
 
@@ -17,6 +18,7 @@ struct authn_chain {
 	struct authn **items;
 	size_t n;
 	const struct slice *audiences; /* cfg's, as slices */
+	struct denylist *denylist;     /* NULL: none configured */
 	struct login *login;	       /* NULL: none configured */
 };
 

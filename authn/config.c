@@ -95,8 +95,8 @@ static const struct field authn_fields[] = {
     {.name = "denylistFile",
 	.type = FIELD_PATH,
 	.offset = offsetof(struct authn_config, denylist_file),
-	.unsupported = "revoking single tokens is not supported yet",
-	.doc = "Tokens, keys and users that are refused."},
+	.live = true,
+	.doc = "Tokens, keys and people that are refused, from the next request on."},
     {0},
 };
 

@@ -60,7 +60,7 @@ struct authn_config {
 	struct object_list jwt;		    /* struct jwt_config */
 	struct object_list ldap;	    /* struct ldap_config */
 	struct string_list token_files;
-	const char *denylist_file;	    /* refused at load */
+	const char *denylist_file;	    /* NULL: none */
 	const struct login_config *login;   /* set by the loader of the whole file; NULL: no login */
 	struct place place;
 };

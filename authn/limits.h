@@ -46,4 +46,8 @@
 /* A static key set file. */
 #define JWKS_FILE_BYTES_MAX KEYSET_BYTES_MAX
 
+/* A denylist: a hundred thousand revoked credentials, each with its reason. */
+#define DENYLIST_ENTRIES_MAX 100000
+#define DENYLIST_BYTES_MAX ((size_t)32 << 20)
+
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "authn/denylist.h"
 #include "authn/issuer.h"
 #include "common/ldapx.h"
 
@@ -19,7 +20,25 @@ enum err_code authn_services_new(
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	}
 	s->issuers = issuers_new(opt->workers > 1 ? opt->workers / 2 : 1, opt->event, opt->event_arg);
+	s->options = *opt;
+	s->options.state_dir = NULL;
 	*out = s;
+	return ERR_OK;
+}
+
+enum err_code authn_services_denylist(
+    struct authn_services *s, const char *path, struct denylist **out, struct diags *d)
+{
+	struct denylist_options o = {
+	    .event = s->options.denylist_event, .event_arg = s->options.event_arg};
+	if (!s->denylist || strcmp(denylist_path(s->denylist), path) != 0) {
+		struct denylist *fresh = NULL;
+		TRY(denylist_open(path, &o, &fresh, d));
+		denylist_unref(&s->denylist);
+		s->denylist = fresh;
+	}
+	*out = denylist_ref(s->denylist);
+	denylist_look(*out);
 	return ERR_OK;
 }
 
@@ -48,6 +67,7 @@ void authn_services_free(struct authn_services **services)
 		s->ldap_free(&s->ldap);
 	if (s->mint_free)
 		s->mint_free(&s->mint);
+	denylist_unref(&s->denylist);
 	free(s->state_dir);
 	free(s);
 }

@@ -3,9 +3,11 @@
 #ifndef AUTHN_SERVICES_H
 #define AUTHN_SERVICES_H
 
+#include "common/diag.h"
 #include "common/err.h"
 #include "common/str.h"
 
+struct denylist;      /* authn/denylist.h */
 struct ldap_services; /* authn/ldap.h */
 struct mint;	      /* authn/mint.h */
 struct issuers;	      /* authn/issuer.h */
@@ -17,6 +19,9 @@ struct authn_services_options {
 	 * why) or is well again (E NULL): the caller may log it. May be NULL. */
 	void (*event)(void *arg, const char *issuer, const struct err *e);
 	void *event_arg;
+	/* Called from any thread when the denylist was read anew (E NULL), and when its file cannot be used
+	 * (E says why) and the ENTRIES read before serve on. May be NULL. */
+	void (*denylist_event)(void *arg, const char *path, size_t entries, const struct err *e);
 };
 
 /* Made once, before the first chain; outlives every chain. */
@@ -29,11 +34,19 @@ struct authn_services {
 	void (*ldap_free)(struct ldap_services **);
 	struct mint *mint;
 	void (*mint_free)(struct mint **);
+	/* The one that a chain asked for last: a new chain shares it, so that a reload while its file is
+	 * broken keeps the entries. */
+	struct denylist *denylist;
+	struct authn_services_options options; /* state_dir is not kept */
 };
 
 /* No network, no threads. */
 enum err_code authn_services_new(const struct authn_services_options *opt,
     struct authn_services **out, struct err *e) MUST_CHECK;
+
+/* The living denylist of PATH with a reference for the caller, or a new one. One thread at a time. */
+enum err_code authn_services_denylist(struct authn_services *s, const char *path,
+    struct denylist **out, struct diags *d) MUST_CHECK;
 
 /* From here on background threads run: one for each issuer of the living chains. Call after the last
  * fork. Issuers that later chains bring start at once. */

@@ -59,6 +59,7 @@ struct field {
 	const char *const *choices;	/* FIELD_ENUM: NULL-terminated */
 	const struct schema *sub;	/* FIELD_OBJECT, FIELD_OBJECTS */
 	const char *unsupported;	/* not NULL: known but refused: "`key` is not supported yet: …" */
+	bool live;			/* a file that its owner follows himself: a change is no reload */
 	bool needs_restart;		/* a changed value takes effect only after a restart */
 	const char *doc;		/* one line for the manual; a test refuses a field without one */
 };

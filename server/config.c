@@ -321,7 +321,7 @@ static void collect_all(
     const struct schema *schema, const void *obj, struct string_list *out, size_t cap)
 {
 	for (const struct field *f = schema->fields; f->name; f++)
-		if (!f->unsupported)
+		if (!f->unsupported && !f->live)
 			collect_field(f, (const char *)obj + f->offset, out, cap);
 }
 

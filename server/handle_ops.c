@@ -23,20 +23,29 @@ void handle_livez(struct exchange *ex)
 	buf_adds(&ex->reply.body, "ok");
 }
 
-/* Issuers are told of but do not count: while one is down all others are served. */
-static void list_issuers(struct exchange *ex)
+static void list_lines(struct exchange *ex, const char *what, const struct buf *lines)
 {
-	struct buf lines;
-	buf_init(&lines, 1 << 20);
-	authn_services_status(ex->server->services, &lines);
-	for (struct slice s = buf_view(&lines); s.len;) {
+	for (struct slice s = buf_view(lines); s.len;) {
 		struct slice line = {s.p, slice_find(s, '\n')};
 		bool well = slice_starts(line, SLICE("+"));
-		buf_adds(&ex->reply.body, well ? "[+]issuer ok: " : "[-]issuer degraded: ");
+		buf_printf(&ex->reply.body, well ? "[+]%s ok: " : "[-]%s degraded: ", what);
 		buf_slice(&ex->reply.body, slice_skip(line, 1));
 		buf_addc(&ex->reply.body, '\n');
 		s = slice_skip(s, line.len + 1);
 	}
+}
+
+/* Issuers are told of but do not count: while one is down all others are served. Nor does a denylist that
+ * cannot be read: its old entries serve on. */
+static void list_authn(struct exchange *ex)
+{
+	struct buf lines;
+	buf_init(&lines, 1 << 20);
+	authn_services_status(ex->server->services, &lines);
+	list_lines(ex, "issuer", &lines);
+	lines.len = 0;
+	authn_chain_status(ex->snapshot->authn, &lines);
+	list_lines(ex, "denylist", &lines);
 	buf_done(&lines);
 }
 
@@ -74,7 +83,7 @@ void handle_readyz(struct exchange *ex)
 	struct buf *b = &ex->reply.body;
 	bool ready = status_ready(&ex->server->status, b);
 	list_sinks(ex);
-	list_issuers(ex);
+	list_authn(ex);
 	text(ex, ready ? 200 : 503);
 	if (ready && !ex->request.verbose) {
 		b->len = 0;

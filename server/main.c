@@ -176,10 +176,22 @@ static void on_issuer(void *arg, const char *issuer, const struct err *e)
 		log_info("issuer is well again", LOG_STR("issuer", issuer));
 }
 
+static void on_denylist(void *arg, const char *path, size_t entries, const struct err *e)
+{
+	(void)arg;
+	if (e)
+		log_error("denylist cannot be used, the old entries stay", LOG_STR("file", path),
+		    LOG_INT("entries", entries), LOG_STR("error", e->msg));
+	else
+		log_info("denylist read", LOG_STR("file", path), LOG_INT("entries", entries));
+}
+
 static enum err_code start_services(struct server *s, const struct config *cfg, struct err *e)
 {
-	struct authn_services_options o = {
-	    .state_dir = cfg->state_dir, .workers = TOKEN_WORKERS, .event = on_issuer};
+	struct authn_services_options o = {.state_dir = cfg->state_dir,
+	    .workers = TOKEN_WORKERS,
+	    .event = on_issuer,
+	    .denylist_event = on_denylist};
 	TRY(file_mkdirs(cfg->state_dir, 0700, e));
 	TRY(authn_services_new(&o, &s->services, e));
 	TRY(authn_services_start(s->services, e));

@@ -232,7 +232,7 @@ static void watch(struct reload *r)
 	arena_init(&a, 0);
 	struct string_list authn;
 	config_authn_files(c, &a, &authn);
-	const char **paths = ARENA_ARRAY(&a, const char *, authn.len + 8);
+	const char **paths = ARENA_ARRAY(&a, const char *, authn.len + 9);
 	size_t n = 0;
 	paths[n++] = c->path;
 	paths[n++] = c->webhook.certificate_file;
@@ -240,6 +240,8 @@ static void watch(struct reload *r)
 	paths[n++] = c->webhook.client_ca_file;
 	if (c->authorization.policy)
 		paths[n++] = c->authorization.policy;
+	if (c->authentication.denylist_file)
+		paths[n++] = c->authentication.denylist_file;
 	if (c->login.certificate_file)
 		paths[n++] = c->login.certificate_file;
 	if (c->login.key_file)
@@ -396,6 +398,7 @@ bool reload_check(struct reload *r, bool forced)
 	bool again = false;
 	for (int u = 0; u < UNIT_COUNT; u++)
 		again = check_unit(r, (enum unit)u, forced) || again;
+	authn_chain_look(r->parts.part[PART_AUTHN]->obj);
 	return again;
 }
 

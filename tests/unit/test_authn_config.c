@@ -151,7 +151,6 @@ static void test_refuses_what_kubernetes_refuses(void **state)
 	    {GOOD ISSUER("https://b.example") "    discoveryURL: https://d.example\n" MAPPING("b:")
 		    ISSUER("https://c.example") "    discoveryURL: https://d.example\n" MAPPING("c:"),
 		"another issuer", 14},
-	    {GOOD "denylistFile: x\n", "not supported yet", 8},
 	    {"jwt: []\n", "audiences", 1},
 	    {"audiences: []\n", "empty", 1},
 	    {"audiences: [\"\"]\n", "empty", 1},
