@@ -150,7 +150,7 @@ static enum err_code find_entry(struct job *j, struct ldap_session *s, struct ar
 		return refuse(j, e, "badName", "search filter too long");
 	struct ldapx_search q = {
 	    .base = u->base_dn,
-	    .one_level = u->scope == LDAP_CFG_ONE,
+	    .scope = u->scope == LDAP_CFG_ONE ? LDAPX_ONE : LDAPX_SUB,
 	    .filter = buf_cstr(&filter),
 	    .attrs = j->d->attrs,
 	    .max_entries = 1,
@@ -216,7 +216,7 @@ static enum err_code bind_person(
 	AUTO(ldapx_close) struct ldapx *h = NULL;
 	enum err_code code = ldap_session_connect(s, &h, e);
 	if (code == ERR_OK)
-		code = ldapx_bind(h, dn, *j->password, s->deadline, e);
+		code = ldapx_bind(h, dn, *j->password, s->deadline, NULL, e);
 	if (code == ERR_REFUSED)
 		return refuse(j, e, "badPassword", "the password is not theirs");
 	if (code != ERR_OK)
@@ -239,7 +239,7 @@ static void bind_nobody(struct job *j, struct ldap_session *s)
 	struct err ignored;
 	enum err_code code = ldap_session_connect(s, &h, &ignored);
 	if (code == ERR_OK)
-		code = ldapx_bind(h, buf_view(&dn), slice_of(hex), s->deadline, &ignored);
+		code = ldapx_bind(h, buf_view(&dn), slice_of(hex), s->deadline, NULL, &ignored);
 	(void)code; /* whatever it says, the answer is no */
 }
 

@@ -118,7 +118,7 @@ enum err_code ldap_groups_find(const struct ldap_config *cfg, struct ldap_sessio
 	const char *wanted[] = {g->name_attr, NULL};
 	struct ldapx_search q = {
 	    .base = g->base_dn,
-	    .one_level = g->scope == LDAP_CFG_ONE,
+	    .scope = g->scope == LDAP_CFG_ONE ? LDAPX_ONE : LDAPX_SUB,
 	    .filter = buf_cstr(&filter),
 	    .attrs = wanted,
 	    .max_entries = LDAP_GROUPS_MAX,

@@ -206,7 +206,7 @@ static enum err_code open_service(struct ldap_session *s, struct err *e)
 	enum err_code code = connect_to(p, s->server, s->deadline, &h, e);
 	if (code == ERR_OK && p->cfg->bind_dn) {
 		struct slice password = {p->password.p, p->password.len};
-		code = ldapx_bind(h, slice_of(p->cfg->bind_dn), password, s->deadline, e);
+		code = ldapx_bind(h, slice_of(p->cfg->bind_dn), password, s->deadline, NULL, e);
 		if (code != ERR_OK)
 			err_wrap(e, "%s: service account", p->cfg->urls.items[s->server]);
 		/* Our own account is wrong: that says nothing about anybody's password. */

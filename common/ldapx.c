@@ -1,4 +1,4 @@
-/* Owns connections to directories: handles, their options, deadlines on their sockets, TLS, binds. */
+/* Owns connections to directories: handles, their options, deadlines on their sockets, TLS. */
 #include "common/ldapx_handle.h"
 
 #include <errno.h>
@@ -388,62 +388,18 @@ enum err_code ldapx_open(
 	return ERR_OK;
 }
 
-/* --- bind --- */
-
-static bool bind_refusal(int rc)
+enum err_code ldapx_adopt(int fd, int64_t deadline, struct ldapx **out, struct err *e)
 {
-	switch (rc) {
-	case LDAP_INVALID_CREDENTIALS:
-	case LDAP_CONSTRAINT_VIOLATION:
-	case LDAP_UNWILLING_TO_PERFORM:
-	case LDAP_INAPPROPRIATE_AUTH:
-	case LDAP_NO_SUCH_OBJECT:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static enum err_code bind_result(struct ldapx *h, int id, struct err *e)
-{
-	struct timeval tv = ldapx_until(h->deadline);
-	LDAPMessage *msg = NULL;
-	int got = ldap_result(h->ld, id, LDAP_MSG_ALL, &tv, &msg);
-	if (got <= 0) {
-		ldap_abandon_ext(h->ld, id, NULL, NULL);
-		return ldapx_fail(h, e, "bind", got == 0 ? LDAP_TIMEOUT : ldapx_last_rc(h));
-	}
-	int result = LDAP_OTHER;
-	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
-	if (rc != LDAP_SUCCESS || got != LDAP_RES_BIND)
-		return ldapx_fail(h, e, "bind", rc != LDAP_SUCCESS ? rc : LDAP_PROTOCOL_ERROR);
-	if (result == LDAP_SUCCESS)
-		return ERR_OK;
-	if (bind_refusal(result))
-		return err_set(e, ERR_REFUSED, "bind: %s (%d)", ldap_err2string(result), result);
-	return ldapx_fail(h, e, "bind", result);
-}
-
-enum err_code ldapx_bind(
-    struct ldapx *h, struct slice dn, struct slice password, int64_t deadline, struct err *e)
-{
-	if (dn.len == 0 || memchr(dn.p, '\0', dn.len))
-		return err_set(e, ERR_REFUSED, "bind: empty name or a NUL in it");
-	if (password.len == 0 || password.len > LDAPX_PASSWORD_MAX ||
-	    memchr(password.p, '\0', password.len))
-		return err_set(
-		    e, ERR_REFUSED, "bind: password empty, too long or with a NUL in it");
-	if (h->broken)
-		return err_set(e, ERR_UNAVAILABLE, "bind: broken connection");
-	h->deadline = deadline;
-	char *name = strndup(dn.p, dn.len);
-	if (!name)
+	ldapx_init();
+	AUTO(ldapx_close) struct ldapx *h = calloc(1, sizeof(*h));
+	if (!h)
 		abort();
-	struct berval cred = {.bv_len = password.len, .bv_val = (char *)(uintptr_t)password.p};
-	int id = 0;
-	int rc = ldap_sasl_bind(h->ld, name, LDAP_SASL_SIMPLE, &cred, NULL, NULL, &id);
-	free(name);
-	if (rc != LDAP_SUCCESS)
-		return ldapx_fail(h, e, "bind", rc);
-	return bind_result(h, id, e);
+	h->fd = fd;
+	h->deadline = deadline;
+	enum err_code code = adopt(h, "ldapi:///", true, e);
+	if (code == ERR_OK && !set_options(h->ld))
+		code = ldapx_fail(h, e, "options", LDAP_LOCAL_ERROR);
+	if (code == ERR_OK)
+		*out = TAKE(h);
+	return code;
 }

@@ -1,6 +1,6 @@
 /* LDAP client over libldap: hard deadlines on every wait, TLS that configuration files and
- * environment cannot weaken, no referrals, capped answers, results as slices. ldapx.c and
- * ldapx_search.c are the only users of <ldap.h>.
+ * environment cannot weaken, no referrals, capped answers, results as slices. The ldapx*.c files
+ * are the only users of <ldap.h>.
  *
  * A handle belongs to one thread at a time. After any error but ERR_REFUSED and ERR_LIMIT it is
  * broken: further calls fail with ERR_UNAVAILABLE, close it. SIGPIPE must be ignored by the
@@ -14,7 +14,7 @@
 
 /* One message of the server; people and groups are far smaller, a flood is cut. */
 #define LDAPX_MESSAGE_MAX ((size_t)4 << 20)
-/* Values of one attribute that are looked at. */
+/* Values of one attribute that are held; more are ERR_LIMIT. */
 #define LDAPX_VALUES_MAX 10000
 #define LDAPX_PASSWORD_MAX 1024
 
@@ -51,13 +51,40 @@ bool ldapx_reusable(const struct ldapx *h);
 /* False after an error that ended the connection. */
 bool ldapx_alive(const struct ldapx *h);
 
+/* What the server says of an account beside yes and no. The words of Active Directory ("data 52e"
+ * in the text of result 49), of the password policy control (draft-behera-ldap-password-policy-11)
+ * and of Netscape's controls (draft-vchu-ldap-pwd-policy-00), in one list. */
+enum ldapx_account {
+	LDAPX_ACCOUNT_UNSAID = 0,
+	LDAPX_ACCOUNT_BAD_PASSWORD, /* 52e */
+	LDAPX_ACCOUNT_NO_USER, /* 525 */
+	LDAPX_ACCOUNT_LOGON_HOURS, /* 530 */
+	LDAPX_ACCOUNT_WORKSTATION, /* 531 */
+	LDAPX_ACCOUNT_PASSWORD_EXPIRED, /* 532; passwordExpired */
+	LDAPX_ACCOUNT_DISABLED, /* 533 */
+	LDAPX_ACCOUNT_EXPIRED, /* 701 */
+	LDAPX_ACCOUNT_MUST_CHANGE, /* 773; changeAfterReset: that comes with a good bind */
+	LDAPX_ACCOUNT_LOCKED, /* 775; accountLocked */
+};
+
+struct ldapx_bind_info {
+	enum ldapx_account account;
+	int grace_left; /* binds that an expired password is still good for, after this; -1: unsaid */
+	int expires_in; /* seconds that the password is still good for; -1: unsaid */
+};
+
 /* Simple bind. ERR_REFUSED when the server says that this name and password are not good (result
  * codes 49, 19, 53, 48, 32), and, without anything sent, when DN or PASSWORD is empty or holds a
  * NUL (RFC 4513 5.1.1 and 5.1.2: an empty one would succeed as anonymous) or PASSWORD is longer
  * than LDAPX_PASSWORD_MAX. All else ERR_UNAVAILABLE or ERR_TIMEOUT: nothing is known about the
- * password. */
+ * password.
+ *
+ * With INFO (NULL: nobody cares) the server is asked for its password policy's opinion; INFO is set
+ * with ERR_OK and ERR_REFUSED alike. A good bind whose account is not UNSAID is the caller's to
+ * judge: a server lets someone who must change their password in, to change it. Controls that
+ * cannot be decoded make a good bind ERR_UNAVAILABLE. */
 enum err_code ldapx_bind(struct ldapx *h, struct slice dn, struct slice password, int64_t deadline,
-    struct err *e) MUST_CHECK;
+    struct ldapx_bind_info *info, struct err *e) MUST_CHECK;
 
 struct ldapx_attr {
 	const char *name; /* as asked for */
@@ -70,12 +97,24 @@ struct ldapx_entry {
 	const struct ldapx_attr *attrs; /* one for each attribute asked for, in that order */
 };
 
+enum ldapx_scope {
+	LDAPX_SUB = 0, /* the base and all below it */
+	LDAPX_ONE, /* its direct children */
+	LDAPX_BASE, /* the base alone */
+};
+
 struct ldapx_search {
 	const char *base;
-	bool one_level; /* else the whole subtree */
+	enum ldapx_scope scope;
 	const char *filter;
 	const char *const *attrs; /* NULL-terminated, at least one */
 	size_t max_entries;
+	/* 0, or entries that the server may give at once (RFC 2696): the search asks again until all
+	 * have come. A server without pages gives all at once. */
+	size_t page;
+	/* Attributes that come in pieces ("member;range=0-1499": Active Directory gives no more at
+	 * once) are read to their end, by base searches on their entry. False: they are ERR_LIMIT. */
+	bool ranges;
 };
 
 /* The attribute NAME (any case) of an entry, NULL when it was not asked for. ATTRS: as in the
@@ -84,9 +123,10 @@ const struct ldapx_attr *ldapx_attr(
     const struct ldapx_entry *entry, const char *const *attrs, const char *name);
 
 /* Entries in ARENA (whose cap bounds the answer). ERR_LIMIT when there are more than max_entries,
- * the server says its size limit was passed, an attribute has more values than the server gives at
- * once, or the arena is over: *N then tells how many came and the list is not complete. Referrals
- * are neither followed nor returned. ERR_NOT_FOUND: no such base. */
+ * the server says its size limit was passed, an attribute has more than LDAPX_VALUES_MAX values or
+ * more than come at once, the server's pages do not end, or the arena is over: *N then tells how
+ * many came and the list is not complete. Referrals are neither followed nor returned.
+ * ERR_NOT_FOUND: no such base. DEADLINE is that of the whole, pages and pieces included. */
 enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_t deadline,
     struct arena *a, struct ldapx_entry **out, size_t *n, struct err *e) MUST_CHECK;
 

@@ -7,6 +7,7 @@
 #include "common/ldapx.h"
 
 struct ldap; /* libldap's LDAP */
+struct ldapcontrol; /* LDAPControl */
 
 struct ldapx {
 	struct ldap *ld;
@@ -14,6 +15,9 @@ struct ldapx {
 	int64_t deadline; /* of the operation under way: the socket layer obeys it */
 	bool broken;
 };
+
+/* A handle over FD, which is connected and becomes the handle's: for tests, which are the server then. */
+enum err_code ldapx_adopt(int fd, int64_t deadline, struct ldapx **out, struct err *e) MUST_CHECK;
 
 /* Breaks H and sets E to our side's words for libldap's RC; what the server said stays out: it may quote
  * names. */
@@ -24,5 +28,49 @@ int ldapx_last_rc(const struct ldapx *h);
 
 /* What is left until DEADLINE of clock_mono, at least a millisecond. */
 struct timeval ldapx_until(int64_t deadline);
+
+/* Active Directory's opinion out of the text of a result 49. */
+enum ldapx_account ldapx_ad_account(struct slice text);
+
+/* The controls of a bind's answer (LIST NULL: none) into INFO; false when one cannot be decoded. GOOD: the
+ * bind succeeded. */
+bool ldapx_read_controls(
+    struct ldapx *h, struct ldapcontrol **list, bool good, struct ldapx_bind_info *info);
+
+/* --- pieces of attributes (ldapx_ranges.c) --- */
+
+/* Values LOW to HIGH of an attribute: "member;range=0-1499". LAST: up to the end, HIGH is not set. */
+struct ldapx_range {
+	size_t low, high;
+	bool last;
+};
+
+/* An attribute of an answer that came in pieces, of which some have come. */
+struct ldapx_piece {
+	size_t entry, attr; /* indices in the answer */
+	struct ldapx_range range; /* of the values that came */
+};
+
+/* What a search has found. ATTRS of the items may be written until it is handed out. */
+struct ldapx_found {
+	struct arena *a;
+	struct ldapx_entry *items;
+	size_t n, cap, references;
+	struct ldapx_piece *pieces;
+	size_t npieces, pieces_cap;
+	struct slice cookie; /* of the next page; empty: this was the last */
+};
+
+/* Parses DESC as "NAME;range=LOW-HIGH" or "NAME;range=LOW-*", any case; false when it is another attribute
+ * or no range. */
+bool ldapx_range_parse(const char *desc, const char *name, struct ldapx_range *out);
+
+/* One search without pages into F, whose pieces the caller reads. */
+enum err_code ldapx_search_once(
+    struct ldapx *h, const struct ldapx_search *q, struct ldapx_found *f, struct err *e);
+
+/* Reads the rest of all pieces of F: ERR_LIMIT past LDAPX_VALUES_MAX, ERR_UNAVAILABLE when what comes is
+ * not what follows. */
+enum err_code ldapx_read_pieces(struct ldapx *h, struct ldapx_found *f, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* Owns searches in directories: their answers as slices, capped, and the escaping of filter values. */
 #include <lber.h>
 #include <ldap.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -10,102 +11,174 @@
 /* References an answer may hold beside its entries before it is cut. */
 #define REFERENCES_MAX 1000
 
-static void copy_values(
-    struct arena *a, struct berval **vals, const char *name, struct ldapx_attr *out)
+/* Pages without an entry that are put up with: Active Directory gives some when a page took long. */
+#define EMPTY_PAGES_MAX 30
+/* A cookie is a place in an answer; Active Directory's take some hundred bytes. */
+#define COOKIE_MAX ((size_t)64 << 10)
+
+/* Values of DESC into OUT. */
+static enum err_code copy_values(struct ldapx *h, LDAPMessage *msg, const char *desc,
+    struct arena *a, struct ldapx_attr *out, struct err *e)
 {
+	struct berval **vals = ldap_get_values_len(h->ld, msg, desc);
 	size_t n = 0;
-	while (vals && vals[n] && n < LDAPX_VALUES_MAX)
+	while (vals && vals[n] && n <= LDAPX_VALUES_MAX)
 		n++;
+	if (n > LDAPX_VALUES_MAX) {
+		ldap_value_free_len(vals);
+		return err_set(e, ERR_LIMIT, "search: %s has more than %d values", out->name,
+		    LDAPX_VALUES_MAX);
+	}
 	struct slice *values = ARENA_ARRAY(a, struct slice, n);
 	for (size_t i = 0; i < n; i++)
 		values[i] = slice_dup(a, (struct slice){vals[i]->bv_val, vals[i]->bv_len});
-	*out = (struct ldapx_attr){.name = name, .values = values, .n = n};
+	ldap_value_free_len(vals);
+	out->values = values;
+	out->n = n;
+	return ERR_OK;
 }
 
-/* Active Directory gives no more than so many values at once: as "NAME;range=0-1499", beside an
- * empty NAME or none. Without this the rest would be missing in silence. */
-static bool in_pieces(struct ldapx *h, LDAPMessage *msg, const char *name)
+/* The description under which a piece of NAME came, to be freed with ldap_memfree; NULL: none came. NAME
+ * may itself be a range: any other of its attribute will do. */
+static char *find_piece(
+    struct ldapx *h, LDAPMessage *msg, const char *name, struct ldapx_range *range)
 {
 	BerElement *ber = NULL;
-	size_t n = strlen(name);
-	bool found = false;
-	for (char *a = ldap_first_attribute(h->ld, msg, &ber); a;
-	     a = ldap_next_attribute(h->ld, msg, ber)) {
-		found |= strncasecmp(a, name, n) == 0 && strncasecmp(a + n, ";range=", 7) == 0;
-		ldap_memfree(a);
+	char bare[256];
+	const char *option = strcasestr(name, ";range=");
+	snprintf(bare, sizeof(bare), "%.*s",
+	    option ? (int)(option - name) : (int)strlen(name), name);
+	char *desc = ldap_first_attribute(h->ld, msg, &ber);
+	while (desc && !ldapx_range_parse(desc, bare, range)) {
+		ldap_memfree(desc);
+		desc = ldap_next_attribute(h->ld, msg, ber);
 	}
 	ber_free(ber, 0);
-	return found;
+	return desc;
 }
 
-static enum err_code copy_entry(struct ldapx *h, LDAPMessage *msg, const char *const *attrs,
-    struct arena *a, struct ldapx_entry *out, struct err *e)
+/* A piece without values, or of another number of them than it says, would not end. */
+static bool range_holds(const struct ldapx_range *r, size_t values)
 {
+	return values > 0 && (r->last || values == r->high - r->low + 1);
+}
+
+/* Attribute number AT of the entry that is number F->n. A piece is noted, to be continued. */
+static enum err_code copy_attr(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg,
+    struct ldapx_found *f, size_t at, struct ldapx_attr *out, struct err *e)
+{
+	const char *name = q->attrs[at];
+	bool later = strcasestr(name, ";range=");
+	*out = (struct ldapx_attr){.name = name};
+	if (!later) {
+		enum err_code code = copy_values(h, msg, name, f->a, out, e);
+		if (code != ERR_OK || out->n > 0)
+			return code;
+	}
+	struct ldapx_range range;
+	char *desc = find_piece(h, msg, name, &range);
+	if (!desc)
+		return ERR_OK;
+	enum err_code code;
+	if (!q->ranges) {
+		/* Without this the rest would be missing in silence. */
+		code = err_set(
+		    e, ERR_LIMIT, "search: %s has more values than come at once", name);
+	} else {
+		ARENA_ROOM(f->a, f->pieces, f->npieces, f->pieces_cap, 4);
+		f->pieces[f->npieces++] =
+		    (struct ldapx_piece){.entry = f->n, .attr = at, .range = range};
+		code = copy_values(h, msg, desc, f->a, out, e);
+	}
+	if (code == ERR_OK && ((!later && range.low != 0) || !range_holds(&range, out->n)))
+		code = ldapx_fail(h, e, "search: range", LDAP_DECODING_ERROR);
+	ldap_memfree(desc);
+	return code;
+}
+
+static enum err_code copy_entry(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg,
+    struct ldapx_found *f, struct err *e)
+{
+	struct ldapx_entry *out = &f->items[f->n];
 	struct berval dn = {0};
 	BerElement *ber = NULL;
 	int rc = ldap_get_dn_ber(h->ld, msg, &ber, &dn);
 	if (rc == LDAP_SUCCESS)
-		out->dn = slice_dup(a, (struct slice){dn.bv_val, dn.bv_len});
+		out->dn = slice_dup(f->a, (struct slice){dn.bv_val, dn.bv_len});
 	ber_free(ber, 0);
 	if (rc != LDAP_SUCCESS)
 		return ldapx_fail(h, e, "entry", rc);
 	size_t n = 0;
-	while (attrs[n])
+	while (q->attrs[n])
 		n++;
-	struct ldapx_attr *list = ARENA_ARRAY(a, struct ldapx_attr, n);
+	struct ldapx_attr *list = ARENA_ARRAY(f->a, struct ldapx_attr, n);
 	for (size_t i = 0; i < n; i++) {
-		struct berval **vals = ldap_get_values_len(h->ld, msg, attrs[i]);
-		copy_values(a, vals, attrs[i], &list[i]);
-		ldap_value_free_len(vals);
-		if (list[i].n == 0 && in_pieces(h, msg, attrs[i]))
-			return err_set(
-			    e, ERR_LIMIT, "search: %s has more values than come at once", attrs[i]);
+		enum err_code code = copy_attr(h, q, msg, f, i, &list[i], e);
+		if (code != ERR_OK)
+			return code;
 	}
 	out->attrs = list;
 	return ERR_OK;
 }
 
-struct found {
-	struct arena *a;
-	struct ldapx_entry *items;
-	size_t n, cap, references;
-};
-
-static enum err_code take_entry(
-    struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg, struct found *f, struct err *e)
+static enum err_code take_entry(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg,
+    struct ldapx_found *f, struct err *e)
 {
 	if (f->n == q->max_entries || arena_over(f->a))
 		return err_set(
 		    e, ERR_LIMIT, "search: more than %zu entries or too much data", q->max_entries);
 	ARENA_ROOM(f->a, f->items, f->n, f->cap, 4);
-	enum err_code code = copy_entry(h, msg, q->attrs, f->a, &f->items[f->n], e);
+	enum err_code code = copy_entry(h, q, msg, f, e);
 	if (code == ERR_OK)
 		f->n++;
 	return code;
 }
 
-static enum err_code take_done(struct ldapx *h, LDAPMessage *msg, struct found *f, struct err *e)
+/* The cookie of the next page, if there is one. */
+static enum err_code take_cookie(
+    struct ldapx *h, LDAPControl **controls, struct ldapx_found *f, struct err *e)
+{
+	LDAPControl *c = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, controls, NULL);
+	if (!c)
+		return ERR_OK;
+	struct berval cookie = {0};
+	ber_int_t estimate;
+	int rc = ldap_parse_pageresponse_control(h->ld, c, &estimate, &cookie);
+	if (rc == LDAP_SUCCESS && cookie.bv_len <= COOKIE_MAX)
+		f->cookie = slice_dup(f->a, (struct slice){cookie.bv_val, cookie.bv_len});
+	else
+		rc = LDAP_DECODING_ERROR;
+	ber_memfree(cookie.bv_val);
+	return rc == LDAP_SUCCESS ? ERR_OK : ldapx_fail(h, e, "search: page", rc);
+}
+
+static enum err_code take_done(
+    struct ldapx *h, LDAPMessage *msg, struct ldapx_found *f, struct err *e)
 {
 	int result = LDAP_OTHER;
-	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 0);
+	LDAPControl **controls = NULL;
+	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, &controls, 0);
+	enum err_code code = ERR_OK;
 	if (rc != LDAP_SUCCESS)
-		return ldapx_fail(h, e, "search", rc);
-	if (result == LDAP_SIZELIMIT_EXCEEDED)
-		return err_set(e, ERR_LIMIT, "search: size limit");
-	if (result == LDAP_NO_SUCH_OBJECT) {
+		code = ldapx_fail(h, e, "search", rc);
+	else if (result == LDAP_SIZELIMIT_EXCEEDED)
+		code = err_set(e, ERR_LIMIT, "search: size limit");
+	else if (result == LDAP_NO_SUCH_OBJECT) {
 		h->broken = true;
-		return err_set(e, ERR_NOT_FOUND, "search: no such base");
-	}
-	if (result != LDAP_SUCCESS)
-		return ldapx_fail(h, e, "search", result);
-	if (arena_over(f->a))
-		return err_set(e, ERR_LIMIT, "search: too much data");
-	return ERR_OK;
+		code = err_set(e, ERR_NOT_FOUND, "search: no such base");
+	} else if (result != LDAP_SUCCESS)
+		code = ldapx_fail(h, e, "search", result);
+	else if (arena_over(f->a))
+		code = err_set(e, ERR_LIMIT, "search: too much data");
+	else
+		code = take_cookie(h, controls, f, e);
+	ldap_controls_free(controls);
+	return code;
 }
 
 /* One message; *DONE when it was the last. */
 static enum err_code take_message(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg,
-    struct found *f, bool *done, struct err *e)
+    struct ldapx_found *f, bool *done, struct err *e)
 {
 	switch (ldap_msgtype(msg)) {
 	case LDAP_RES_SEARCH_ENTRY:
@@ -120,8 +193,8 @@ static enum err_code take_message(struct ldapx *h, const struct ldapx_search *q,
 	}
 }
 
-static enum err_code collect(
-    struct ldapx *h, const struct ldapx_search *q, int id, struct found *f, struct err *e)
+static enum err_code collect(struct ldapx *h, const struct ldapx_search *q, int id,
+    struct ldapx_found *f, struct err *e)
 {
 	for (bool done = false; !done;) {
 		struct timeval tv = ldapx_until(h->deadline);
@@ -144,6 +217,69 @@ static enum err_code collect(
 	return ERR_OK;
 }
 
+static int scope_of(enum ldapx_scope scope)
+{
+	switch (scope) {
+	case LDAPX_ONE:
+		return LDAP_SCOPE_ONELEVEL;
+	case LDAPX_BASE:
+		return LDAP_SCOPE_BASE;
+	default:
+		return LDAP_SCOPE_SUBTREE;
+	}
+}
+
+/* Not critical: a server without pages gives all at once, or says that this is too much. */
+static int page_control(
+    struct ldapx *h, const struct ldapx_search *q, struct slice cookie, LDAPControl **out)
+{
+	*out = NULL;
+	if (q->page == 0)
+		return LDAP_SUCCESS;
+	struct berval at = {.bv_len = cookie.len, .bv_val = (char *)(uintptr_t)cookie.p};
+	ber_int_t size = q->page > INT32_MAX ? INT32_MAX : (ber_int_t)q->page;
+	return ldap_create_page_control(h->ld, size, &at, 0, out);
+}
+
+enum err_code ldapx_search_once(
+    struct ldapx *h, const struct ldapx_search *q, struct ldapx_found *f, struct err *e)
+{
+	if (clock_mono() >= h->deadline)
+		return ldapx_fail(h, e, "search", LDAP_TIMEOUT);
+	struct timeval tv = ldapx_until(h->deadline);
+	int id = 0;
+	LDAPControl *page[2] = {0};
+	int rc = page_control(h, q, f->cookie, &page[0]);
+	/* One more than allowed, so that "too many" shows as entries, not as the server's mood; pages
+	 * are small enough, and servers do not agree on what a size limit means to them. */
+	int limit = q->page ? 0 : (int)q->max_entries + 1;
+	/* The API takes char **, but only reads it. */
+	char **attrs = (char **)(uintptr_t)q->attrs;
+	if (rc == LDAP_SUCCESS)
+		rc = ldap_search_ext(h->ld, q->base, scope_of(q->scope), q->filter, attrs, 0, page,
+		    NULL, &tv, limit, &id);
+	if (page[0])
+		ldap_control_free(page[0]);
+	f->cookie = (struct slice){0};
+	return rc == LDAP_SUCCESS ? collect(h, q, id, f, e) : ldapx_fail(h, e, "search", rc);
+}
+
+static enum err_code all_pages(
+    struct ldapx *h, const struct ldapx_search *q, struct ldapx_found *f, struct err *e)
+{
+	size_t empty = 0;
+	do {
+		size_t before = f->n;
+		enum err_code code = ldapx_search_once(h, q, f, e);
+		if (code != ERR_OK)
+			return code;
+		empty += f->n == before;
+		if (empty > EMPTY_PAGES_MAX)
+			return err_set(e, ERR_LIMIT, "search: pages without end");
+	} while (f->cookie.len > 0 && q->page > 0);
+	return ERR_OK;
+}
+
 enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_t deadline,
     struct arena *a, struct ldapx_entry **out, size_t *n, struct err *e)
 {
@@ -152,18 +288,12 @@ enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_
 	if (h->broken)
 		return err_set(e, ERR_UNAVAILABLE, "search: broken connection");
 	h->deadline = deadline;
-	struct timeval tv = ldapx_until(deadline);
-	int id = 0;
-	/* The API takes char **, but only reads it. */
-	char **attrs = (char **)(uintptr_t)q->attrs;
-	/* One more than allowed, so that "too many" shows as entries, not as the server's mood. */
-	int rc =
-	    ldap_search_ext(h->ld, q->base, q->one_level ? LDAP_SCOPE_ONELEVEL : LDAP_SCOPE_SUBTREE,
-		q->filter, attrs, 0, NULL, NULL, &tv, (int)q->max_entries + 1, &id);
-	if (rc != LDAP_SUCCESS)
-		return ldapx_fail(h, e, "search", rc);
-	struct found f = {.a = a};
-	enum err_code code = collect(h, q, id, &f, e);
+	struct ldapx_found f = {.a = a};
+	enum err_code code = all_pages(h, q, &f, e);
+	if (code == ERR_OK)
+		code = ldapx_read_pieces(h, &f, e);
+	if (code == ERR_OK && arena_over(a))
+		code = err_set(e, ERR_LIMIT, "search: too much data");
 	*out = f.items;
 	*n = f.n;
 	return code;
