@@ -248,7 +248,7 @@ static void bind_nobody(struct job *j, struct ldap_session *s)
 static void reset(struct directory *d, struct directory_call *c)
 {
 	c->id = (struct identity){.provider = slice_of(d->provider)};
-	c->name = (struct slice){0};
+	c->name = c->account_version = (struct slice){0};
 	c->reason = NULL;
 }
 

@@ -11,6 +11,8 @@
 #define DIRECTORY_NAME_MAX 256
 /* Passwords: as much as a bind takes (LDAPX_PASSWORD_MAX). */
 #define DIRECTORY_PASSWORD_MAX 1024
+/* An account's version: a time stamp of the directory with a word before it. */
+#define DIRECTORY_VERSION_MAX 64
 
 struct directory;
 
@@ -32,6 +34,11 @@ struct directory_call {
 	struct identity
 	    id; /* username, uid, groups, provider; after a wrong password username alone */
 	struct slice name; /* canonical name: the entry's, without prefix */
+	/* With DIRECTORY_GOOD: what the account's credentials are now, printable, opaque, at most
+	 * DIRECTORY_VERSION_MAX bytes. Another value at a later look-up means that the password was
+	 * changed since: what was given for the old one should end. Empty: the directory's
+	 * accountState does not tell. */
+	struct slice account_version;
 	const char *reason; /* stable word: "emptyPassword", "badName", "noUser", "ambiguous", … */
 	struct err why; /* secret-free, without typed names */
 };
