@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "authn/directories.h"
 #include "authn/firewall.h"
 #include "authn/limits.h"
 #include "common/clock.h"
@@ -63,14 +64,18 @@ static void build(struct authn_chain *c, struct diags *d)
 	if (cfg->denylist_file &&
 	    authn_services_denylist(c->services, cfg->denylist_file, &c->denylist, d) != ERR_OK)
 		return;
-	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + 2);
+	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + 3);
 	if (authn_tokenfiles_new(cfg, &item, d) == ERR_OK)
 		add(c, item);
-	if (authn_login_new(cfg, c->services, &c->login, &item, d) == ERR_OK)
+	enum err_code directories = directories_new(cfg, c->services, &c->directories, d);
+	if (directories == ERR_OK &&
+	    authn_login_new(cfg, c->services, c->directories, &c->login, &item, d) == ERR_OK)
 		add(c, item);
 	for (size_t i = 0; i < cfg->jwt.len; i++)
 		if (authn_jwt_new(&jwt[i], c->services, &item, d) == ERR_OK)
 			add(c, item);
+	authn_basic_new(c->directories, &item);
+	add(c, item);
 	struct slice *audiences = ARENA_ARRAY(&c->arena, struct slice, cfg->audiences.len + 1);
 	for (size_t i = 0; i < cfg->audiences.len; i++)
 		audiences[i] = slice_of(cfg->audiences.items[i]);
@@ -105,6 +110,7 @@ void authn_chain_free(struct authn_chain **chain)
 		c->items[i]->ops->destroy(c->items[i]);
 	authn_login_free(&c->login);
 	denylist_unref(&c->denylist);
+	directories_free(&c->directories);
 	arena_done(&c->arena);
 	free(c);
 }

@@ -9,8 +9,9 @@
 #include "authn/services.h"
 
 struct login; /* authn/login.c: /login, our own issuer and the authenticator of its tokens */
+struct directories; /* authn/directories.h */
 
-/* Immutable once built. Order: token files, our own login tokens, jwt issuers as configured. */
+/* Immutable once built. Order: token files, our own login tokens, jwt issuers as configured, basic tokens. */
 struct authn_chain {
 	struct arena arena;
 	const struct authn_config *cfg; /* borrowed from the snapshot */
@@ -19,6 +20,7 @@ struct authn_chain {
 	size_t n;
 	const struct slice *audiences; /* cfg's, as slices */
 	struct denylist *denylist;     /* NULL: none configured */
+	struct directories *directories; /* NULL: neither a login nor basic tokens */
 	struct login *login;	       /* NULL: none configured */
 };
 
@@ -46,7 +48,12 @@ enum err_code authn_jwt_new(const struct jwt_config *cfg, struct authn_services 
 /* In login.c; called by authn_chain_new when cfg->login is set. AUTHN verifies the issuer's own tokens
  * (try_now: signature; work: the account and its groups); LOGIN serves authn_login*. */
 enum err_code authn_login_new(const struct authn_config *cfg, struct authn_services *services,
-    struct login **login, struct authn **authn, struct diags *d) MUST_CHECK;
+    const struct directories *directories, struct login **login, struct authn **authn,
+    struct diags *d) MUST_CHECK;
 void authn_login_free(struct login **l);
+
+/* In basic.c: base64(user:password) as a token, for the directories that take it. DIRECTORIES (borrowed) may
+ * be NULL; *OUT is NULL when none of them does. */
+void authn_basic_new(const struct directories *directories, struct authn **out);
 
 #endif

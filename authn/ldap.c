@@ -207,12 +207,16 @@ static enum err_code name_person(struct job *j, const struct ldapx_entry *entry,
 
 /* --- a person's bind --- */
 
+static void bind_nobody(struct job *j, struct ldap_session *s);
+
 static enum err_code bind_person(
     struct job *j, struct ldap_session *s, struct slice dn, struct err *e)
 {
 	struct directory_call *c = j->call;
-	if (c->may_bind && !c->may_bind(c->may_bind_arg, c->name))
+	if (c->may_bind && !c->may_bind(c->may_bind_arg, c->name)) {
+		bind_nobody(j, s);
 		return refuse(j, e, "limited", "too many failures of this account");
+	}
 	AUTO(ldapx_close) struct ldapx *h = NULL;
 	enum err_code code = ldap_session_connect(s, &h, e);
 	if (code == ERR_OK)

@@ -26,8 +26,8 @@ struct directory_call {
 	/* in */
 	struct arena *arena; /* results live there */
 	int64_t deadline; /* clock_mono() */
-	/* NULL, or asked with the entry's canonical name before its password is tried; false: no
-	 * bind is sent and the reason is "limited". Called again when another server takes over. */
+	/* NULL, or asked with the entry's canonical name before its password is tried; false: not
+	 * theirs but nobody's bind is sent and the reason is "limited". Called again when another server takes over. */
 	bool (*may_bind)(void *arg, struct slice name);
 	void *may_bind_arg;
 	/* out */

@@ -142,8 +142,9 @@ static const struct field ldap_fields[] = {
     {.name = "cacheTTL", .type = FIELD_DURATION, .offset = CFG(cache_ttl), .def = "30s",
 	.min = 0, .max = CACHE_TTL_MAX,
 	.doc = "How long an account and its groups, once re-read for a token, are not read again."},
-    {.name = "basic", .type = FIELD_NODE, .unsupported = "not supported yet",
-	.doc = "Accept base64(user:password) as a token."},
+    {.name = "basic", .type = FIELD_BOOL, .offset = CFG(basic), .def = "false",
+	.doc = "Take base64(user:password) as a token, for people who come from guard. Their passwords "
+	       "then stand in kubeconfig files and travel with each request: prefer POST /login."},
     {0},
 };
 
@@ -158,6 +159,9 @@ static const struct field login_fields[] = {
     {.name = "tokenLifetime", .type = FIELD_DURATION, .offset = LOGIN(token_lifetime),
 	.def = "15m", .min = LIFETIME_MIN, .max = LIFETIME_MAX,
 	.doc = "How long a token that a login gave is good."},
+    {.name = "limitAddresses", .type = FIELD_BOOL, .offset = LOGIN(limit_addresses), .def = "true",
+	.doc = "Limit failed logins by client address (IPv6: /64). false where all clients come through "
+	       "one address, such as that of a load balancer."},
     {.name = "certificateFile", .type = FIELD_PATH, .offset = LOGIN(certificate_file),
 	.nonempty = true,
 	.doc = "Certificate chain of listen (PEM); absent: that of the webhook listener."},
@@ -446,6 +450,10 @@ static void check_ldap(void *obj, const struct yaml_node *node, const char *file
 	if (c->group_search.present && !c->groups_prefix)
 		diags_error(d, AT(file, node, "groupSearch"),
 		    "groupsPrefix is required with groupSearch (\"\" for none)");
+	if (c->basic)
+		diags_warn(d, AT(file, node, "basic"),
+		    "basic: passwords stand in kubeconfig files, travel with each request and pass through "
+		    "the apiserver; POST /login needs them once");
 	check_prefix(c->username_prefix, file, node, "usernamePrefix", d);
 	check_prefix(c->groups_prefix, file, node, "groupsPrefix", d);
 }

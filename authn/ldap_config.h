@@ -44,6 +44,7 @@ struct ldap_config {
 	const char *groups_prefix;   /* NULL only without group search */
 	int64_t timeout;	     /* ns: longest wait for one server in one operation */
 	int64_t cache_ttl;	     /* ns: how long a re-read account is trusted */
+	bool basic;		     /* base64(user:password) is a token */
 };
 
 struct login_config {
@@ -52,6 +53,7 @@ struct login_config {
 	const char *listen;
 	const char *issuer;	/* iss of our tokens, https */
 	int64_t token_lifetime; /* ns */
+	bool limit_addresses;	/* count failures by client address */
 	const char *certificate_file, *key_file; /* both or neither: the webhook's */
 };
 

@@ -17,6 +17,7 @@ struct login_call {
 	struct arena *arena; /* wiped by its owner: holds the password */
 	struct slice authorization; /* header value: Basic …; or empty */
 	struct slice body;	    /* JSON {"username","password","directory"?}; used when no header */
+	struct slice client;	    /* IP address of who asks; empty: unknown */
 	int64_t now, deadline;	    /* as in authn_call */
 	/* out */
 	struct slice token;	/* the JWT */

@@ -64,12 +64,12 @@ static enum authn_step check_token(
 		return step;
 	if (!audience_is_ours(l, &k->claims))
 		return authn_say(call, AUTHN_REJECT, "badAudience", "token is for other audiences");
-	k->directory = login_directory(l, k->claims.directory);
+	k->directory = directories_find(l->directories, k->claims.directory);
 	if (!k->directory)
 		return authn_say(call, AUTHN_REJECT, "unknownDirectory",
 		    "token's directory is not configured any more");
-	k->key =
-	    login_cache_key(call->arena, k->claims.directory, k->claims.account, k->claims.uid);
+	k->key = directories_cache_key(
+	    call->arena, k->claims.directory, k->claims.account, k->claims.uid);
 	return AUTHN_ACCEPT;
 }
 
@@ -88,7 +88,7 @@ static enum authn_step token_try_now(const struct authn *self, struct authn_call
 	enum authn_step step = check_token(l, call, &k);
 	if (step != AUTHN_ACCEPT)
 		return step;
-	if (account_cache_get(l->cache, k.key, clock_mono(), call->arena, &call->id))
+	if (account_cache_get(l->directories->cache, k.key, clock_mono(), call->arena, &call->id))
 		return accept(call, &k);
 	return AUTHN_NEEDS_WORK;
 }
@@ -103,7 +103,7 @@ static enum authn_step token_work(const struct authn *self, struct authn_call *c
 	if (step != AUTHN_ACCEPT)
 		return step;
 	/* Somebody else's look-up may have ended meanwhile. */
-	if (account_cache_get(l->cache, k.key, clock_mono(), call->arena, &call->id))
+	if (account_cache_get(l->directories->cache, k.key, clock_mono(), call->arena, &call->id))
 		return accept(call, &k);
 	int64_t asked = clock_mono();
 	struct directory_call d = {.arena = call->arena, .deadline = call->deadline};
@@ -112,11 +112,11 @@ static enum authn_step token_work(const struct authn *self, struct authn_call *c
 	if (v == DIRECTORY_GOOD) {
 		call->id = d.id;
 		/* As old as the question, not as the answer. */
-		account_cache_put(
-		    l->cache, k.key, &d.id, clock_mono(), asked + directory_cache_ttl(k.directory));
+		account_cache_put(l->directories->cache, k.key, &d.id, clock_mono(),
+		    asked + directory_cache_ttl(k.directory));
 		return accept(call, &k);
 	}
-	account_cache_drop(l->cache, k.key);
+	account_cache_drop(l->directories->cache, k.key);
 	step = v == DIRECTORY_UNAVAILABLE ? AUTHN_UNAVAILABLE : AUTHN_REJECT;
 	return authn_say(call, step, d.reason, "%s", d.why.msg);
 }

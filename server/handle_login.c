@@ -139,6 +139,7 @@ void handle_login(struct exchange *ex)
 	    .arena = &ex->arena,
 	    .authorization = ex->request.authorization,
 	    .body = ex->request.body,
+	    .client = slice_of(ex->request.peer->ip),
 	    .now = clock_now(),
 	    .deadline = ex->request.received + ex->snapshot->config->webhook.deadline,
 	};

@@ -391,6 +391,7 @@ static struct MHD_Daemon *start_daemon(struct listener *l)
 		flags |= MHD_USE_TLS;
 	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log,
 	    l, MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_CONNECTION_LIMIT, l->o.connections,
+	    MHD_OPTION_PER_IP_CONNECTION_LIMIT, l->o.per_address,
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)l->o.first_timeout,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 	    MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK,

@@ -36,6 +36,8 @@
 /* In poll mode each wake-up looks at all connections of its thread, so there is a limit. */
 #define WEBHOOK_CONNECTIONS 256
 #define LOGIN_CONNECTIONS 256
+/* Of one client: the others' places are out of its reach. */
+#define LOGIN_PER_ADDRESS 64
 #define OPS_CONNECTIONS 64
 #define WEBHOOK_THREADS_MAX 4
 
@@ -215,8 +217,9 @@ static enum err_code start_listeners(struct process *p, const struct config *cfg
 	    .idle_timeout = WEBHOOK_IDLE_S, .request_timeout = REQUEST_MAX};
 	struct listener_options login = {.name = "login", .address = cfg->login.listen,
 	    .server = &p->server, .routes = routes_login, .tls = TLS_LOGIN, .threads = 1,
-	    .connections = LOGIN_CONNECTIONS, .first_timeout = FIRST_S, .idle_timeout = FIRST_S,
-	    .request_timeout = REQUEST_MAX, .lifetime = LOGIN_LIFETIME};
+	    .connections = LOGIN_CONNECTIONS, .per_address = LOGIN_PER_ADDRESS,
+	    .first_timeout = FIRST_S, .idle_timeout = FIRST_S, .request_timeout = REQUEST_MAX,
+	    .lifetime = LOGIN_LIFETIME};
 	struct listener_options ops = {.name = "ops", .address = cfg->ops.listen,
 	    .server = &p->server, .routes = routes_ops, .tls = LISTENER_PLAIN, .threads = 1,
 	    .connections = OPS_CONNECTIONS, .first_timeout = FIRST_S, .idle_timeout = WEBHOOK_IDLE_S,

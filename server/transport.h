@@ -99,6 +99,7 @@ struct listener_options {
 	const struct route *routes;
 	int tls; /* enum snapshot_tls, or LISTENER_PLAIN */
 	unsigned threads, connections;
+	unsigned per_address; /* connections of one client address, 0: no such limit */
 	int64_t first_timeout;	/* s: handshake and first request */
 	int64_t idle_timeout;	/* s: between requests of a connection that was served once */
 	int64_t request_timeout; /* ns: a whole head and body, however slowly it drips */

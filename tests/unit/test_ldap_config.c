@@ -118,7 +118,7 @@ static void test_unsafe_directories_are_refused(void **state UNUSED)
 	    {BASE "groupsPrefix: 'System:x'\n", "reserved"},
 	    {BASE "timeout: 1h\n", "timeout"},
 	    {BASE "cacheTTL: 1h\n", "cacheTTL"},
-	    {BASE "basic: true\n", "not supported yet"},
+	    {BASE "basic: yes\n", "basic"},
 	    {BASE "insecureSkipVerify: true\n", "insecureSkipVerify"},
 	    {BASE "userSerch: {}\n", "userSearch"},
 	};
@@ -129,6 +129,16 @@ static void test_unsafe_directories_are_refused(void **state UNUSED)
 		if (!strstr(got, cases[i].says))
 			fail_msg("case %zu: wanted \"%s\" in: %s", i, cases[i].says, got);
 	}
+}
+
+static void test_basic_is_warned_of(void **state UNUSED)
+{
+	AUTO(arena_done) struct arena a = {0};
+	struct ldap_config c;
+	const char *got = bind_text(&a, &ldap_config_schema, BASE "basic: true\n", &c);
+	assert_true(c.basic);
+	assert_non_null(strstr(got, "warning: basic: passwords stand in kubeconfig files"));
+	assert_null(strstr(got, "error"));
 }
 
 static void test_login_section(void **state UNUSED)
@@ -306,6 +316,7 @@ int main(void)
 	    cmocka_unit_test(test_minimal_directory_has_safe_defaults),
 	    cmocka_unit_test(test_full_directory_is_read),
 	    cmocka_unit_test(test_unsafe_directories_are_refused),
+	    cmocka_unit_test(test_basic_is_warned_of),
 	    cmocka_unit_test(test_login_section),
 	    cmocka_unit_test(test_two_directories_of_one_name_are_refused),
 	    cmocka_unit_test(test_filter_syntax),
