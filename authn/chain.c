@@ -7,6 +7,7 @@
 
 #include "authn/directories.h"
 #include "authn/firewall.h"
+#include "authn/issuer.h"
 #include "authn/limits.h"
 #include "common/clock.h"
 
@@ -65,6 +66,7 @@ static void build(struct authn_chain *c, struct diags *d)
 	    authn_services_denylist(c->services, cfg->denylist_file, &c->denylist, d) != ERR_OK)
 		return;
 	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + 3);
+	issuers_set_max_age(c->services->issuers, cfg->key_sets.max_age);
 	if (authn_tokenfiles_new(cfg, &item, d) == ERR_OK)
 		add(c, item);
 	enum err_code directories = directories_new(cfg, c->services, &c->directories, d);

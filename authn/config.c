@@ -5,6 +5,7 @@
 
 #include "authn/ldap_config.h"
 #include "authn/limits.h"
+#include "common/clock.h"
 
 static const char *discovery_key(const struct jwt_issuer_config *c)
 {
@@ -65,6 +66,30 @@ static void check_authn(void *obj, const struct yaml_node *node, const char *fil
 			diags_error(d, file, at->line, at->col, "an audience must not be empty");
 }
 
+/* Above: a day without the issuer's word is long already; below: a fetch every ten minutes may fail twice. */
+#define KEY_SETS_AGE_MIN (CLOCK_SECOND * 3600)
+#define KEY_SETS_AGE_MAX (CLOCK_SECOND * 3600 * 24 * 30)
+
+static const struct field key_sets_fields[] = {
+    {.name = "maxAge",
+	.type = FIELD_DURATION,
+	.offset = offsetof(struct key_sets_config, max_age),
+	.def = "24h",
+	.min = KEY_SETS_AGE_MIN,
+	.max = KEY_SETS_AGE_MAX,
+	.doc = "How long the last good key set of an issuer that cannot be read goes on verifying, across "
+	       "restarts too. Past it the issuer's tokens get `503`."},
+    {0},
+};
+
+static const struct schema key_sets_schema = {
+    .name = "keySets",
+    .size = sizeof(struct key_sets_config),
+    .fields = key_sets_fields,
+    .place = SCHEMA_NO_PLACE,
+    .present = SCHEMA_NO_PLACE,
+};
+
 static const struct field authn_fields[] = {
     {.name = "audiences",
 	.type = FIELD_STRINGS,
@@ -80,6 +105,11 @@ static const struct field authn_fields[] = {
 	.sub = &jwt_config_schema,
 	.max_items = JWT_ISSUERS_MAX,
 	.doc = "OpenID Connect issuers, as `jwt` in Kubernetes' AuthenticationConfiguration."},
+    {.name = "keySets",
+	.type = FIELD_OBJECT,
+	.offset = offsetof(struct authn_config, key_sets),
+	.sub = &key_sets_schema,
+	.doc = "What is kept of issuers' keys."},
     {.name = "ldap",
 	.type = FIELD_OBJECTS,
 	.offset = offsetof(struct authn_config, ldap),

@@ -53,11 +53,16 @@ struct jwt_config {
 	struct place place;
 };
 
+struct key_sets_config {
+	int64_t max_age; /* ns that the last good set of a failing issuer serves */
+};
+
 struct login_config; /* authn/ldap_config.h */
 
 struct authn_config {
 	struct string_list audiences;	    /* what an accepted token is good for; never empty */
 	struct object_list jwt;		    /* struct jwt_config */
+	struct key_sets_config key_sets;
 	struct object_list ldap;	    /* struct ldap_config */
 	struct string_list token_files;
 	const char *denylist_file;	    /* NULL: none */

@@ -14,13 +14,6 @@
 #define RETRY_WITH_KEYS_MIN_S ISSUER_WINDOW_S
 #define RETRY_WITH_KEYS_MAX_S 60
 
-static const char fetch_name[] = "portcullis_jwks_fetch_total";
-static const char fetch_help[] = "Fetches of an issuer's key set by result.";
-static const char success_name[] = "portcullis_jwks_last_success_timestamp_seconds";
-static const char success_help[] = "When an issuer's key set was last fetched.";
-static const char keys_name[] = "portcullis_jwks_keys";
-static const char keys_help[] = "Usable keys of an issuer.";
-
 /* --- small things --- */
 
 void issuer_wait_until(struct issuer *i, int64_t t)
@@ -45,51 +38,7 @@ static int64_t jittered(int64_t s)
 	return s * CLOCK_SECOND - s * CLOCK_SECOND / 10 * r / UINT16_MAX;
 }
 
-static void label(struct buf *b, const char *issuer, const char *result)
-{
-	buf_init(b, 8192);
-	metrics_label(b, "issuer", slice_of(issuer));
-	if (result)
-		metrics_label(b, "result", slice_of(result));
-}
-
-static struct metric *find_metric(const struct issuer *i, const char *name, const char *help,
-    const char *result, bool gauge)
-{
-	struct buf b;
-	label(&b, i->src.issuer, result);
-	struct metric *m = gauge ? metrics_gauge(name, help, buf_cstr(&b))
-				 : metrics_counter(name, help, buf_cstr(&b));
-	buf_done(&b);
-	return m;
-}
-
-static void find_metrics(struct issuer *i)
-{
-	i->fetch_ok = find_metric(i, fetch_name, fetch_help, "ok", false);
-	i->fetch_error = find_metric(i, fetch_name, fetch_help, "error", false);
-	i->last_success = find_metric(i, success_name, success_help, NULL, true);
-	i->key_count = find_metric(i, keys_name, keys_help, NULL, true);
-}
-
-static void forget_metric(const struct issuer *i, const char *name, const char *result)
-{
-	struct buf b;
-	label(&b, i->src.issuer, result);
-	metrics_forget(name, buf_cstr(&b));
-	buf_done(&b);
-}
-
-static void forget_metrics(const struct issuer *i)
-{
-	forget_metric(i, fetch_name, "ok");
-	forget_metric(i, fetch_name, "error");
-	forget_metric(i, success_name, NULL);
-	forget_metric(i, keys_name, NULL);
-}
-
-/* After the change is in force. */
-static void count_change(struct issuers *s)
+void issuers_count_change(struct issuers *s)
 {
 	atomic_fetch_add_explicit(&s->generation, 1, memory_order_release);
 }
@@ -101,25 +50,34 @@ uint64_t issuers_generation(const struct issuers *s)
 
 /* --- the thread --- */
 
-static void fetched(struct issuer *i, struct keyset *set, int64_t started, int64_t issued,
-    int64_t max_age)
+/* When to fetch next: as the issuer says, within bounds. */
+static int64_t refresh_after(int64_t max_age)
 {
 	int64_t s = max_age < 0 ? ISSUER_REFRESH_MAX_S : max_age;
 	s = s < ISSUER_REFRESH_MIN_S ? ISSUER_REFRESH_MIN_S : s;
-	s = s > ISSUER_REFRESH_MAX_S ? ISSUER_REFRESH_MAX_S : s;
-	bool other = !keyset_same(i->keys, set);
+	return jittered(s > ISSUER_REFRESH_MAX_S ? ISSUER_REFRESH_MAX_S : s);
+}
+
+static void fetched(struct issuer *i, struct oidc_keys *got, int64_t started)
+{
+	const struct issuer_series *m = i->series;
+	bool other = !keyset_same(i->keys, got->set);
 	keyset_unref(&i->keys);
-	i->keys = set;
-	if (other)
-		count_change(i->store);
+	i->keys = TAKE(got->set);
+	i->ok_started = started;
+	i->dropped = false;
+	i->stage = KEYS_FINE;
+	if (other) {
+		i->is_saved = false;
+		issuers_count_change(i->store);
+	}
 	i->failed = false;
 	i->retry_s = 0;
-	i->ok_started = started;
-	i->ok_issued = issued;
-	i->next_fetch = clock_mono() + jittered(s);
-	metric_inc(i->fetch_ok);
-	metric_set(i->last_success, (double)clock_unix());
-	metric_set(i->key_count, (double)keyset_len(set));
+	i->next_fetch = clock_mono() + refresh_after(got->max_age);
+	metric_inc(m->fetch_ok);
+	metric_set(m->last_success, (double)clock_unix());
+	if (got->has_skew)
+		metric_set(m->skew, (double)got->skew);
 }
 
 static void fetch_failed(struct issuer *i, const struct err *e)
@@ -132,39 +90,40 @@ static void fetch_failed(struct issuer *i, const struct err *e)
 	i->failed_at = clock_mono();
 	i->next_fetch = i->failed_at + jittered(i->retry_s);
 	i->last = *e;
-	metric_inc(i->fetch_error);
+	metric_inc(i->series->fetch_error);
 }
 
 /* Called without the lock: the callback may log. */
+static void event(const struct issuer *i, const struct err *e)
+{
+	if (i->store->opt.event && !atomic_load(&i->stop))
+		i->store->opt.event(i->store->opt.event_arg, i->src.issuer, e);
+}
+
 static void tell(struct issuer *i, bool was_failed, const struct err *before, const struct err *e)
 {
-	issuer_event_fn *event = i->store->event;
-	if (!event || atomic_load(&i->stop))
-		return;
 	if (e && (!was_failed || strcmp(before->msg, e->msg) != 0))
-		event(i->store->event_arg, i->src.issuer, e);
+		event(i, e);
 	else if (!e && was_failed)
-		event(i->store->event_arg, i->src.issuer, NULL);
+		event(i, NULL);
 }
 
 /* One fetch; the lock is held on entry and on return but not meanwhile. */
 static void fetch_once(struct issuer *i, struct httpc *http)
 {
-	struct keyset *set = NULL;
-	struct err e = {0}, before = i->last;
+	AUTO(oidc_keys_done) struct oidc_keys got = {0};
+	struct err e = {0}, before = i->last, unsaved = {0};
 	bool was_failed = i->failed;
-	int64_t max_age = -1, issued = clock_unix(), started;
 	if (!i->wanted)
 		i->started = clock_mono();
-	started = i->started;
+	int64_t started = i->started;
 	i->wanted = false;
 	i->fetching = true;
 	pthread_mutex_unlock(&i->lock);
-	bool ok = oidc_fetch(http, &i->src, ISSUER_FETCH_TIMEOUT_MS, &i->stop, &set, &max_age, &e) ==
-		  ERR_OK;
+	bool ok = oidc_fetch(http, &i->src, ISSUER_FETCH_TIMEOUT_MS, &i->stop, &got, &e) == ERR_OK;
 	pthread_mutex_lock(&i->lock);
 	if (ok)
-		fetched(i, set, started, issued, max_age);
+		fetched(i, &got, started);
 	else
 		fetch_failed(i, &e);
 	i->fetching = false;
@@ -172,6 +131,22 @@ static void fetch_once(struct issuer *i, struct httpc *http)
 	pthread_cond_broadcast(&i->cond);
 	pthread_mutex_unlock(&i->lock);
 	tell(i, was_failed, &before, ok ? NULL : &e);
+	if (ok && !issuer_save(i, buf_view(&got.text), started, &unsaved))
+		event(i, &unsaved);
+	pthread_mutex_lock(&i->lock);
+}
+
+/* Waits until there is something to do, and sees to what time does to the set. */
+static void rest(struct issuer *i)
+{
+	struct err e = {0};
+	int64_t stage = issuer_next_stage(i);
+	if (!issuer_stage_moved(i, clock_mono(), &e)) {
+		issuer_wait_until(i, stage < i->next_fetch ? stage : i->next_fetch);
+		return;
+	}
+	pthread_mutex_unlock(&i->lock);
+	event(i, &e);
 	pthread_mutex_lock(&i->lock);
 }
 
@@ -184,7 +159,7 @@ static void *refresher(void *arg)
 		if (i->wanted || clock_mono() >= i->next_fetch)
 			fetch_once(i, http);
 		else
-			issuer_wait_until(i, i->next_fetch);
+			rest(i);
 	}
 	pthread_mutex_unlock(&i->lock);
 	return NULL;
@@ -207,15 +182,17 @@ static enum err_code start_thread(struct issuer *i, struct err *e)
 
 /* --- the store --- */
 
-struct issuers *issuers_new(unsigned waiters, issuer_event_fn *event, void *arg)
+struct issuers *issuers_new(const struct issuers_options *opt)
 {
 	struct issuers *s = calloc(1, sizeof(*s));
 	if (!s)
 		abort();
 	pthread_mutex_init(&s->lock, NULL);
-	s->waiters_max = waiters;
-	s->event = event;
-	s->event_arg = arg;
+	pthread_mutex_init(&s->series_lock, NULL);
+	arena_init(&s->arena, 0);
+	s->opt = *opt;
+	s->opt.state_dir = arena_strdup(&s->arena, opt->state_dir);
+	s->max_age = KEYS_MAX_AGE_S * CLOCK_SECOND;
 	return s;
 }
 
@@ -228,6 +205,7 @@ static void issuer_destroy(struct issuer *i)
 		pthread_mutex_unlock(&i->lock);
 		pthread_join(i->thread, NULL);
 	}
+	issuer_series_release(i->store, &i->series);
 	keyset_unref(&i->keys);
 	free(i->src.jwks_uri);
 	pthread_cond_destroy(&i->cond);
@@ -246,7 +224,9 @@ void issuers_free(struct issuers **store)
 		s->list = i->next;
 		issuer_destroy(i);
 	}
+	pthread_mutex_destroy(&s->series_lock);
 	pthread_mutex_destroy(&s->lock);
+	arena_done(&s->arena);
 	free(s);
 }
 
@@ -309,6 +289,19 @@ static struct issuer *find(const struct issuers *s, const struct issuer *like)
 	return NULL;
 }
 
+/* What only an issuer that is really new does. */
+static void begin(struct issuer *i)
+{
+	const struct issuers *s = i->store;
+	const struct keyfile_source src = {
+	    slice_of(i->src.issuer), slice_of(i->src.discovery_url), i->src.ca_pem};
+	i->series = issuer_series_hold(i->store, i->src.issuer, true);
+	i->max_age = s->max_age;
+	if (s->opt.state_dir)
+		i->file = keyfile_path(&i->arena, s->opt.state_dir, &src);
+	issuer_restore(i);
+}
+
 static enum err_code add_or_share(struct issuers *s, struct issuer **i, struct err *e)
 {
 	struct issuer *old = find(s, *i);
@@ -318,7 +311,7 @@ static enum err_code add_or_share(struct issuers *s, struct issuer **i, struct e
 		*i = old;
 		return ERR_OK;
 	}
-	find_metrics(*i);
+	begin(*i);
 	if (s->started)
 		TRY(start_thread(*i, e));
 	(*i)->next = s->list;
@@ -346,7 +339,6 @@ void issuer_release(struct issuer **issuer)
 		return;
 	struct issuer *i = TAKE(*issuer);
 	struct issuers *s = i->store;
-	bool name_lives = false;
 	pthread_mutex_lock(&s->lock);
 	bool last = --i->refs == 0;
 	if (last) {
@@ -354,11 +346,7 @@ void issuer_release(struct issuer **issuer)
 		while (*at != i)
 			at = &(*at)->next;
 		*at = i->next;
-		count_change(s);
-		for (const struct issuer *k = s->list; k; k = k->next)
-			name_lives |= same(k->src.issuer, i->src.issuer);
-		if (!name_lives)
-			forget_metrics(i);
+		issuers_count_change(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (last)
@@ -406,11 +394,8 @@ static void status_one(struct issuer *i, struct buf *out)
 {
 	pthread_mutex_lock(&i->lock);
 	buf_addc(out, i->keys && !i->failed ? '+' : '-');
-	buf_adds(out, i->src.issuer);
-	if (i->keys)
-		buf_printf(out, ": %zu keys", keyset_len(i->keys));
-	else
-		buf_adds(out, ": no keys yet");
+	buf_printf(out, "%s: ", i->src.issuer);
+	issuer_describe_keys(i, clock_mono(), out);
 	if (i->failed)
 		buf_printf(out, "; last fetch failed: %s", i->last.msg);
 	buf_addc(out, '\n');
@@ -422,6 +407,20 @@ void issuers_status(struct issuers *s, struct buf *out)
 	pthread_mutex_lock(&s->lock);
 	for (struct issuer *i = s->list; i; i = i->next)
 		status_one(i, out);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void issuers_measure(struct issuers *s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (struct issuer *i = s->list; i; i = i->next) {
+		pthread_mutex_lock(&i->lock);
+		int64_t now = clock_mono();
+		const struct keyset *keys = issuer_current(i, now);
+		metric_set(i->series->keys, keys ? (double)keyset_len(keys) : 0);
+		metric_set(i->series->age, keys ? (double)(now - i->ok_started) / CLOCK_SECOND : 0);
+		pthread_mutex_unlock(&i->lock);
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -16,21 +16,41 @@
 /* After a failure: from the first, doubling up to the second. */
 #define ISSUER_RETRY_MIN_S 1
 #define ISSUER_RETRY_MAX_S 10
+/* How long the last good set serves while its issuer fails, unless the configuration says otherwise; and
+ * the part of that time from which on it is warned of. */
+#define KEYS_MAX_AGE_S (24 * 3600)
+#define KEYS_OLD_PERCENT 75
+/* The set on disk is rewritten this often though nothing changed, so that its age is about right. */
+#define KEYS_SAVE_EVERY_S 600
 /* A clock this much behind ours still counts as "issued after our fetch". */
 #define ISSUER_SKEW_S 5
 
 struct issuers;
 struct issuer;
 
-/* Called from refresher threads when an issuer begins to fail (E says why), fails otherwise than
- * before, or is well again (E NULL). */
+/* Called when an issuer begins to fail (E says why), fails otherwise than before, or is well again (E NULL);
+ * also when its set grows old or is dropped for its age, or a copy on disk cannot be written or used. From
+ * refresher threads and from within issuer_acquire. */
 typedef void issuer_event_fn(void *arg, const char *issuer, const struct err *e);
 
-/* At most WAITERS calls at a time wait for a window to open. */
-struct issuers *issuers_new(unsigned waiters, issuer_event_fn *event, void *arg);
+struct issuers_options {
+	unsigned waiters;      /* calls that may wait at a time for a window to open */
+	const char *state_dir; /* where the last good sets are kept; NULL: nowhere */
+	bool read_only;	       /* they are read there but not written */
+	issuer_event_fn *event;
+	void *event_arg;
+};
+
+struct issuers *issuers_new(const struct issuers_options *opt);
 void issuers_free(struct issuers **s); /* joins all threads; no issuer may be held any more */
 enum err_code issuers_start(struct issuers *s, struct err *e) MUST_CHECK;
 bool issuers_settle(struct issuers *s, int64_t deadline);
+
+/* A set that was fetched more than NS ago verifies nothing, if no newer one was to be had: its issuer's
+ * tokens get ISSUER_GONE. Set: for issuers that are new from now on. Apply: also for those that live, once
+ * the configuration that says so is in force. Both thread-safe. */
+void issuers_set_max_age(struct issuers *s, int64_t ns);
+void issuers_apply_max_age(struct issuers *s);
 
 /* Counts the changes of what issuers' keys can verify: a set with other keys than the one before, a set that
  * grew too old, an issuer that went away. Not the reads that brought the same keys again. Never goes back;
@@ -41,12 +61,13 @@ bool issuers_settle(struct issuers *s, int64_t deadline);
 uint64_t issuers_generation(const struct issuers *s);
 
 /* The issuer of CFG: the living one when URL, discovery URL and CA are the same, else a new one, whose
- * thread starts at once when issuers_start was called. */
+ * thread starts at once when issuers_start was called. A new one begins with the set that is kept on disk
+ * when that is its own, whole and not too old. */
 enum err_code issuer_acquire(struct issuers *s, const struct jwt_issuer_config *cfg,
     struct issuer **out, struct err *e) MUST_CHECK;
 void issuer_release(struct issuer **i);
 
-/* The current set with a reference for the caller; NULL when none was ever fetched. */
+/* The current set with a reference for the caller; NULL when there is none, or none young enough. */
 struct keyset *issuer_keys(struct issuer *i);
 
 /* What to do about a token whose key is not in the current set (or when there is no set). */
@@ -71,8 +92,12 @@ enum issuer_advice issuer_ask(struct issuer *i, const struct issuer_question *q)
  * fetch. After ISSUER_LOOK_AGAIN the caller tries the new set and may ask again. */
 enum issuer_advice issuer_wait_keys(struct issuer *i, const struct issuer_question *q);
 
-/* One line an issuer: '+' when its keys are current, else '-'; then URL, number of keys, last error. */
+/* One line an issuer: '+' when its keys are current, else '-'; then URL, number of keys and their age, last
+ * error. */
 void issuers_status(struct issuers *s, struct buf *out);
+
+/* Brings the metrics that change with time up to date: before they are written. */
+void issuers_measure(struct issuers *s);
 
 /* Tests: threads look at the clock again, after clock_advance(). */
 void issuers_poke(struct issuers *s);

@@ -9,7 +9,8 @@
 struct keyset *issuer_keys(struct issuer *i)
 {
 	pthread_mutex_lock(&i->lock);
-	struct keyset *set = i->keys ? keyset_ref(i->keys) : NULL;
+	struct keyset *now = issuer_current(i, clock_mono());
+	struct keyset *set = now ? keyset_ref(now) : NULL;
 	pthread_mutex_unlock(&i->lock);
 	return set;
 }
@@ -30,20 +31,22 @@ static bool silent(const struct issuer *i, int64_t now)
 /* The rules for a time in which no token may cause a fetch. A set is there that was fetched less than a
  * window ago. An issuer publishes a key before it signs with it, so that set has the key of every token
  * that is older. */
-static enum issuer_advice decide_in_window(const struct issuer *i, const struct issuer_question *q)
+static enum issuer_advice decide_in_window(
+    const struct issuer *i, const struct issuer_question *q, int64_t now)
 {
-	if (q->issued < i->ok_issued - ISSUER_SKEW_S)
+	if (i->keys && q->issued < issuer_fetched_unix(i, now) - ISSUER_SKEW_S)
 		return ISSUER_UNKNOWN_KEY;
 	return i->window_until < q->deadline ? ISSUER_WAIT : ISSUER_GONE;
 }
 
 /* The rules, under the lock. */
 static enum issuer_advice decide(
-    const struct issuer *i, const struct issuer_question *q, int64_t now, enum wait_for *wait)
+    struct issuer *i, const struct issuer_question *q, int64_t now, enum wait_for *wait)
 {
-	if (i->keys && i->keys != q->seen)
+	const struct keyset *keys = issuer_current(i, now);
+	if (keys && keys != q->seen)
 		return ISSUER_LOOK_AGAIN;
-	if (i->keys && i->ok_started >= q->arrived)
+	if (keys && i->ok_started >= q->arrived)
 		return ISSUER_UNKNOWN_KEY;
 	if (silent(i, now) || now >= q->deadline || atomic_load(&i->stop))
 		return ISSUER_GONE;
@@ -54,12 +57,12 @@ static enum issuer_advice decide(
 	if (now >= i->window_until)
 		return ISSUER_WAIT;
 	*wait = WAIT_WINDOW;
-	return decide_in_window(i, q);
+	return decide_in_window(i, q, now);
 }
 
 static bool take_slot(struct issuers *s)
 {
-	if (atomic_fetch_add(&s->waiters, 1) < s->waiters_max)
+	if (atomic_fetch_add(&s->waiters, 1) < s->opt.waiters)
 		return true;
 	atomic_fetch_sub(&s->waiters, 1);
 	return false;

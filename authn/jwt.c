@@ -4,6 +4,7 @@
 #include "authn/chain.h"
 #include "authn/claims.h"
 #include "authn/issuer.h"
+#include "authn/issuer_series.h"
 #include "authn/limits.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -14,6 +15,8 @@ struct jwt_authn {
 	const struct jwt_config *cfg;
 	struct issuer *issuer;	  /* or */
 	struct keyset *file_keys; /* from jwksFile */
+	struct issuers *issuers;
+	struct issuer_series *series;
 	char *name;
 };
 
@@ -102,6 +105,12 @@ static enum authn_step judge_by_file(
 	return r == KEYSET_NO_KEY ? advise(call, ISSUER_UNKNOWN_KEY) : AUTHN_REJECT;
 }
 
+static enum authn_step counted(const struct jwt_authn *j, enum authn_step step)
+{
+	issuer_series_count(j->series, step);
+	return step;
+}
+
 static enum authn_step try_now(const struct authn *self, struct authn_call *call)
 {
 	const struct jwt_authn *j = (const struct jwt_authn *)self;
@@ -111,23 +120,24 @@ static enum authn_step try_now(const struct authn *self, struct authn_call *call
 	if (!t || !slice_eq(t->iss, url))
 		return AUTHN_PASS;
 	if (t->header.code != ERR_OK)
-		return authn_say(call, AUTHN_REJECT, "badHeader", "%s", t->header.msg);
+		return counted(j, authn_say(call, AUTHN_REJECT, "badHeader", "%s", t->header.msg));
 	if (!jose_typ_is_jwt(t))
-		return authn_say(call, AUTHN_REJECT, "tokenKind", "not an ID token (header typ)");
-	return j->file_keys ? judge_by_file(j, t, call) : judge(j, t, call, issuer_ask);
+		return counted(j, authn_say(call, AUTHN_REJECT, "tokenKind", "not an ID token (header typ)"));
+	return counted(j, j->file_keys ? judge_by_file(j, t, call) : judge(j, t, call, issuer_ask));
 }
 
 static enum authn_step work(const struct authn *self, struct authn_call *call)
 {
 	const struct jwt_authn *j = (const struct jwt_authn *)self;
 	const struct jose_token *t = authn_call_jwt(call);
-	return t && j->issuer ? judge(j, t, call, issuer_wait_keys) : AUTHN_REJECT;
+	return counted(j, t && j->issuer ? judge(j, t, call, issuer_wait_keys) : AUTHN_REJECT);
 }
 
 static void destroy(struct authn *self)
 {
 	struct jwt_authn *j = (struct jwt_authn *)self;
 	issuer_release(&j->issuer);
+	issuer_series_release(j->issuers, &j->series);
 	keyset_unref(&j->file_keys);
 	free(j->name);
 	free(j);
@@ -164,6 +174,8 @@ enum err_code authn_jwt_new(const struct jwt_config *cfg, struct authn_services 
 	memcpy(j->name + 4, cfg->issuer.url, len - 4);
 	j->base = (struct authn){.ops = &jwt_ops, .name = j->name};
 	j->cfg = cfg;
+	j->issuers = services->issuers;
+	j->series = issuer_series_hold(services->issuers, cfg->issuer.url, false);
 	struct err e = {0};
 	const char *file = cfg->issuer.jwks_file;
 	enum err_code code = file ? load_file(file, &j->file_keys, &e)

@@ -72,26 +72,45 @@ static enum err_code discover(struct httpc *http, struct oidc_source *src, int64
 	return ERR_OK;
 }
 
+/* RFC 9111 4.2: a cache on the way has used up some of the freshness, and made Date old. */
+static void read_times(const struct httpc_response *res, int64_t now, struct oidc_keys *out)
+{
+	out->max_age = res->max_age;
+	if (res->max_age >= 0)
+		out->max_age = res->max_age > res->age ? res->max_age - res->age : 0;
+	out->has_skew = res->date > 0;
+	out->skew = out->has_skew ? res->date + res->age - now : 0;
+}
+
 static enum err_code fetch_keys(struct httpc *http, const struct oidc_source *src,
-    int64_t deadline, const atomic_bool *cancel, struct keyset **out, int64_t *max_age,
-    struct err *e)
+    int64_t deadline, const atomic_bool *cancel, struct oidc_keys *out, struct err *e)
 {
 	AUTO(httpc_response_done) struct httpc_response res = {0};
+	int64_t before = clock_unix();
 	TRY(get(http, src, src->jwks_uri, deadline, KEYSET_BYTES_MAX, cancel, &res, e));
-	TRY(keyset_parse(buf_view(&res.body), out, e));
-	*max_age = res.max_age;
+	read_times(&res, before + (clock_unix() - before) / 2, out);
+	TRY(keyset_parse(buf_view(&res.body), &out->set, e));
+	out->text = res.body;
+	res.body = (struct buf){0};
 	return ERR_OK;
 }
 
-enum err_code oidc_fetch(struct httpc *http, struct oidc_source *src, int64_t timeout_ms,
-    const atomic_bool *cancel, struct keyset **out, int64_t *max_age, struct err *e)
+void oidc_keys_done(struct oidc_keys *k)
 {
+	keyset_unref(&k->set);
+	buf_done(&k->text);
+}
+
+enum err_code oidc_fetch(struct httpc *http, struct oidc_source *src, int64_t timeout_ms,
+    const atomic_bool *cancel, struct oidc_keys *out, struct err *e)
+{
+	*out = (struct oidc_keys){0};
 	int64_t deadline = clock_mono() + timeout_ms * CLOCK_MS;
 	bool due = !src->jwks_uri ||
 		   clock_mono() - src->discovered > OIDC_DISCOVERY_TTL_S * CLOCK_SECOND;
 	if (due && discover(http, src, deadline, cancel, e) != ERR_OK)
 		return err_wrap(e, "discovery");
-	if (fetch_keys(http, src, deadline, cancel, out, max_age, e) == ERR_OK)
+	if (fetch_keys(http, src, deadline, cancel, out, e) == ERR_OK)
 		return ERR_OK;
 	/* The set may have moved: ask again next time. */
 	free(TAKE(src->jwks_uri));

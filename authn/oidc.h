@@ -18,11 +18,21 @@ struct oidc_source {
 /* How long a discovery document is believed. */
 #define OIDC_DISCOVERY_TTL_S 3600
 
-/* Fetches the document when it is due, then the key set, both within TIMEOUT_MS. *MAX_AGE as in
- * httpc_response. Redirects, plain http, wrong issuers and broken sets are errors; E names the step.
- * Blocks. CANCEL as in httpc_request. */
+/* What a fetch brought. */
+struct oidc_keys {
+	struct keyset *set;
+	struct buf text;  /* the set as it came: for keeping it */
+	int64_t max_age;  /* how long the issuer calls it fresh, seconds; -1: it does not say */
+	int64_t skew;	  /* the issuer's clock less ours, seconds */
+	bool has_skew;
+};
+
+/* Fetches the document when it is due, then the key set, both within TIMEOUT_MS. Redirects, plain http,
+ * wrong issuers and broken sets are errors; E names the step. Blocks. CANCEL as in httpc_request. OUT is set
+ * on ERR_OK only; oidc_keys_done frees it. */
 enum err_code oidc_fetch(struct httpc *http, struct oidc_source *src, int64_t timeout_ms,
-    const atomic_bool *cancel, struct keyset **out, int64_t *max_age, struct err *e) MUST_CHECK;
+    const atomic_bool *cancel, struct oidc_keys *out, struct err *e) MUST_CHECK;
+void oidc_keys_done(struct oidc_keys *k);
 
 /* Reads a discovery document: *JWKS_URI is malloc'ed. Public for its tests. */
 enum err_code oidc_read_discovery(struct slice text, const char *issuer, char **jwks_uri,

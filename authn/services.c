@@ -19,9 +19,16 @@ enum err_code authn_services_new(
 		free(s);
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	}
-	s->issuers = issuers_new(opt->workers > 1 ? opt->workers / 2 : 1, opt->event, opt->event_arg);
 	s->options = *opt;
 	s->options.state_dir = NULL;
+	const struct issuers_options o = {
+	    .waiters = opt->workers > 1 ? opt->workers / 2 : 1,
+	    .state_dir = opt->state_dir,
+	    .read_only = opt->read_only,
+	    .event = opt->event,
+	    .event_arg = opt->event_arg,
+	};
+	s->issuers = issuers_new(&o);
 	*out = s;
 	return ERR_OK;
 }
@@ -50,6 +57,17 @@ enum err_code authn_services_start(struct authn_services *s, struct err *e)
 bool authn_services_settle(struct authn_services *s, int64_t deadline)
 {
 	return issuers_settle(s->issuers, deadline);
+}
+
+void authn_services_apply(struct authn_services *s, const struct authn_config *cfg)
+{
+	issuers_set_max_age(s->issuers, cfg->key_sets.max_age);
+	issuers_apply_max_age(s->issuers);
+}
+
+void authn_services_measure(struct authn_services *s)
+{
+	issuers_measure(s->issuers);
 }
 
 void authn_services_status(struct authn_services *s, struct buf *out)

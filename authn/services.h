@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "common/str.h"
 
+struct authn_config;  /* authn/config.h */
 struct denylist;      /* authn/denylist.h */
 struct ldap_services; /* authn/ldap.h */
 struct mint;	      /* authn/mint.h */
@@ -14,9 +15,11 @@ struct issuers;	      /* authn/issuer.h */
 
 struct authn_services_options {
 	const char *state_dir; /* existing directory; NULL: nothing survives the process */
+	bool read_only;	       /* what is in state_dir is used, and nothing written there */
 	unsigned workers;      /* threads that run authn_work: at most half of them wait long */
-	/* Called from background threads when ISSUER begins to fail, fails otherwise than before (E says
-	 * why) or is well again (E NULL): the caller may log it. May be NULL. */
+	/* Called when ISSUER begins to fail, fails otherwise than before (E says why) or is well again (E
+	 * NULL), also about the age of its keys and their copy on disk: the caller may log it. From
+	 * background threads, and from authn_chain_new. May be NULL. */
 	void (*event)(void *arg, const char *issuer, const struct err *e);
 	void *event_arg;
 	/* Called from any thread when the denylist was read anew (E NULL), and when its file cannot be used
@@ -56,6 +59,12 @@ enum err_code authn_services_start(struct authn_services *s, struct err *e) MUST
  * DEADLINE (clock_mono) has passed: call after authn_chain_new and before the chain serves, so that
  * nobody is refused for lack of keys that are a round trip away. True when all have key sets. */
 bool authn_services_settle(struct authn_services *s, int64_t deadline);
+
+/* CFG comes into force: what it says of things that outlive configurations (the age of key sets). */
+void authn_services_apply(struct authn_services *s, const struct authn_config *cfg);
+
+/* Brings metrics that change with time up to date: call before metrics_write. */
+void authn_services_measure(struct authn_services *s);
 
 /* A line for each issuer: '+' when its keys are current, else '-'; then its URL, number of keys, last
  * error. For /readyz?verbose. */

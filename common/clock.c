@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
-static _Atomic int64_t offset;
+static _Atomic int64_t offset, wall_offset;
 
 static int64_t read_clock(clockid_t id)
 {
@@ -17,7 +17,7 @@ static int64_t read_clock(clockid_t id)
 
 int64_t clock_now(void)
 {
-	return read_clock(CLOCK_REALTIME);
+	return read_clock(CLOCK_REALTIME) + atomic_load_explicit(&wall_offset, memory_order_relaxed);
 }
 
 int64_t clock_mono(void)
@@ -28,6 +28,11 @@ int64_t clock_mono(void)
 void clock_advance(int64_t ns)
 {
 	atomic_fetch_add(&offset, ns);
+}
+
+void clock_step_wall(int64_t ns)
+{
+	atomic_fetch_add(&wall_offset, ns);
 }
 
 void clock_rfc3339(int64_t ns, char out[CLOCK_RFC3339_LEN])

@@ -21,6 +21,9 @@ static inline int64_t clock_unix(void)
 /* Tests only: moves both clocks forward by NS nanoseconds (cumulative). */
 void clock_advance(int64_t ns);
 
+/* Tests only: steps the wall clock alone by NS nanoseconds, either way (cumulative). */
+void clock_step_wall(int64_t ns);
+
 /* RFC 3339 in UTC with microseconds ("2026-11-22T10:00:00.000000Z") and a NUL. */
 #define CLOCK_RFC3339_LEN 28
 void clock_rfc3339(int64_t ns, char out[CLOCK_RFC3339_LEN]);

@@ -124,6 +124,31 @@ static void read_cache_control(struct slice value, struct httpc_response *res)
 	}
 }
 
+/* RFC 9110 6.6.1. */
+static int64_t read_date(struct slice value)
+{
+	char text[64];
+	if (value.len >= sizeof(text))
+		return 0;
+	memcpy(text, value.p, value.len);
+	text[value.len] = '\0';
+	time_t t = curl_getdate(text, NULL);
+	return t > 0 ? (int64_t)t : 0;
+}
+
+static void read_header(struct exchange *x, struct slice name, struct slice value)
+{
+	struct httpc_response *res = x->res;
+	if (is_nocase(name, "cache-control"))
+		read_cache_control(value, res);
+	else if (is_nocase(name, "retry-after"))
+		x->has_retry_after = true;
+	else if (is_nocase(name, "date"))
+		res->date = read_date(value);
+	else if (is_nocase(name, "age") && !read_seconds(value, &res->age))
+		res->age = 0;
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
@@ -135,14 +160,11 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	}
 	if (slice_starts(line, SLICE("HTTP/"))) { /* a 1xx answer may have come before */
 		x->res->max_age = -1;
+		x->res->age = x->res->date = 0;
 		x->has_retry_after = false;
 	}
 	size_t colon = slice_find(line, ':');
-	struct slice name = {line.p, colon}, value = trim(slice_skip(line, colon + 1));
-	if (is_nocase(name, "cache-control"))
-		read_cache_control(value, x->res);
-	else if (is_nocase(name, "retry-after"))
-		x->has_retry_after = true;
+	read_header(x, (struct slice){line.p, colon}, trim(slice_skip(line, colon + 1)));
 	return line.len;
 }
 

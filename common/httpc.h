@@ -30,6 +30,8 @@ struct httpc_response {
 	struct buf body;
 	char content_type[128]; /* without parameters, lower case */
 	int64_t max_age;	/* Cache-Control: max-age in seconds, -1 when absent, 0 for no-store/no-cache */
+	int64_t age;		/* Age: seconds that a cache on the way kept the answer; 0 when absent */
+	int64_t date;		/* Date, unix seconds: when the origin made it; 0 when absent or malformed */
 	int64_t retry_after;	/* seconds, -1 when absent */
 };
 

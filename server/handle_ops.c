@@ -97,6 +97,7 @@ void handle_metrics(struct exchange *ex)
 {
 	ex->reply.status = 200;
 	ex->reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+	authn_services_measure(ex->server->services);
 	metrics_write(&ex->reply.body);
 }
 

@@ -323,6 +323,7 @@ enum err_code unit_config_load(
 		parts_done(&next);
 		return code;
 	}
+	authn_services_apply(s->services, &(*cfg)->authentication);
 	authn_services_settle(s->services, clock_mono() + SETTLE);
 	parts_set(&next, PART_AUTHN, shared_new(chain, destroy_authn));
 	parts_set(&next, PART_CONFIG, shared_new(TAKE(*cfg), destroy_config));
