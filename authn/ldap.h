@@ -55,7 +55,7 @@ int64_t directory_cache_ttl(const struct directory *d);
 /* TYPED and PASSWORD against the directory: search as the service account, then a bind as the one
  * entry found, on a connection of its own (RFC 4513). An empty or unfit name or password is refused
  * without a connection. Exactly one bind is sent for a person, even when nobody was found. Blocks
- * at most until the deadline (name resolution apart). Thread-safe. */
+ * at most until the deadline. Thread-safe. */
 enum directory_verdict directory_authenticate(
     struct directory *d, struct slice typed, struct slice password, struct directory_call *call);
 

@@ -34,7 +34,7 @@ struct idle {
 
 struct ldap_pool {
 	const struct ldap_config *cfg;
-	struct ldapx_ca *ca;
+	struct ldapx_tls *tls;
 	struct secret password;
 	pthread_mutex_t lock; /* guards what follows */
 	struct idle idle[IDLE_MAX];
@@ -108,7 +108,7 @@ static enum err_code load_ca(struct ldap_pool *p, struct diags *d)
 	if (code == ERR_OK && (c->ca_file || c->ca_pem))
 		code = jose_check_certificates(pem, &e);
 	if (code == ERR_OK)
-		code = ldapx_ca_new(pem, &p->ca, &e);
+		code = ldapx_tls_new(&(struct ldapx_tls_pem){.ca = pem}, &p->tls, &e);
 	if (code == ERR_OK)
 		return ERR_OK;
 	return bad(c, d, c->ca_file ? "certificateAuthorityFile" : "certificateAuthority", e.msg);
@@ -137,7 +137,7 @@ void ldap_pool_free(struct ldap_pool **p)
 		return;
 	for (size_t i = 0; i < (*p)->nidle; i++)
 		ldapx_close(&(*p)->idle[i].h);
-	ldapx_ca_free(&(*p)->ca);
+	ldapx_tls_free(&(*p)->tls);
 	secret_free(&(*p)->password);
 	pthread_mutex_destroy(&(*p)->lock);
 	free((*p)->avoid_until);
@@ -189,7 +189,7 @@ static enum err_code connect_to(
 	struct ldapx_server s = {
 	    .url = p->cfg->urls.items[server],
 	    .start_tls = p->cfg->start_tls,
-	    .ca = p->ca,
+	    .tls = p->tls,
 	};
 	return ldapx_open(&s, deadline, out, e);
 }

@@ -3,17 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/resolve.h"
 
 /* A dead peer is noticed by the kernel after at most this, whoever waits. */
 #define TCP_USER_TIMEOUT_MS 10000
@@ -87,29 +86,16 @@ static enum err_code dial(
 	return ERR_OK;
 }
 
-static void addresses_free(struct addrinfo **list)
-{
-	if (*list)
-		freeaddrinfo(*list);
-}
-
 enum err_code dial_host(const char *host, int port, int64_t deadline, int *fd, struct err *e)
 {
-	AUTO(addresses_free) struct addrinfo *list = NULL;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-	char service[16];
-	snprintf(service, sizeof(service), "%d", port);
-	int rc = getaddrinfo(host, service, &hints, &list);
-	if (rc != 0)
-		return err_set(e, ERR_UNAVAILABLE, "name resolution: %s", gai_strerror(rc));
-	int64_t left = 0;
-	for (const struct addrinfo *a = list; a; a = a->ai_next)
-		left++;
+	struct resolved r;
+	TRY(resolve_host(host, port, deadline, &r, e));
 	enum err_code code = err_set(e, ERR_UNAVAILABLE, "no address");
-	for (const struct addrinfo *a = list; a && code != ERR_OK; a = a->ai_next, left--) {
+	for (size_t i = 0; i < r.n && code != ERR_OK; i++) {
 		int64_t now = clock_mono();
 		/* A dead first address must leave time for the next. */
-		code = dial(a->ai_addr, a->ai_addrlen, now + (deadline - now) / left, fd, e);
+		int64_t until = now + (deadline - now) / (int64_t)(r.n - i);
+		code = dial((const struct sockaddr *)&r.addrs[i], r.lens[i], until, fd, e);
 	}
 	if (code == ERR_OK)
 		set_socket(*fd);

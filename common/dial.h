@@ -12,8 +12,8 @@
 bool dial_wait(int fd, short events, int64_t deadline);
 
 /* A blocking TCP socket to the first address of HOST that answers, with keep-alive and without
- * delay. Each address gets its share of the time left; name resolution alone does not obey
- * DEADLINE. ERR_TIMEOUT, ERR_UNAVAILABLE. The caller closes *FD. */
+ * delay. Each address gets its share of the time left. ERR_TIMEOUT, ERR_UNAVAILABLE. The caller
+ * closes *FD. */
 enum err_code dial_host(
     const char *host, int port, int64_t deadline, int *fd, struct err *e) MUST_CHECK;
 

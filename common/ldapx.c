@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -17,11 +16,6 @@
 
 /* A goodbye (unbind, close_notify) is worth no more. */
 #define GOODBYE (100 * CLOCK_MS)
-
-struct ldapx_ca {
-	int fd;
-	char path[32];
-};
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;
 
@@ -138,16 +132,11 @@ static Sockbuf_IO deadline_layer = {
     .sbi_close = layer_close,
 };
 
-/* --- options: one setter a type, since ldap_set_option takes void * and checks nothing --- */
+/* --- options --- */
 
 static bool opt_int(LDAP *ld, int option, int value)
 {
 	return ldap_set_option(ld, option, &value) == LDAP_OPT_SUCCESS;
-}
-
-static bool opt_str(LDAP *ld, int option, const char *value)
-{
-	return ldap_set_option(ld, option, value) == LDAP_OPT_SUCCESS;
 }
 
 static bool opt_off(LDAP *ld, int option)
@@ -170,83 +159,20 @@ static bool set_options(LDAP *ld)
 	       opt_int(ld, LDAP_OPT_DEREF, LDAP_DEREF_NEVER);
 }
 
-/* NEWCTX comes last: it builds the TLS context from what was set before it. */
-static bool set_tls(LDAP *ld, const struct ldapx_ca *ca)
-{
-	return opt_int(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, LDAP_OPT_X_TLS_DEMAND) &&
-	       opt_int(ld, LDAP_OPT_X_TLS_REQUIRE_SAN, LDAP_OPT_X_TLS_DEMAND) &&
-	       opt_int(ld, LDAP_OPT_X_TLS_PROTOCOL_MIN, LDAP_OPT_X_TLS_PROTOCOL_TLS1_2) &&
-	       opt_str(ld, LDAP_OPT_X_TLS_CACERTFILE, ca->path) &&
-	       opt_int(ld, LDAP_OPT_X_TLS_NEWCTX, 0);
-}
-
-/* --- trust anchors --- */
-
-void ldapx_ca_free(struct ldapx_ca **ca)
-{
-	if (!ca || !*ca)
-		return;
-	if ((*ca)->fd >= 0)
-		close((*ca)->fd);
-	free(*ca);
-	*ca = NULL;
-}
-
-/* With GnuTLS below, libldap opens anchors by path only: an anonymous file has one in /proc and
- * leaves nothing on disk. */
-static enum err_code ca_fill(struct ldapx_ca *ca, struct slice pem, struct err *e)
-{
-	ca->fd = memfd_create("ldap-ca", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (ca->fd < 0)
-		return err_set(e, ERR_INTERNAL, "memfd_create: %s", strerror(errno));
-	while (pem.len > 0) {
-		ssize_t n = write(ca->fd, pem.p, pem.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(e, ERR_INTERNAL, "memfd: %s", strerror(errno));
-		pem = slice_skip(pem, (size_t)n);
-	}
-	snprintf(ca->path, sizeof(ca->path), "/proc/self/fd/%d", ca->fd);
-	return ERR_OK;
-}
-
-/* libldap's own opinion, now rather than at the first login. */
-static bool ca_usable(const struct ldapx_ca *ca)
-{
-	LDAP *ld = NULL;
-	if (ldap_initialize(&ld, "ldaps://localhost") != LDAP_SUCCESS)
-		return false;
-	bool ok = set_tls(ld, ca);
-	ldap_unbind_ext(ld, NULL, NULL);
-	return ok;
-}
-
-enum err_code ldapx_ca_new(struct slice pem, struct ldapx_ca **out, struct err *e)
-{
-	ldapx_init();
-	AUTO(ldapx_ca_free) struct ldapx_ca *ca = calloc(1, sizeof(*ca));
-	if (!ca)
-		abort();
-	ca->fd = -1;
-	static const char begin[] = "-----BEGIN CERTIFICATE-----";
-	if (!pem.p || !memmem(pem.p, pem.len, begin, sizeof(begin) - 1))
-		return err_set(e, ERR_INVALID, "no PEM certificate");
-	enum err_code code = ca_fill(ca, pem, e);
-	if (code != ERR_OK)
-		return code;
-	if (!ca_usable(ca))
-		return err_set(e, ERR_INVALID, "not usable as trust anchors (is it valid PEM?)");
-	*out = TAKE(ca);
-	return ERR_OK;
-}
-
 /* --- handles --- */
+
+void ldapx_told(const struct ldapx *h, enum ldapx_op op, enum err_code code, int64_t since)
+{
+	if (h->watch)
+		h->watch->told(h->watch, op, code, clock_mono() - since);
+}
 
 void ldapx_close(struct ldapx **h)
 {
 	if (!h || !*h)
 		return;
+	if ((*h)->connected)
+		ldapx_told(*h, LDAPX_OP_CLOSE, ERR_OK, clock_mono());
 	if ((*h)->ld) {
 		/* A broken peer gets no goodbye: its socket layer fails at once. */
 		(*h)->deadline = (*h)->broken ? 0 : clock_mono() + GOODBYE;
@@ -349,7 +275,7 @@ static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *
 	bool ldaps = strcmp(url->lud_scheme, "ldaps") == 0;
 	if (!local && !ldaps && !s->start_tls)
 		return err_set(e, ERR_INVALID, "%s: clear text is not allowed", s->url);
-	if (!local && !s->ca)
+	if (!local && !s->tls)
 		return err_set(e, ERR_INVALID, "%s: TLS without trust anchors", s->url);
 	enum err_code code = local
 				 ? dial_path(url->lud_host, h->deadline, &h->fd, e)
@@ -358,7 +284,7 @@ static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *
 		code = adopt(h, s->url, local, e);
 	if (code != ERR_OK)
 		return code;
-	if (!set_options(h->ld) || (!local && !set_tls(h->ld, s->ca)))
+	if (!set_options(h->ld) || (!local && !ldapx_tls_use(s->tls, h->ld)))
 		return ldapx_fail(h, e, "options", LDAP_LOCAL_ERROR);
 	if (!local && !ldaps)
 		code = start_tls(h, e);
@@ -378,7 +304,11 @@ enum err_code ldapx_open(
 		abort();
 	h->fd = -1;
 	h->deadline = deadline;
+	h->watch = s->watch;
+	int64_t since = clock_mono();
 	enum err_code code = connect_server(h, s, e);
+	h->connected = code == ERR_OK;
+	ldapx_told(h, LDAPX_OP_CONNECT, code, since);
 	if (code != ERR_OK) {
 		if (code != ERR_INVALID)
 			err_wrap(e, "%s", s->url);

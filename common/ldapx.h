@@ -22,23 +22,40 @@
  * ~/.ldaprc are read, and starts the library. Idempotent. */
 void ldapx_init(void);
 
-/* Trust anchors as something libldap can open (an anonymous in-memory file). */
-struct ldapx_ca;
+/* Trust anchors and our own certificate, parsed once for all handles (libldap's own word for it is
+ * context). Immutable; handles that use it may outlive it. */
+struct ldapx_tls;
 
-/* PEM text with at least one certificate; ERR_INVALID when libldap finds none in it. */
-enum err_code ldapx_ca_new(struct slice pem, struct ldapx_ca **out, struct err *e) MUST_CHECK;
-void ldapx_ca_free(struct ldapx_ca **ca);
+struct ldapx_tls_pem {
+	struct slice ca; /* at least one certificate */
+	struct slice cert, key; /* shown to servers that ask; both or neither */
+};
+
+/* ERR_INVALID when libldap cannot use it; the copies that it gets leave nothing on disk. */
+enum err_code ldapx_tls_new(
+    const struct ldapx_tls_pem *pem, struct ldapx_tls **out, struct err *e) MUST_CHECK;
+void ldapx_tls_free(struct ldapx_tls **t);
 
 struct ldapx;
+
+enum ldapx_op { LDAPX_OP_CONNECT, LDAPX_OP_BIND, LDAPX_OP_SEARCH, LDAPX_OP_CLOSE };
+#define LDAPX_OPS 4
+
+/* Told of each operation of a handle when it ends, from the handle's thread, and of its closing when it was
+ * connected. Lives longer than the handle. */
+struct ldapx_watch {
+	void (*told)(const struct ldapx_watch *self, enum ldapx_op op, enum err_code code, int64_t ns);
+};
 
 struct ldapx_server {
 	const char *url; /* one; ldaps://, ldapi://, or ldap:// */
 	bool start_tls;
-	const struct ldapx_ca *ca; /* needed for TLS; no anchors, no trust */
+	const struct ldapx_tls *tls; /* needed for TLS; no anchors, no trust */
+	const struct ldapx_watch *watch; /* may be NULL */
 };
 
 /* Connects, with TLS up and the peer verified: chain, validity, and its DNS or IP subjectAltName.
- * DEADLINE is clock_mono(); name resolution alone does not obey it. ERR_UNAVAILABLE, ERR_TIMEOUT.
+ * DEADLINE is clock_mono(). ERR_UNAVAILABLE, ERR_TIMEOUT.
  * An ldap:// server without start_tls is refused with ERR_INVALID. Never falls back to clear text.
  */
 enum err_code ldapx_open(
@@ -85,6 +102,10 @@ struct ldapx_bind_info {
  * cannot be decoded make a good bind ERR_UNAVAILABLE. */
 enum err_code ldapx_bind(struct ldapx *h, struct slice dn, struct slice password, int64_t deadline,
     struct ldapx_bind_info *info, struct err *e) MUST_CHECK;
+
+/* SASL EXTERNAL: we are who our certificate (or, over ldapi://, our user id) says. ERR_REFUSED when the server
+ * says that this is nobody. */
+enum err_code ldapx_bind_external(struct ldapx *h, int64_t deadline, struct err *e) MUST_CHECK;
 
 struct ldapx_attr {
 	const char *name; /* as asked for */

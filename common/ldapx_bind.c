@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/clock.h"
 #include "common/ldapx_handle.h"
 
 /* Values of the controls are a few bytes; whatever is longer is not what it says it is. */
@@ -176,19 +177,23 @@ static enum err_code bind_result(
 	return judge(h, &a, info, e);
 }
 
-static enum err_code send_bind(struct ldapx *h, const char *name, struct slice password,
-    struct ldapx_bind_info *info, struct err *e)
+/* MECHANISM NULL: simple. */
+static enum err_code send_bind(struct ldapx *h, const char *name, const char *mechanism,
+    struct slice password, struct ldapx_bind_info *info, struct err *e)
 {
 	/* Not critical: a server without policies ignores it. */
 	LDAPControl ask = {.ldctl_oid = (char *)(uintptr_t)LDAP_CONTROL_PASSWORDPOLICYREQUEST};
 	LDAPControl *asked[] = {info ? &ask : NULL, NULL};
 	struct berval cred = {.bv_len = password.len, .bv_val = (char *)(uintptr_t)password.p};
 	struct ldapx_bind_info ignored = {.grace_left = -1, .expires_in = -1};
+	int64_t since = clock_mono();
 	int id = 0;
-	int rc = ldap_sasl_bind(h->ld, name, LDAP_SASL_SIMPLE, &cred, asked, NULL, &id);
-	if (rc != LDAP_SUCCESS)
-		return ldapx_fail(h, e, "bind", rc);
-	return bind_result(h, id, info ? info : &ignored, e);
+	int rc = ldap_sasl_bind(h->ld, name, mechanism, &cred, asked, NULL, &id);
+	enum err_code code = rc == LDAP_SUCCESS
+				 ? bind_result(h, id, info ? info : &ignored, e)
+				 : ldapx_fail(h, e, "bind", rc);
+	ldapx_told(h, LDAPX_OP_BIND, code, since);
+	return code;
 }
 
 enum err_code ldapx_bind(struct ldapx *h, struct slice dn, struct slice password, int64_t deadline,
@@ -208,7 +213,15 @@ enum err_code ldapx_bind(struct ldapx *h, struct slice dn, struct slice password
 	char *name = strndup(dn.p, dn.len);
 	if (!name)
 		abort();
-	enum err_code code = send_bind(h, name, password, info, e);
+	enum err_code code = send_bind(h, name, LDAP_SASL_SIMPLE, password, info, e);
 	free(name);
 	return code;
+}
+
+enum err_code ldapx_bind_external(struct ldapx *h, int64_t deadline, struct err *e)
+{
+	if (h->broken)
+		return err_set(e, ERR_UNAVAILABLE, "bind: broken connection");
+	h->deadline = deadline;
+	return send_bind(h, "", "EXTERNAL", (struct slice){0}, NULL, e);
 }

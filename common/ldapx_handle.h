@@ -13,8 +13,19 @@ struct ldapx {
 	struct ldap *ld;
 	int fd;
 	int64_t deadline; /* of the operation under way: the socket layer obeys it */
-	bool broken;
+	const struct ldapx_watch *watch; /* NULL: nobody counts */
+	bool broken, connected;
 };
+
+/* Tells the handle's watch of OP, which began at SINCE of clock_mono. */
+void ldapx_told(const struct ldapx *h, enum ldapx_op op, enum err_code code, int64_t since);
+
+/* --- TLS (ldapx_tls.c) --- */
+
+/* Sets LD's TLS options, with T's context; before the handshake. */
+bool ldapx_tls_use(const struct ldapx_tls *t, struct ldap *ld);
+
+/* --- errors and time --- */
 
 /* A handle over FD, which is connected and becomes the handle's: for tests, which are the server then. */
 enum err_code ldapx_adopt(int fd, int64_t deadline, struct ldapx **out, struct err *e) MUST_CHECK;

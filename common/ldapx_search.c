@@ -289,11 +289,13 @@ enum err_code ldapx_search(struct ldapx *h, const struct ldapx_search *q, int64_
 		return err_set(e, ERR_UNAVAILABLE, "search: broken connection");
 	h->deadline = deadline;
 	struct ldapx_found f = {.a = a};
+	int64_t since = clock_mono();
 	enum err_code code = all_pages(h, q, &f, e);
 	if (code == ERR_OK)
 		code = ldapx_read_pieces(h, &f, e);
 	if (code == ERR_OK && arena_over(a))
 		code = err_set(e, ERR_LIMIT, "search: too much data");
+	ldapx_told(h, LDAPX_OP_SEARCH, code, since);
 	*out = f.items;
 	*n = f.n;
 	return code;
