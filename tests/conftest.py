@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from support import etcd, oidc, pki, samba, slapd  # noqa: E402  pylint: disable=wrong-import-position
+from support import attacks, etcd, oidc, pki, samba, slapd  # noqa: E402  pylint: disable=wrong-import-position
 from support.portcullisd import Portcullisd  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -42,6 +42,32 @@ def issuer(tmp_path_factory):
 def etcd_server(tmp_path_factory):
     with etcd.Etcd(tmp_path_factory.mktemp("etcd")) as e:
         yield e
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Keys and issuers for the rows of the table of attacks."""
+    return attacks.Site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="session")
+def gate(tmp_path_factory, site):
+    """A daemon with the site's issuers. Tests that change it start their own."""
+    with attacks.Gate(tmp_path_factory.mktemp("gate"), jwt=site.entries()) as g:
+        yield g
+    assert g.process.popen.returncode == 0, g.process.tail()
+
+
+@pytest.fixture(autouse=True)
+def _reasons_are_those_of_the_table(request):
+    """What a row's page says of reasons is what its tests saw."""
+    marks = list(request.node.iter_markers("attack"))
+    attacks.Gate.reasons.clear()
+    yield
+    if marks:
+        table = attacks.rows()
+        told = {x for m in marks for row in m.args for x in table[row].get("reasons", [])}
+        assert attacks.Gate.reasons <= told, attacks.Gate.reasons - told
 
 
 @pytest.fixture
