@@ -48,6 +48,17 @@ static void check_directory(const struct jwt_config *a, const struct ldap_config
 		    b->username_prefix, pa, a->issuer.url);
 }
 
+/* As Kubernetes refuses an issuer that is the apiserver's own: what our audiences are by default. Its tokens
+ * reach nobody but the apiserver, and who else signs in its name is to be kept out. */
+static void check_own(const struct authn_config *c, const struct jwt_config *j, struct diags *d)
+{
+	for (size_t i = 0; j->issuer.url && i < c->audiences.len; i++)
+		if (strcmp(c->audiences.items[i], j->issuer.url) == 0)
+			diags_error(d, j->place.file, j->place.line, j->place.col,
+			    "issuer \"%s\" is one of authentication.audiences: the apiserver's own",
+			    j->issuer.url);
+}
+
 static void check_authn(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
 	const struct authn_config *c = obj;
@@ -55,6 +66,8 @@ static void check_authn(void *obj, const struct yaml_node *node, const char *fil
 	for (size_t i = 1; i < c->jwt.len; i++)
 		for (size_t k = 0; k < i; k++)
 			check_pair(&jwt[k], &jwt[i], d);
+	for (size_t i = 0; i < c->jwt.len; i++)
+		check_own(c, &jwt[i], d);
 	const struct ldap_config *dir = c->ldap.items;
 	for (size_t i = 0; i < c->ldap.len; i++)
 		for (size_t k = 0; k < c->jwt.len; k++)

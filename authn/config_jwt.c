@@ -1,5 +1,5 @@
 /* Owns the schema of one entry of `authentication.jwt` and the rules one field of it cannot tell. */
-#include "authn/config.h"
+#include "authn/config_jwt.h"
 
 #include <stddef.h>
 
@@ -9,134 +9,33 @@
 
 #define NO_CEL "expressions (CEL) are not supported yet"
 
-/* Finding at NODE's member KEY, or at NODE when it has none. */
-#define AT(node, key, file, d, ...)                                                                \
-	do {                                                                                       \
-		const struct yaml_node *at_ = yamlx_get((node), (key));                            \
-		at_ = at_ ? at_ : (node);                                                          \
-		diags_error((d), (file), at_->line, at_->col, __VA_ARGS__);                        \
-	} while (0)
+/* --- claim validation rules --- */
 
-bool authn_issuer_url_ok(const char *url, const char **why)
+/* The doc line of each claim's name. */
+#define CLAIM_DOC                                                                                  \
+	"A top-level claim, dots being part of its name, or the list of names that lead to one "   \
+	"further inside (`[realm_access, roles]`)."
+
+bool jwt_claim_is(const struct string_list *path, const char *name)
 {
-	struct slice s = slice_of(url);
-	*why = NULL;
-	if (!slice_starts(s, SLICE("https://"))) {
-		*why = "must begin with https://";
-		return false;
-	}
-	struct slice rest = slice_skip(s, 8);
-	size_t host = slice_find(rest, '/');
-	struct slice authority = {rest.p, host};
-	if (host == 0 || authority.p[0] == ':')
-		*why = "must have a host";
-	else if (slice_find(authority, '@') < host)
-		*why = "must not have a user name or password";
-	else if (slice_find(rest, '?') < rest.len)
-		*why = "must not have a query";
-	else if (slice_find(rest, '#') < rest.len)
-		*why = "must not have a fragment";
-	else if (slice_find(rest, ' ') < rest.len || slice_find(rest, '\\') < rest.len ||
-		 !slice_printable(s))
-		*why = "must not hold spaces, backslashes or control characters";
-	return !*why;
+	return path->len == 1 && strcmp(path->items[0], name) == 0;
 }
 
-/* --- issuer --- */
+bool jwt_claim_same(const struct string_list *a, const struct string_list *b)
+{
+	bool same = a->len == b->len;
+	for (size_t i = 0; same && i < a->len; i++)
+		same = strcmp(a->items[i], b->items[i]) == 0;
+	return same;
+}
 
-static void check_audiences(const struct jwt_issuer_config *c, const struct yaml_node *node,
+void jwt_check_path(const struct string_list *path, const struct yaml_node *node, const char *key,
     const char *file, struct diags *d)
 {
-	const char *match = c->audience_match_policy ? c->audience_match_policy : "";
-	if (*match && strcmp(match, "MatchAny") != 0)
-		AT(node, "audienceMatchPolicy", file, d, "audienceMatchPolicy must be MatchAny");
-	else if (c->audiences.len > 1 && !*match)
-		AT(node, "audiences", file, d,
-		    "audienceMatchPolicy must be MatchAny when there are several audiences");
-	for (size_t i = 0; i < c->audiences.len; i++) {
-		if (!*c->audiences.items[i])
-			AT(node, "audiences", file, d, "an audience must not be empty");
-		for (size_t k = 0; k < i; k++)
-			if (strcmp(c->audiences.items[i], c->audiences.items[k]) == 0)
-				AT(node, "audiences", file, d, "audience \"%s\" stands twice",
-				    c->audiences.items[i]);
-	}
+	for (size_t i = 0; i < path->len; i++)
+		if (!*path->items[i])
+			diags_error(AT(node, key, file, d), "a claim's name must not be empty");
 }
-
-static void check_issuer(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
-{
-	const struct jwt_issuer_config *c = obj;
-	const char *why;
-	if (c->url && !authn_issuer_url_ok(c->url, &why))
-		AT(node, "url", file, d, "url %s", why);
-	if (c->discovery_url && !authn_issuer_url_ok(c->discovery_url, &why))
-		AT(node, "discoveryURL", file, d, "discoveryURL %s", why);
-	if (c->url && c->discovery_url && strcmp(c->url, c->discovery_url) == 0)
-		AT(node, "discoveryURL", file, d, "discoveryURL must differ from url");
-	if (c->jwks_file && c->discovery_url)
-		AT(node, "jwksFile", file, d, "jwksFile and discoveryURL exclude each other");
-	if (c->jwks_file && c->certificate_authority)
-		AT(node, "jwksFile", file, d,
-		    "jwksFile needs no certificateAuthority: nothing is fetched");
-	check_audiences(c, node, file, d);
-	struct err e = {0};
-	if (c->certificate_authority &&
-	    jose_check_certificates(slice_of(c->certificate_authority), &e) != ERR_OK)
-		AT(node, "certificateAuthority", file, d, "%s", e.msg);
-}
-
-static const struct field issuer_fields[] = {
-    {.name = "url",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_issuer_config, url),
-	.required = true,
-	.nonempty = true,
-	.doc = "The issuer, compared byte for byte with the token's `iss`. An https URL."},
-    {.name = "discoveryURL",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_issuer_config, discovery_url),
-	.nonempty = true,
-	.doc = "Where to fetch the discovery document instead of "
-	       "`{url}/.well-known/openid-configuration`. Its `issuer` must still equal `url`."},
-    {.name = "certificateAuthority",
-	.type = FIELD_TEXT,
-	.offset = offsetof(struct jwt_issuer_config, certificate_authority),
-	.nonempty = true,
-	.doc = "PEM text of the certificates that the issuer's server is verified with. Absent: the "
-	       "system's trust anchors."},
-    {.name = "audiences",
-	.type = FIELD_STRINGS,
-	.offset = offsetof(struct jwt_issuer_config, audiences),
-	.required = true,
-	.nonempty = true,
-	.doc = "The token's `aud` must hold at least one of them."},
-    {.name = "audienceMatchPolicy",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_issuer_config, audience_match_policy),
-	.doc = "`MatchAny`; must be set when there are several audiences."},
-    {.name = "jwksFile",
-	.type = FIELD_PATH,
-	.offset = offsetof(struct jwt_issuer_config, jwks_file),
-	.nonempty = true,
-	.doc = "Beyond Kubernetes: a file with the issuer's key set (RFC 7517). Nothing is fetched."},
-    {.name = "egressSelectorType",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_issuer_config, egress_selector_type),
-	.unsupported = "connections to issuers are direct; there is no egress selector",
-	.doc = "Has no meaning outside the apiserver."},
-    {0},
-};
-
-static const struct schema issuer_schema = {
-    .name = "issuer",
-    .size = sizeof(struct jwt_issuer_config),
-    .fields = issuer_fields,
-    .place = SCHEMA_NO_PLACE,
-    .present = SCHEMA_NO_PLACE,
-    .check = check_issuer,
-};
-
-/* --- claim validation rules --- */
 
 static void check_rules(const struct jwt_config *c, const struct yaml_node *node, const char *file,
     struct diags *d)
@@ -144,19 +43,26 @@ static void check_rules(const struct jwt_config *c, const struct yaml_node *node
 	const struct jwt_claim_rule *rules = c->claim_validation_rules.items;
 	for (size_t i = 1; i < c->claim_validation_rules.len; i++)
 		for (size_t k = 0; k < i; k++)
-			if (rules[i].claim && rules[k].claim &&
-			    strcmp(rules[i].claim, rules[k].claim) == 0)
-				AT(node, "claimValidationRules", file, d,
-				    "two rules for the claim \"%s\"", rules[i].claim);
+			if (jwt_claim_same(&rules[i].claim, &rules[k].claim))
+				diags_error(AT(node, "claimValidationRules", file, d),
+				    "two rules for the claim \"%s\"",
+				    rules[i].claim.items[rules[i].claim.len - 1]);
+}
+
+static void check_rule(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct jwt_claim_rule *c = obj;
+	jwt_check_path(&c->claim, node, "claim", file, d);
 }
 
 static const struct field rule_fields[] = {
     {.name = "claim",
-	.type = FIELD_STRING,
+	.type = FIELD_STRING_OR_STRINGS,
 	.offset = offsetof(struct jwt_claim_rule, claim),
 	.required = true,
 	.nonempty = true,
-	.doc = "Name of a top-level claim that the token must have."},
+	.max_items = CLAIM_PATH_MAX,
+	.doc = CLAIM_DOC},
     {.name = "requiredValue",
 	.type = FIELD_STRING,
 	.offset = offsetof(struct jwt_claim_rule, required_value),
@@ -180,61 +86,191 @@ static const struct schema rule_schema = {
     .fields = rule_fields,
     .place = SCHEMA_NO_PLACE,
     .present = SCHEMA_NO_PLACE,
+    .check = check_rule,
 };
 
 /* --- claim mappings --- */
 
-static void check_prefixed(
-    void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+static void check_prefixed(const struct string_list *claim, const char *prefix,
+    const struct yaml_node *node, const char *file, struct diags *d)
 {
-	const struct jwt_prefixed_claim *c = obj;
-	if (c->claim && !c->prefix)
-		AT(node, "claim", file, d,
+	jwt_check_path(claim, node, "claim", file, d);
+	if (claim->len && !prefix)
+		diags_error(AT(node, "claim", file, d),
 		    "prefix must be set when claim is; it may be \"\" to say that there is none");
-	if (!c->claim && c->prefix)
-		AT(node, "prefix", file, d, "prefix without claim");
-	if (c->prefix && firewall_reserved(slice_of(c->prefix)))
-		AT(node, "prefix", file, d, "prefix is reserved: every name with it would be refused");
+	if (!claim->len && prefix)
+		diags_error(AT(node, "prefix", file, d), "prefix without claim");
+	if (prefix && firewall_reserved(slice_of(prefix)))
+		diags_error(AT(node, "prefix", file, d),
+		    "prefix is reserved: every name with it would be refused");
 }
 
-static const struct field prefixed_fields[] = {
-    {.name = "claim",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_prefixed_claim, claim),
-	.nonempty = true,
-	.doc = "Name of a top-level claim; a dot in it is part of the name."},
-    {.name = "prefix",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_prefixed_claim, prefix),
-	.doc = "Put before each name; must be set with `claim`, may be \"\"."},
-    {.name = "expression",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_prefixed_claim, expression),
-	.unsupported = NO_CEL,
-	.doc = "A CEL expression."},
+/* The address of a person, at whatever depth: its last name is email. */
+static bool is_email(const struct string_list *claim)
+{
+	return claim->len && strcmp(claim->items[claim->len - 1], "email") == 0;
+}
+
+static void check_username(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct jwt_username_config *c = obj;
+	static const char *const keys[] = {"emailVerified", "emailVerifiedAsString"};
+	check_prefixed(&c->claim, c->prefix, node, file, d);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (yamlx_get(node, keys[i]) && c->claim.len && !is_email(&c->claim))
+			diags_error(AT(node, keys[i], file, d), "%s is about the claim email", keys[i]);
+}
+
+/* What stands in each table of a claim with a prefix; T is the struct. */
+#define CLAIM_FIELD(T)                                                                             \
+	{.name = "claim",                                                                          \
+	    .type = FIELD_STRING_OR_STRINGS,                                                       \
+	    .offset = offsetof(T, claim),                                                          \
+	    .nonempty = true,                                                                      \
+	    .max_items = CLAIM_PATH_MAX,                                                           \
+	    .doc = CLAIM_DOC}
+#define PREFIX_FIELD(T)                                                                            \
+	{.name = "prefix",                                                                         \
+	    .type = FIELD_STRING,                                                                  \
+	    .offset = offsetof(T, prefix),                                                         \
+	    .doc = "Put before each name; must be set with `claim`, may be \"\"."}
+#define EXPRESSION_FIELD(T)                                                                        \
+	{.name = "expression",                                                                     \
+	    .type = FIELD_STRING,                                                                  \
+	    .offset = offsetof(T, expression),                                                     \
+	    .unsupported = NO_CEL,                                                                 \
+	    .doc = "A CEL expression."}
+
+static const char *const email_rules[] = {"ifPresent", "required", NULL};
+
+static const struct field username_fields[] = {
+    CLAIM_FIELD(struct jwt_username_config),
+    PREFIX_FIELD(struct jwt_username_config),
+    EXPRESSION_FIELD(struct jwt_username_config),
+    {.name = "emailVerified",
+	.type = FIELD_ENUM,
+	.offset = offsetof(struct jwt_username_config, email_verified),
+	.choices = email_rules,
+	.def = "ifPresent",
+	.doc = "Beyond Kubernetes, with the claim `email`: `email_verified` beside it must be true where "
+	       "it is there, or must be there and true."},
+    {.name = "emailVerifiedAsString",
+	.type = FIELD_BOOL,
+	.offset = offsetof(struct jwt_username_config, email_verified_text),
+	.def = "false",
+	.doc = "Beyond Kubernetes: the string `true` in `email_verified` will do too."},
     {0},
 };
 
-static const struct schema prefixed_schema = {
-    .name = "prefixedClaim",
-    .size = sizeof(struct jwt_prefixed_claim),
-    .fields = prefixed_fields,
+static const struct schema username_schema = {
+    .name = "username",
+    .size = sizeof(struct jwt_username_config),
+    .fields = username_fields,
     .place = SCHEMA_NO_PLACE,
     .present = SCHEMA_NO_PLACE,
-    .check = check_prefixed,
+    .check = check_username,
 };
 
-static const struct field plain_fields[] = {
-    {.name = "claim",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_plain_claim, claim),
+static void check_distributed(
+    void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct jwt_distributed_config *c = obj;
+	const char *why;
+	struct err e = {0};
+	if (c->certificate_authority &&
+	    jose_check_certificates(slice_of(c->certificate_authority), &e) != ERR_OK)
+		diags_error(AT(node, "certificateAuthority", file, d), "%s", e.msg);
+	for (size_t i = 0; i < c->endpoints.len; i++) {
+		const char *url = c->endpoints.items[i];
+		if (!authn_issuer_url_ok(url, &why))
+			diags_error(AT(node, "endpoints", file, d), "endpoint %s", why);
+		else if (!strchr(url + sizeof("https://") - 1, '/'))
+			diags_error(AT(node, "endpoints", file, d),
+			    "endpoint must have a path: without one it would begin other hosts too");
+		else if (strlen(url) > CLAIM_URL_MAX)
+			diags_error(AT(node, "endpoints", file, d), "endpoint is too long");
+	}
+}
+
+static const struct field distributed_fields[] = {
+    {.name = "endpoints",
+	.type = FIELD_STRINGS,
+	.offset = offsetof(struct jwt_distributed_config, endpoints),
+	.required = true,
 	.nonempty = true,
-	.doc = "Name of a top-level claim that must be a string."},
-    {.name = "expression",
-	.type = FIELD_STRING,
-	.offset = offsetof(struct jwt_plain_claim, expression),
-	.unsupported = NO_CEL,
-	.doc = "A CEL expression."},
+	.max_items = CLAIM_ENDPOINTS_MAX,
+	.doc = "The https URLs that may be asked. One that ends in a slash stands for all below it."},
+    {.name = "certificateAuthority",
+	.type = FIELD_TEXT,
+	.offset = offsetof(struct jwt_distributed_config, certificate_authority),
+	.nonempty = true,
+	.doc = "PEM text of the certificates that the endpoints are verified with. Absent: that of the "
+	       "issuer of the answers."},
+    {.name = "issuer",
+	.type = FIELD_OBJECT,
+	.offset = offsetof(struct jwt_distributed_config, issuer),
+	.sub = &jwt_issuer_schema,
+	.doc = "Who signs the answers. Absent: the issuer of the tokens."},
+    {0},
+};
+
+static const struct schema distributed_schema = {
+    .name = "distributed",
+    .size = sizeof(struct jwt_distributed_config),
+    .fields = distributed_fields,
+    .place = SCHEMA_NO_PLACE,
+    .present = SCHEMA_NO_PLACE,
+    .check = check_distributed,
+};
+
+static void check_groups(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct jwt_groups_config *c = obj;
+	check_prefixed(&c->claim, c->prefix, node, file, d);
+	if (!c->claim.len && (yamlx_get(node, "from") || yamlx_get(node, "distributed")))
+		diags_error(d, file, node->line, node->col, "groups needs claim");
+}
+
+static const char *const group_sources[] = {"values", "keys", NULL};
+
+static const struct field groups_fields[] = {
+    CLAIM_FIELD(struct jwt_groups_config),
+    PREFIX_FIELD(struct jwt_groups_config),
+    EXPRESSION_FIELD(struct jwt_groups_config),
+    {.name = "from",
+	.type = FIELD_ENUM,
+	.offset = offsetof(struct jwt_groups_config, from),
+	.choices = group_sources,
+	.def = "values",
+	.doc = "Beyond Kubernetes. `values`: the claim is a string or a list of strings. `keys`: it is an "
+	       "object whose members' names are the groups."},
+    {.name = "distributed",
+	.type = FIELD_OBJECT,
+	.offset = offsetof(struct jwt_groups_config, distributed),
+	.sub = &distributed_schema,
+	.doc = "Groups that the token leaves at an endpoint (`_claim_names`). Absent: such a token is "
+	       "refused."},
+    {0},
+};
+
+static const struct schema groups_schema = {
+    .name = "groups",
+    .size = sizeof(struct jwt_groups_config),
+    .fields = groups_fields,
+    .place = SCHEMA_NO_PLACE,
+    .present = SCHEMA_NO_PLACE,
+    .check = check_groups,
+};
+
+static void check_plain(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct jwt_plain_claim *c = obj;
+	jwt_check_path(&c->claim, node, "claim", file, d);
+}
+
+static const struct field plain_fields[] = {
+    CLAIM_FIELD(struct jwt_plain_claim),
+    EXPRESSION_FIELD(struct jwt_plain_claim),
     {0},
 };
 
@@ -244,6 +280,7 @@ static const struct schema plain_schema = {
     .fields = plain_fields,
     .place = SCHEMA_NO_PLACE,
     .present = SCHEMA_NO_PLACE,
+    .check = check_plain,
 };
 
 static bool is_label(struct slice s)
@@ -302,8 +339,9 @@ static void check_extra(void *obj, const struct yaml_node *node, const char *fil
 {
 	const struct jwt_extra_config *c = obj;
 	const char *fault = c->key ? extra_key_fault(slice_of(c->key)) : NULL;
+	jwt_check_path(&c->claim, node, "claim", file, d);
 	if (fault)
-		AT(node, "key", file, d, "key %s", fault);
+		diags_error(AT(node, "key", file, d), "key %s", fault);
 }
 
 static const struct field extra_fields[] = {
@@ -314,12 +352,13 @@ static const struct field extra_fields[] = {
 	.nonempty = true,
 	.doc = "Lower case, domain and path (`example.com/team`), unique."},
     {.name = "claim",
-	.type = FIELD_STRING,
+	.type = FIELD_STRING_OR_STRINGS,
 	.offset = offsetof(struct jwt_extra_config, claim),
 	.required = true,
 	.nonempty = true,
-	.doc = "Beyond Kubernetes: a top-level claim, a string or a list of strings. Absent or empty "
-	       "in a token: the key is left out."},
+	.max_items = CLAIM_PATH_MAX,
+	.doc = "Beyond Kubernetes: a claim or the list of names that lead to it, whose value is a string "
+	       "or a list of strings. Absent or empty in a token: the key is left out."},
     {.name = "valueExpression",
 	.type = FIELD_STRING,
 	.offset = offsetof(struct jwt_extra_config, value_expression),
@@ -341,13 +380,13 @@ static void check_mappings(
     void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
 	const struct jwt_mappings_config *c = obj;
-	if (yamlx_get(node, "username") && !c->username.claim)
-		AT(node, "username", file, d, "username needs claim");
+	if (yamlx_get(node, "username") && !c->username.claim.len)
+		diags_error(AT(node, "username", file, d), "username needs claim");
 	const struct jwt_extra_config *extra = c->extra.items;
 	for (size_t i = 1; i < c->extra.len; i++)
 		for (size_t k = 0; k < i; k++)
 			if (extra[i].key && extra[k].key && strcmp(extra[i].key, extra[k].key) == 0)
-				AT(node, "extra", file, d, "two entries for the key \"%s\"",
+				diags_error(AT(node, "extra", file, d), "two entries for the key \"%s\"",
 				    extra[i].key);
 }
 
@@ -356,14 +395,14 @@ static const struct field mapping_fields[] = {
 	.type = FIELD_OBJECT,
 	.offset = offsetof(struct jwt_mappings_config, username),
 	.required = true,
-	.sub = &prefixed_schema,
+	.sub = &username_schema,
 	.doc = "The user's name. With the claim `email`, a token whose `email_verified` is not true is "
 	       "refused."},
     {.name = "groups",
 	.type = FIELD_OBJECT,
 	.offset = offsetof(struct jwt_mappings_config, groups),
-	.sub = &prefixed_schema,
-	.doc = "The user's groups: a string or a list of strings."},
+	.sub = &groups_schema,
+	.doc = "The user's groups."},
     {.name = "uid",
 	.type = FIELD_OBJECT,
 	.offset = offsetof(struct jwt_mappings_config, uid),
@@ -389,9 +428,29 @@ static const struct schema mappings_schema = {
 
 /* --- one jwt[] entry --- */
 
+/* Configurations that Kubernetes takes and that let in more people than they seem to. */
+static void warn_of_email(
+    const struct jwt_config *c, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	static const char *const entra[] = {"https://login.microsoftonline.com/", "https://sts.windows.net/"};
+	const struct jwt_username_config *u = &c->claim_mappings.username;
+	if (!is_email(&u->claim) || u->email_verified == JWT_EMAIL_REQUIRED)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(entra); i++)
+		if (slice_starts(slice_of(c->issuer.url), slice_of(entra[i])))
+			diags_warn(AT(node, "claimMappings", file, d),
+			    "Entra does not verify email, and its holder can change it: use oid (or "
+			    "emailVerified: required)");
+}
+
 static void check_jwt(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
-	check_rules(obj, node, file, d);
+	const struct jwt_config *c = obj;
+	check_rules(c, node, file, d);
+	warn_of_email(c, node, file, d);
+	if (strcmp(c->issuer.url, JWT_GOOGLE) == 0 && !c->issuer.hosted_domains.len)
+		diags_warn(AT(node, "issuer", file, d),
+		    "without hostedDomains any Google account may log in, also a private one");
 }
 
 static const struct field jwt_fields[] = {
@@ -399,7 +458,7 @@ static const struct field jwt_fields[] = {
 	.type = FIELD_OBJECT,
 	.offset = offsetof(struct jwt_config, issuer),
 	.required = true,
-	.sub = &issuer_schema,
+	.sub = &jwt_issuer_schema,
 	.doc = "Who signs the tokens, and for whom."},
     {.name = "claimValidationRules",
 	.type = FIELD_OBJECTS,

@@ -3,106 +3,60 @@
 
 #include "authn/chain.h"
 #include "authn/claims.h"
-#include "authn/issuer.h"
+#include "authn/distributed.h"
 #include "authn/issuer_series.h"
-#include "authn/limits.h"
-#include "common/clock.h"
-#include "common/file.h"
-#include "common/jsonx.h"
+#include "authn/jwt_keys.h"
 
 struct jwt_authn {
 	struct authn base;
 	const struct jwt_config *cfg;
-	struct issuer *issuer;	  /* or */
-	struct keyset *file_keys; /* from jwksFile */
+	struct jwt_keys keys;
+	struct distributed *distributed; /* NULL: not configured */
 	struct issuers *issuers;
 	struct issuer_series *series;
 	char *name;
 };
 
-/* *KEYS was tried; what does the token come to? NO_KEY leaves the verdict open. */
-static enum keyset_result verify(
-    const struct keyset *keys, const struct jose_token *t, struct authn_call *call)
+/* A token and whose it is: the argument of worthwhile(). */
+struct candidate {
+	const struct jwt_authn *j;
+	const struct jose_token *t;
+};
+
+/* What would be refused anyway is not worth a fetch. The trace hears of its claims only when they decide. */
+static bool worthwhile(void *arg, struct authn_call *call)
 {
-	struct err e = {0};
-	enum keyset_result r = keyset_verify(keys, t, JOSE_ALGS_ALL, &e);
-	if (r == KEYSET_BAD_SIGNATURE)
-		authn_say(call, AUTHN_REJECT, "badSignature", "%s", e.msg);
-	return r;
+	const struct candidate *c = arg;
+	struct authn_trace *trace = TAKE(call->trace);
+	enum authn_step step = claims_identity(c->j->cfg, c->t, call);
+	call->trace = trace;
+	if (step == AUTHN_REJECT && trace)
+		step = claims_identity(c->j->cfg, c->t, call);
+	if (step == AUTHN_REJECT)
+		return false;
+	call->id = (struct identity){0};
+	call->credential = (struct credential){0};
+	call->keep = 0;
+	return true;
 }
 
 static enum authn_step read_claims(
     const struct jwt_authn *j, const struct jose_token *t, struct authn_call *call)
 {
-	struct err e = {0};
-	const char *reason = "badClaim";
-	if (claims_identity(j->cfg, t->claims, call->now / CLOCK_SECOND, call->arena, &call->id,
-		&reason, &e) != ERR_OK)
-		return authn_say(call, AUTHN_REJECT, reason, "%s", e.msg);
+	enum authn_step step = claims_identity(j->cfg, t, call);
 	call->id.provider = slice_of(j->name);
-	call->id.issuer = t->iss;
-	return AUTHN_ACCEPT;
+	call->id.issuer = slice_of(j->cfg->issuer.url);
+	call->credential.kid = t->kid;
+	return step;
 }
 
-static enum authn_step advise(struct authn_call *call, enum issuer_advice advice)
+/* RFC 7519 4.1.1 and OIDC Core 3.1.3.7: exact, byte for byte. The one exception is Google's own: its keys
+ * decide all the same. */
+static bool says_issuer(const struct jwt_authn *j, struct authn_call *call)
 {
-	switch (advice) {
-	case ISSUER_WAIT:
-		return AUTHN_NEEDS_WORK;
-	case ISSUER_UNKNOWN_KEY:
-		return authn_say(call, AUTHN_REJECT, "unknownKey", "the issuer has no such key");
-	default:
-		return authn_say(call, AUTHN_UNAVAILABLE, "issuerUnavailable",
-		    "the issuer's keys cannot be fetched at the moment");
-	}
-}
-
-static struct issuer_question question(
-    const struct authn_call *call, const struct jose_token *t, const struct keyset *seen)
-{
-	struct issuer_question q = {
-	    .arrived = call->arrived,
-	    .deadline = call->deadline,
-	    .seen = seen,
-	};
-	bool have = false;
-	if (jsonx_int(t->claims, "iat", &q.issued, &have, NULL) != ERR_OK || !have || q.issued < 0)
-		q.issued = 0;
-	return q;
-}
-
-typedef enum issuer_advice ask_fn(struct issuer *i, const struct issuer_question *q);
-
-/* Verifies with the current set, and with newer ones as long as ASK brings such. */
-static enum authn_step judge(
-    const struct jwt_authn *j, const struct jose_token *t, struct authn_call *call, ask_fn *ask)
-{
-	for (;;) {
-		AUTO(keyset_unref) struct keyset *keys = issuer_keys(j->issuer);
-		enum keyset_result r = keys ? verify(keys, t, call) : KEYSET_NO_KEY;
-		if (r == KEYSET_VERIFIED)
-			return read_claims(j, t, call);
-		if (r == KEYSET_BAD_SIGNATURE)
-			return AUTHN_REJECT;
-		/* What would be refused anyway is not worth a fetch. */
-		enum authn_step step = read_claims(j, t, call);
-		call->id = (struct identity){0};
-		if (step != AUTHN_ACCEPT)
-			return step;
-		struct issuer_question q = question(call, t, keys);
-		enum issuer_advice advice = ask(j->issuer, &q);
-		if (advice != ISSUER_LOOK_AGAIN)
-			return advise(call, advice);
-	}
-}
-
-static enum authn_step judge_by_file(
-    const struct jwt_authn *j, const struct jose_token *t, struct authn_call *call)
-{
-	enum keyset_result r = verify(j->file_keys, t, call);
-	if (r == KEYSET_VERIFIED)
-		return read_claims(j, t, call);
-	return r == KEYSET_NO_KEY ? advise(call, ISSUER_UNKNOWN_KEY) : AUTHN_REJECT;
+	const char *url = j->cfg->issuer.url;
+	return authn_call_says_issuer(call, slice_of(url)) ||
+	       (strcmp(url, JWT_GOOGLE) == 0 && authn_call_says_issuer(call, SLICE(JWT_GOOGLE_BARE)));
 }
 
 static enum authn_step counted(const struct jwt_authn *j, enum authn_step step)
@@ -114,31 +68,37 @@ static enum authn_step counted(const struct jwt_authn *j, enum authn_step step)
 static enum authn_step try_now(const struct authn *self, struct authn_call *call)
 {
 	const struct jwt_authn *j = (const struct jwt_authn *)self;
-	/* RFC 7519 4.1.1 and OIDC Core 3.1.3.7: exact, byte for byte. */
-	struct slice url = slice_of(j->cfg->issuer.url);
-	const struct jose_token *t = authn_call_says_issuer(call, url) ? authn_call_jwt(call) : NULL;
-	if (!t || !slice_eq(t->iss, url))
+	const struct jose_token *t = says_issuer(j, call) ? authn_call_jwt(call) : NULL;
+	if (!t || !slice_eq(t->iss, call->iss))
 		return AUTHN_PASS;
-	if (t->header.code != ERR_OK)
-		return counted(j, authn_say(call, AUTHN_REJECT, "badHeader", "%s", t->header.msg));
-	if (!jose_typ_is_jwt(t))
-		return counted(j, authn_say(call, AUTHN_REJECT, "tokenKind", "not an ID token (header typ)"));
-	return counted(j, j->file_keys ? judge_by_file(j, t, call) : judge(j, t, call, issuer_ask));
+	authn_check(call, "issuer", true, j->cfg->issuer.url);
+	struct candidate c = {j, t};
+	const struct jwt_patience p = {issuer_ask, worthwhile, &c};
+	enum authn_step step = jwt_keys_verify(&j->keys, t, &p, call);
+	return counted(j, step == AUTHN_ACCEPT ? read_claims(j, t, call) : step);
 }
 
 static enum authn_step work(const struct authn *self, struct authn_call *call)
 {
 	const struct jwt_authn *j = (const struct jwt_authn *)self;
 	const struct jose_token *t = authn_call_jwt(call);
-	return counted(j, t && j->issuer ? judge(j, t, call, issuer_wait_keys) : AUTHN_REJECT);
+	if (!t)
+		return authn_say(call, AUTHN_REJECT, "badHeader", "the token cannot be read");
+	struct candidate c = {j, t};
+	const struct jwt_patience p = {issuer_wait_keys, worthwhile, &c};
+	enum authn_step step = jwt_keys_verify(&j->keys, t, &p, call);
+	if (step != AUTHN_ACCEPT)
+		return counted(j, step);
+	step = read_claims(j, t, call);
+	return counted(j, step == AUTHN_NEEDS_WORK ? distributed_groups(j->distributed, t, call) : step);
 }
 
 static void destroy(struct authn *self)
 {
 	struct jwt_authn *j = (struct jwt_authn *)self;
-	issuer_release(&j->issuer);
+	distributed_free(&j->distributed);
+	jwt_keys_close(&j->keys);
 	issuer_series_release(j->issuers, &j->series);
-	keyset_unref(&j->file_keys);
 	free(j->name);
 	free(j);
 }
@@ -149,18 +109,6 @@ static const struct authn_ops jwt_ops = {
     .work = work,
     .destroy = destroy,
 };
-
-static enum err_code load_file(const char *path, struct keyset **out, struct err *e)
-{
-	struct arena a;
-	struct slice text;
-	arena_init(&a, 0);
-	enum err_code code = file_read(&a, path, JWKS_FILE_BYTES_MAX, &text, e);
-	if (code == ERR_OK && keyset_parse(text, out, e) != ERR_OK)
-		code = err_wrap(e, "%s", path);
-	arena_done(&a);
-	return code;
-}
 
 enum err_code authn_jwt_new(const struct jwt_config *cfg, struct authn_services *services,
     struct authn **out, struct diags *d)
@@ -177,13 +125,10 @@ enum err_code authn_jwt_new(const struct jwt_config *cfg, struct authn_services 
 	j->issuers = services->issuers;
 	j->series = issuer_series_hold(services->issuers, cfg->issuer.url, false);
 	struct err e = {0};
-	const char *file = cfg->issuer.jwks_file;
-	enum err_code code = file ? load_file(file, &j->file_keys, &e)
-				  : issuer_acquire(services->issuers, &cfg->issuer, &j->issuer, &e);
-	if (code != ERR_OK) {
+	if (jwt_keys_open(&cfg->issuer, services, &j->keys, &e) != ERR_OK ||
+	    distributed_new(cfg, &j->keys, services, &j->distributed, &e) != ERR_OK) {
 		destroy(&j->base);
-		return diags_error(d, cfg->place.file, cfg->place.line, cfg->place.col, "%s%s",
-		    file ? "issuer.jwksFile: " : "", e.msg);
+		return diags_error(d, cfg->place.file, cfg->place.line, cfg->place.col, "%s", e.msg);
 	}
 	*out = &j->base;
 	return ERR_OK;

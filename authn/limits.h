@@ -11,6 +11,23 @@
 /* Entries of one issuer's lists. */
 #define JWT_RULES_MAX 64
 #define JWT_EXTRA_MAX 64
+#define JWT_PARTIES_MAX 64
+
+/* Segments of a claim's path: JSON nests no deeper in a token. */
+#define CLAIM_PATH_MAX 16
+
+/* Endpoints of distributed claims: an issuer has one or two. */
+#define CLAIM_ENDPOINTS_MAX 16
+
+/* Their URLs and access tokens, which a token brings, and their answers, which are tokens themselves. */
+#define CLAIM_URL_MAX ((size_t)4 << 10)
+#define CLAIM_ACCESS_TOKEN_MAX ((size_t)16 << 10)
+
+/* Reviews that wait for one issuer's claim endpoints: they hold workers that others need. */
+#define CLAIM_ASKERS_MAX 8
+
+/* How long a refusal may be kept that only another configuration or key set could turn. */
+#define VERDICT_SETTLED_S 86400
 
 /* Names end up in audit lines and in RBAC subjects: longer ones are mistakes or attacks. */
 #define NAME_MAX_BYTES 1024

@@ -74,7 +74,7 @@ enum err_code jsonx_object(struct slice text, size_t max, json_t **out, struct e
 	return ERR_OK;
 }
 
-static struct slice value_of(const json_t *string)
+struct slice jsonx_text(const json_t *string)
 {
 	return (struct slice){json_string_value(string), json_string_length(string)};
 }
@@ -87,7 +87,7 @@ enum err_code jsonx_string(const json_t *o, const char *key, struct slice *out, 
 		return ERR_OK;
 	if (!json_is_string(v))
 		return err_set(e, ERR_INVALID, "%s: not a string", key);
-	*out = value_of(v);
+	*out = jsonx_text(v);
 	return ERR_OK;
 }
 
@@ -106,26 +106,31 @@ enum err_code jsonx_int(
 	return ERR_OK;
 }
 
-enum err_code jsonx_strings(const json_t *o, const char *key, bool single_ok, struct arena *a,
+enum err_code jsonx_list(const json_t *v, const char *name, bool single_ok, struct arena *a,
     struct slice **out, size_t *n, struct err *e)
 {
-	const json_t *v = json_object_get(o, key);
 	*out = NULL;
 	*n = 0;
 	if (!v)
 		return ERR_OK;
 	bool single = single_ok && json_is_string(v);
 	if (!single && !json_is_array(v))
-		return err_set(e, ERR_INVALID, "%s: not a list of strings", key);
+		return err_set(e, ERR_INVALID, "%s: not a list of strings", name);
 	size_t len = single ? 1 : json_array_size(v);
 	struct slice *items = ARENA_ARRAY(a, struct slice, len);
 	for (size_t i = 0; i < len; i++) {
 		const json_t *item = single ? v : json_array_get(v, i);
 		if (!json_is_string(item))
-			return err_set(e, ERR_INVALID, "%s[%zu]: not a string", key, i);
-		items[i] = value_of(item);
+			return err_set(e, ERR_INVALID, "%s[%zu]: not a string", name, i);
+		items[i] = jsonx_text(item);
 	}
 	*out = items;
 	*n = len;
 	return ERR_OK;
+}
+
+enum err_code jsonx_strings(const json_t *o, const char *key, bool single_ok, struct arena *a,
+    struct slice **out, size_t *n, struct err *e)
+{
+	return jsonx_list(json_object_get(o, key), key, single_ok, a, out, n, e);
 }

@@ -24,12 +24,19 @@ enum err_code jsonx_object(struct slice text, size_t max, json_t **out, struct e
 /* Borrowed string member; *OUT is {NULL, 0} when absent. ERR_INVALID when of another type. */
 enum err_code jsonx_string(const json_t *o, const char *key, struct slice *out, struct err *e) MUST_CHECK;
 
+/* The text of a JSON string, borrowed. */
+struct slice jsonx_text(const json_t *string);
+
 /* Integer member (a real such as 1.5 or 1e9 is refused); *HAVE tells presence. */
 enum err_code jsonx_int(
     const json_t *o, const char *key, int64_t *out, bool *have, struct err *e) MUST_CHECK;
 
 /* Array of strings, or a single string, as slices in ARENA; absent: zero items. */
 enum err_code jsonx_strings(const json_t *o, const char *key, bool single_ok, struct arena *a,
+    struct slice **out, size_t *n, struct err *e) MUST_CHECK;
+
+/* The same of a value V that has been found; NAME is for the error. */
+enum err_code jsonx_list(const json_t *v, const char *name, bool single_ok, struct arena *a,
     struct slice **out, size_t *n, struct err *e) MUST_CHECK;
 
 #endif

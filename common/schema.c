@@ -254,17 +254,15 @@ void schema_print_choices(const struct field *f, struct buf *out)
 		buf_printf(out, "%s`%s`", i ? (f->choices[i + 1] ? ", " : " or ") : "", f->choices[i]);
 }
 
-static void bind_enum(const struct cursor *c, const struct yaml_node *n, void *member)
+/* Index of the choice that N is, -1 after a finding. */
+static int read_choice(const struct cursor *c, const struct yaml_node *n)
 {
 	size_t count = 0;
 	if (!has_value(c, n))
-		return;
-	for (; c->field->choices[count]; count++) {
-		if (n->kind == YAMLX_SCALAR && slice_is(n->text, c->field->choices[count])) {
-			*(int *)member = (int)count;
-			return;
-		}
-	}
+		return -1;
+	for (; c->field->choices[count]; count++)
+		if (n->kind == YAMLX_SCALAR && slice_is(n->text, c->field->choices[count]))
+			return (int)count;
 	struct buf b;
 	buf_init(&b, 900);
 	schema_print_choices(c->field, &b);
@@ -275,6 +273,14 @@ static void bind_enum(const struct cursor *c, const struct yaml_node *n, void *m
 	}
 	wrong(c, n, buf_cstr(&b));
 	buf_done(&b);
+	return -1;
+}
+
+static void bind_enum(const struct cursor *c, const struct yaml_node *n, void *member)
+{
+	int choice = read_choice(c, n);
+	if (choice >= 0)
+		*(int *)member = choice;
 }
 
 static void bind_node(const struct cursor *c, const struct yaml_node *n, void *member)
@@ -320,6 +326,34 @@ static void bind_strings(const struct cursor *c, const struct yaml_node *n, void
 	*(struct string_list *)member = (struct string_list){items, n->len};
 }
 
+static void bind_string_or_strings(
+    const struct cursor *c, const struct yaml_node *n, void *member)
+{
+	if (n->kind != YAMLX_SCALAR) {
+		bind_strings(c, n, member);
+		return;
+	}
+	const char **item = ARENA_NEW(c->arena, const char *);
+	bind_string(c, n, item);
+	*(struct string_list *)member = (struct string_list){item, *item ? 1 : 0};
+}
+
+static void bind_set(const struct cursor *c, const struct yaml_node *n, void *member)
+{
+	unsigned bits = 0;
+	if (!is_list(c, n, "a list of words"))
+		return;
+	struct cursor item = *c;
+	for (item.index = 0; item.index < n->len; item.index++) {
+		int choice = read_choice(&item, n->items[item.index]);
+		if (choice >= 0 && bits & 1u << choice)
+			refuse(&item, n->items[item.index], "stands twice");
+		else if (choice >= 0)
+			bits |= 1u << choice;
+	}
+	*(unsigned *)member = bits;
+}
+
 static void bind_objects(const struct cursor *c, const struct yaml_node *n, void *member)
 {
 	if (!is_list(c, n, "a list of mappings"))
@@ -349,7 +383,9 @@ static bind_fn *const binders[] = {
     [FIELD_ENUM] = bind_enum,
     [FIELD_PATH] = bind_path,
     [FIELD_OBJECT] = bind_one_object,
+    [FIELD_SET] = bind_set,
     [FIELD_STRINGS] = bind_strings,
+    [FIELD_STRING_OR_STRINGS] = bind_string_or_strings,
     [FIELD_PATHS] = bind_strings,
     [FIELD_OBJECTS] = bind_objects,
     [FIELD_NODE] = bind_node,

@@ -19,10 +19,12 @@ enum field_type {
 	FIELD_INT,	/* int64_t in [min, max] */
 	FIELD_DURATION, /* int64_t nanoseconds in [min, max] */
 	FIELD_ENUM,	/* int: index into choices */
+	FIELD_SET,	/* unsigned: bit 1 << index for each of a list of choices, none twice */
 	FIELD_PATH,	/* const char *; a relative path is made relative to the file it stands in */
 	FIELD_OBJECT,	/* embedded struct of sub; absent: its defaults apply, its required keys do not,
 			 * .present (if any) is false */
 	FIELD_STRINGS,	/* struct string_list; items as FIELD_STRING */
+	FIELD_STRING_OR_STRINGS, /* the same; a single string is a list of one */
 	FIELD_PATHS,	/* struct string_list; items as FIELD_PATH */
 	FIELD_OBJECTS,	/* struct object_list of elements of sub */
 	FIELD_NODE	/* const struct yaml_node *: the caller reads it itself */
@@ -56,7 +58,7 @@ struct field {
 					 * both 0: all the type can hold */
 	size_t max_items;		/* lists; 0: SCHEMA_LIST_MAX */
 	bool nonempty;			/* an empty string or list is refused */
-	const char *const *choices;	/* FIELD_ENUM: NULL-terminated */
+	const char *const *choices;	/* FIELD_ENUM, FIELD_SET (at most 31): NULL-terminated */
 	const struct schema *sub;	/* FIELD_OBJECT, FIELD_OBJECTS */
 	const char *unsupported;	/* not NULL: known but refused: "`key` is not supported yet: …" */
 	bool live;			/* a file that its owner follows himself: a change is no reload */

@@ -15,6 +15,8 @@ static const struct {
     [FIELD_ENUM] = {"", sizeof(int)},
     [FIELD_PATH] = {"path", sizeof(const char *)},
     [FIELD_OBJECT] = {"mapping", 0},
+    [FIELD_SET] = {"list of ", sizeof(unsigned)},
+    [FIELD_STRING_OR_STRINGS] = {"string or list of strings", sizeof(struct string_list)},
     [FIELD_STRINGS] = {"list of strings", sizeof(struct string_list)},
     [FIELD_PATHS] = {"list of paths", sizeof(struct string_list)},
     [FIELD_OBJECTS] = {"list of mappings", sizeof(struct object_list)},
@@ -23,7 +25,8 @@ static const struct {
 
 static bool is_list(const struct field *f)
 {
-	return f->type == FIELD_STRINGS || f->type == FIELD_PATHS || f->type == FIELD_OBJECTS;
+	return f->type == FIELD_STRINGS || f->type == FIELD_STRING_OR_STRINGS ||
+	       f->type == FIELD_PATHS || f->type == FIELD_OBJECTS;
 }
 
 /* TEXT inside a table cell, where a bar would end the cell. */
@@ -42,7 +45,7 @@ static void print_type(const struct field *f, struct buf *out)
 	buf_init(&range, 256);
 	schema_print_range(f, &range);
 	buf_adds(out, types[f->type].name);
-	if (f->type == FIELD_ENUM)
+	if (f->type == FIELD_ENUM || f->type == FIELD_SET)
 		schema_print_choices(f, out);
 	if (range.len)
 		buf_printf(out, ", %s", buf_cstr(&range));
@@ -116,7 +119,7 @@ static bool stands_before(const struct schema *s, const struct field *f)
 static const char *type_fault(const struct schema *s, const struct field *f)
 {
 	bool object = f->type == FIELD_OBJECT || f->type == FIELD_OBJECTS;
-	if (f->type == FIELD_ENUM && !f->choices)
+	if ((f->type == FIELD_ENUM || f->type == FIELD_SET) && !f->choices)
 		return "has no choices";
 	if (object && !f->sub)
 		return "has no sub schema";

@@ -1,5 +1,7 @@
 /* Fuzzes the whole configuration, from the bytes of a file to its structs: what is accepted keeps every
  * promise that the code behind it relies on, what is refused says why without a control character. */
+#include "authn/jose.h"
+#include "authn/limits.h"
 #include "server/config.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -30,6 +32,23 @@ static void check_listen(const char *text)
 	FUZZ_CHECK(text && config_listen(text, host, &port) && strlen(host) < sizeof(host));
 }
 
+static void check_claim(const struct string_list *path)
+{
+	FUZZ_CHECK(path->len <= CLAIM_PATH_MAX);
+	for (size_t i = 0; i < path->len; i++)
+		FUZZ_CHECK(path->items[i] && path->items[i][0]);
+}
+
+/* Whatever begins with one of them stays on its host. */
+static void check_distributed(const struct jwt_distributed_config *c)
+{
+	const char *why;
+	for (size_t i = 0; i < c->endpoints.len; i++)
+		FUZZ_CHECK(authn_issuer_url_ok(c->endpoints.items[i], &why) &&
+			   strchr(c->endpoints.items[i] + 8, '/'));
+	FUZZ_CHECK(!c->issuer.url || authn_issuer_url_ok(c->issuer.url, &why));
+}
+
 static void check_jwt(const struct config *c, const struct jwt_config *j)
 {
 	const char *why;
@@ -38,15 +57,21 @@ static void check_jwt(const struct config *c, const struct jwt_config *j)
 	FUZZ_CHECK(j->issuer.audiences.len > 0);
 	check_list(&j->issuer.audiences);
 	check_path(j->issuer.jwks_file);
-	FUZZ_CHECK(j->claim_mappings.username.claim && j->claim_mappings.username.prefix);
-	FUZZ_CHECK(!j->claim_mappings.groups.claim == !j->claim_mappings.groups.prefix);
+	FUZZ_CHECK(jwt_algs(&j->issuer) && (jwt_algs(&j->issuer) & ~JOSE_ALGS_ALL) == 0);
+	FUZZ_CHECK(j->issuer.token_types && j->issuer.clock_skew >= 0);
+	check_claim(&j->claim_mappings.username.claim);
+	FUZZ_CHECK(j->claim_mappings.username.claim.len && j->claim_mappings.username.prefix);
+	check_claim(&j->claim_mappings.groups.claim);
+	FUZZ_CHECK(!j->claim_mappings.groups.claim.len == !j->claim_mappings.groups.prefix);
+	check_claim(&j->claim_mappings.uid.claim);
+	check_distributed(&j->claim_mappings.groups.distributed);
 	FUZZ_CHECK(!c->login.present || strcmp(j->issuer.url, c->login.issuer) != 0);
 	const struct jwt_config *all = c->authentication.jwt.items;
 	for (const struct jwt_config *k = all; k < j; k++)
 		FUZZ_CHECK(strcmp(k->issuer.url, j->issuer.url) != 0);
 	const struct jwt_extra_config *x = j->claim_mappings.extra.items;
 	for (size_t i = 0; i < j->claim_mappings.extra.len; i++)
-		FUZZ_CHECK(x[i].key && x[i].claim && strchr(x[i].key, '/') &&
+		FUZZ_CHECK(x[i].key && x[i].claim.len && strchr(x[i].key, '/') &&
 			   !strstr(x[i].key, "kubernetes.io/"));
 }
 

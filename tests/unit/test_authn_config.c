@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "authn/config.h"
+#include "authn/jose.h"
 #include "tests/support/crypto.h"
 
 static struct arena arena;
@@ -66,10 +67,10 @@ static void test_takes_a_kubernetes_stanza(void **state)
 	assert_null(r[1].required_value);
 	assert_string_equal(j[0].claim_mappings.username.prefix, "x:");
 	assert_string_equal(j[0].claim_mappings.groups.prefix, "");
-	assert_string_equal(j[0].claim_mappings.uid.claim, "sub");
+	assert_true(jwt_claim_is(&j[0].claim_mappings.uid.claim, "sub"));
 	assert_int_equal(j[0].claim_mappings.extra.len, 1);
-	assert_null(j[1].claim_mappings.groups.claim);
-	assert_null(j[1].claim_mappings.uid.claim);
+	assert_int_equal(j[1].claim_mappings.groups.claim.len, 0);
+	assert_int_equal(j[1].claim_mappings.uid.claim.len, 0);
 	assert_int_equal(c.token_files.len, 1);
 	diags_done(&d);
 	buf_done(&b);
@@ -151,6 +152,59 @@ static void test_refuses_what_kubernetes_refuses(void **state)
 	    {GOOD ISSUER("https://b.example") "    discoveryURL: https://d.example\n" MAPPING("b:")
 		    ISSUER("https://c.example") "    discoveryURL: https://d.example\n" MAPPING("c:"),
 		"another issuer", 14},
+	    {HEAD ISSUER("https://a.example:0/x") MAPPING("a:"), "port", 4},
+	    {HEAD ISSUER("https://a.example:65536") MAPPING("a:"), "port", 4},
+	    {HEAD ISSUER("\"https://a.example:\"") MAPPING("a:"), "port", 4},
+	    {HEAD ISSUER("https://a.example:8x") MAPPING("a:"), "port", 4},
+	    {HEAD ISSUER("\"https://[::1]:x\"") MAPPING("a:"), "port", 4},
+	    {"audiences: [k, \"https://a.example\"]\njwt:\n" ISSUER("https://a.example") MAPPING("a:"), "own", 3},
+	    {HEAD ISSUER("https://a.example") "    signingAlgorithms: []\n" MAPPING("a:"), "empty", 6},
+	    {HEAD ISSUER("https://a.example") "    signingAlgorithms: RS256\n" MAPPING("a:"), "list", 6},
+	    {HEAD ISSUER("https://a.example") "    signingAlgorithms: [none]\n" MAPPING("a:"), "none", 6},
+	    {HEAD ISSUER("https://a.example") "    signingAlgorithms: [RS256, HS256]\n" MAPPING("a:"), "HS256", 6},
+	    {HEAD ISSUER("https://a.example") "    signingAlgorithms: [rs256]\n" MAPPING("a:"), "rs256", 6},
+	    {HEAD ISSUER("https://a.example") "    signingAlgorithms: [RS256, RS256]\n" MAPPING("a:"), "twice", 6},
+	    {HEAD ISSUER("https://a.example") "    tokenTypes: []\n" MAPPING("a:"), "empty", 6},
+	    {HEAD ISSUER("https://a.example") "    tokenTypes: [refreshToken]\n" MAPPING("a:"), "idToken", 6},
+	    {HEAD ISSUER("https://a.example") "    authorizedParties: []\n" MAPPING("a:"), "empty", 6},
+	    {HEAD ISSUER("https://a.example") "    authorizedParties: [\"\"]\n" MAPPING("a:"), "empty", 6},
+	    {HEAD ISSUER("https://a.example") "    authorizedParties: [x, x]\n" MAPPING("a:"), "twice", 6},
+	    {HEAD ISSUER("https://a.example") "    hostedDomains: []\n" MAPPING("a:"), "empty", 6},
+	    {HEAD ISSUER("https://a.example") "    hostedDomains: [\"\"]\n" MAPPING("a:"), "empty", 6},
+	    {HEAD ISSUER("https://a.example") "    clockSkew: 301s\n" MAPPING("a:"), "5m", 6},
+	    {HEAD ISSUER("https://a.example") "    clockSkew: 30\n" MAPPING("a:"), "duration", 6},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: [], prefix: \"\"}\n", "empty", 7},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: [a, \"\"], prefix: \"\"}\n",
+		"empty", 7},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: \"\", prefix: \"\"}\n",
+		"empty", 7},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: {a: b}, prefix: \"\"}\n",
+		"list of strings", 7},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: [a, [b]], prefix: \"\"}\n",
+		"a string", 7},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,"
+		  "a,a,a], prefix: \"\"}\n", "16", 7},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: sub, prefix: \"\", "
+		  "emailVerified: required}\n", "about the claim email", 7},
+	    {HEAD ISSUER("https://a.example") "  claimMappings:\n    username: {claim: [email, x], prefix: \"\", "
+		  "emailVerifiedAsString: true}\n", "about the claim email", 7},
+	    {GOOD "    groups: {claim: g, prefix: \"\", from: names}\n", "values", 8},
+	    {GOOD "    groups: {from: keys}\n", "needs claim", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {}}\n", "endpoints", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: []}}\n", "empty", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: [\"http://c/x\"]}}\n", "https", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: [\"https://c\"]}}\n", "path", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: [\"https://c/?x\"]}}\n", "query", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: [\"https://a@c/x\"]}}\n", "user", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: [\"https://c/\"], "
+		  "certificateAuthority: x}}\n", "no PEM", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: [\"https://c/\"], "
+		  "issuer: {url: \"http://x\", audiences: [a]}}}\n", "https", 8},
+	    {GOOD "    groups: {claim: g, prefix: \"\", distributed: {endpoints: [\"https://c/\"], "
+		  "issuer: {url: \"https://x\"}}}\n", "audiences", 8},
+	    {GOOD "    uid: {claim: [\"\"]}\n", "empty", 8},
+	    {GOOD "    extra: [{key: a.b/c, claim: [x, \"\"]}]\n", "empty", 8},
+	    {GOOD "  claimValidationRules: [{claim: [a, b]}, {claim: [a, b], requiredValue: x}]\n", "two rules", 8},
 	    {"jwt: []\n", "audiences", 1},
 	    {"audiences: []\n", "empty", 1},
 	    {"audiences: [\"\"]\n", "empty", 1},
@@ -171,6 +225,85 @@ static void test_refuses_what_kubernetes_refuses(void **state)
 	struct diags d;
 	assert_int_equal(load(GOOD, &c, &d), ERR_OK);
 	diags_done(&d);
+}
+
+static void test_takes_what_goes_beyond_kubernetes(void **state)
+{
+	(void)state;
+	static const char text[] =
+	    HEAD ISSUER("\"https://[2001:db8::1]:8443/realms/x\"")
+	    "    signingAlgorithms: [ES256, EdDSA]\n    tokenTypes: [accessToken]\n"
+	    "    authorizedParties: [cli]\n    hostedDomains: [corp.com]\n    clockSkew: 5m\n"
+	    "  claimValidationRules: [{claim: [a, b]}, {claim: a.b}, {claim: [a]}]\n"
+	    "  claimMappings:\n    username: {claim: [user, email], prefix: \"x:\", emailVerified: required}\n"
+	    "    groups:\n      claim: [resource_access, my.client, roles]\n      prefix: \"\"\n      from: keys\n"
+	    "      distributed:\n        endpoints: [\"https://c.example/\"]\n"
+	    "        issuer: {url: https://c.example, audiences: [k], signingAlgorithms: [PS512]}\n"
+	    ISSUER("https://b.example") MAPPING("b:");
+	struct authn_config c;
+	struct diags d;
+	if (load(text, &c, &d) != ERR_OK)
+		fail_msg("%u: %s", d.items[0].line, d.items[0].text);
+	const struct jwt_config *j = c.jwt.items;
+	assert_int_equal(jwt_algs(&j[0].issuer), JOSE_BIT(JOSE_ES256) | JOSE_BIT(JOSE_EDDSA));
+	assert_int_equal(j[0].issuer.token_types, JWT_ACCESS_TOKEN);
+	assert_int_equal(j[0].issuer.clock_skew, INT64_C(300000000000));
+	assert_int_equal(j[0].claim_mappings.groups.claim.len, 3);
+	assert_string_equal(j[0].claim_mappings.groups.claim.items[1], "my.client");
+	assert_int_equal(j[0].claim_mappings.groups.from, JWT_GROUPS_KEYS);
+	assert_int_equal(j[0].claim_mappings.username.email_verified, JWT_EMAIL_REQUIRED);
+	const struct jwt_distributed_config *dist = &j[0].claim_mappings.groups.distributed;
+	assert_string_equal(dist->endpoints.items[0], "https://c.example/");
+	assert_int_equal(jwt_algs(&dist->issuer), JOSE_BIT(JOSE_PS512));
+	/* What nobody set: all algorithms, ID tokens, nothing distributed. */
+	assert_int_equal(jwt_algs(&j[1].issuer), JOSE_ALGS_ALL);
+	assert_int_equal(j[1].issuer.token_types, JWT_ID_TOKEN);
+	assert_int_equal(j[1].issuer.clock_skew, 0);
+	assert_int_equal(j[1].claim_mappings.groups.distributed.endpoints.len, 0);
+	assert_null(j[1].claim_mappings.groups.distributed.issuer.url);
+	diags_done(&d);
+}
+
+/* The table of words and the enum it is read by. */
+static void test_each_algorithm_has_its_own_bit(void **state)
+{
+	(void)state;
+	for (int alg = JOSE_RS256; JOSE_ALGS_ALL & JOSE_BIT(alg); alg++) {
+		struct authn_config c;
+		struct diags d;
+		const char *text = arena_printf(&arena,
+		    HEAD ISSUER("https://a.example") "    signingAlgorithms: [%s]\n" MAPPING("a:"),
+		    jose_alg_name((enum jose_alg)alg));
+		assert_int_equal(load(text, &c, &d), ERR_OK);
+		assert_int_equal(jwt_algs(&((const struct jwt_config *)c.jwt.items)->issuer), JOSE_BIT(alg));
+		diags_done(&d);
+	}
+}
+
+static void test_warns_of_what_lets_in_more_than_it_seems_to(void **state)
+{
+	(void)state;
+#define BY(claim) "  claimMappings:\n    username: {claim: " claim ", prefix: \"a:\"}\n"
+	static const struct {
+		const char *text, *says; /* NULL: nothing */
+	} cases[] = {
+	    {HEAD ISSUER("https://accounts.google.com") BY("sub"), "hostedDomains"},
+	    {HEAD ISSUER("https://accounts.google.com") "    hostedDomains: [a.b]\n" BY("email"), NULL},
+	    {HEAD ISSUER("https://login.microsoftonline.com/t/v2.0") BY("email"), "oid"},
+	    {HEAD ISSUER("https://login.microsoftonline.com/t/v2.0") BY("oid"), NULL},
+	    {HEAD ISSUER("https://login.microsoftonline.com/t/v2.0") BY("email, emailVerified: required"), NULL},
+	    {HEAD ISSUER("https://sts.windows.net/t/") BY("email"), "oid"},
+	    {HEAD ISSUER("https://idp.example") BY("email"), NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct authn_config c;
+		struct diags d;
+		assert_int_equal(load(cases[i].text, &c, &d), ERR_OK);
+		assert_int_equal(d.warnings, cases[i].says ? 1 : 0);
+		if (cases[i].says)
+			assert_non_null(strstr(d.items[0].text, cases[i].says));
+		diags_done(&d);
+	}
 }
 
 static void test_sixty_four_issuers_and_no_more(void **state)
@@ -208,6 +341,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_takes_a_kubernetes_stanza),
 	    cmocka_unit_test(test_refuses_what_kubernetes_refuses),
+	    cmocka_unit_test(test_takes_what_goes_beyond_kubernetes),
+	    cmocka_unit_test(test_each_algorithm_has_its_own_bit),
+	    cmocka_unit_test(test_warns_of_what_lets_in_more_than_it_seems_to),
 	    cmocka_unit_test(test_sixty_four_issuers_and_no_more),
 	    cmocka_unit_test(test_every_field_is_documented),
 	};

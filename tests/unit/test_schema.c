@@ -27,7 +27,8 @@ struct conf {
 	int mode;
 	const char *file;
 	struct tls tls;
-	struct string_list words, files;
+	struct string_list words, files, route;
+	unsigned days;
 	struct object_list servers;
 	const struct yaml_node *raw;
 	struct place place;
@@ -64,6 +65,8 @@ static const struct schema tls_schema = {"tls", sizeof(struct tls), tls_fields, 
 
 static const char *const modes[] = {"async", "blocking", NULL};
 
+static const char *const days[] = {"mon", "tue", "wed", NULL};
+
 static const struct field conf_fields[] = {
     {"name", FIELD_STRING, offsetof(struct conf, name), .required = true, .doc = "Its name."},
     {"modeText", FIELD_STRING, offsetof(struct conf, mode_text), .def = "\"\"", .doc = "A | bar."},
@@ -77,6 +80,9 @@ static const struct field conf_fields[] = {
     {"tls", FIELD_OBJECT, offsetof(struct conf, tls), .sub = &tls_schema, .doc = "Trust."},
     {"words", FIELD_STRINGS, offsetof(struct conf, words), .def = "[a, b c]", .max_items = 3,
 	.nonempty = true, .doc = "Words."},
+    {"route", FIELD_STRING_OR_STRINGS, offsetof(struct conf, route), .nonempty = true, .max_items = 3,
+	.doc = "Steps."},
+    {"days", FIELD_SET, offsetof(struct conf, days), .choices = days, .def = "[mon]", .doc = "Days."},
     {"files", FIELD_PATHS, offsetof(struct conf, files), .doc = "Files."},
     {"servers", FIELD_OBJECTS, offsetof(struct conf, servers), .sub = &server_schema,
 	.doc = "Servers."},
@@ -134,6 +140,37 @@ static void test_defaults_fill_what_is_absent(void **state)
 	assert_int_equal(b.conf.servers.len, 0);
 	assert_null(b.conf.raw);
 	bound_done(&b);
+}
+
+static void test_a_set_is_bits_and_a_string_is_a_list_of_one(void **state)
+{
+	(void)state;
+	struct bound b;
+	bind(&b, SLICE("name: x"));
+	assert_int_equal(b.conf.days, 1);
+	assert_int_equal(b.conf.route.len, 0);
+	bound_done(&b);
+	bind(&b, SLICE("{name: x, days: [wed, mon], route: a.b}"));
+	assert_int_equal(b.rc, ERR_OK);
+	assert_int_equal(b.conf.days, 5);
+	assert_int_equal(b.conf.route.len, 1);
+	assert_string_equal(b.conf.route.items[0], "a.b");
+	bound_done(&b);
+	bind(&b, SLICE("{name: x, days: [], route: [a, b, c]}"));
+	assert_int_equal(b.rc, ERR_OK);
+	assert_int_equal(b.conf.days, 0);
+	assert_int_equal(b.conf.route.len, 3);
+	bound_done(&b);
+	static const char *const bad[] = {"{name: x, days: mon}", "{name: x, days: [mon, mon]}",
+	    "{name: x, days: [sun]}", "{name: x, days: [[mon]]}", "{name: x, days: }", "{name: x, route: \"\"}",
+	    "{name: x, route: []}", "{name: x, route: {a: b}}", "{name: x, route: [a, {b: c}]}",
+	    "{name: x, route: [a, b, c, d]}", "{name: x, route: }"};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		bind(&b, slice_of(bad[i]));
+		assert_int_equal(b.rc, ERR_INVALID);
+		assert_int_equal(b.diags.items[0].line, 1);
+		bound_done(&b);
+	}
 }
 
 static void test_values_replace_defaults(void **state)
@@ -347,6 +384,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_defaults_fill_what_is_absent),
+	    cmocka_unit_test(test_a_set_is_bits_and_a_string_is_a_list_of_one),
 	    cmocka_unit_test(test_values_replace_defaults),
 	    cmocka_unit_test(test_findings_say_what_and_where),
 	    cmocka_unit_test(test_all_findings_are_reported),
