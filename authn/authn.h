@@ -46,7 +46,8 @@ enum authn_step {
 	AUTHN_ACCEPT,	   /* call->id is set */
 	AUTHN_REJECT,	   /* mine, and refused: the chain ends */
 	AUTHN_NEEDS_WORK,  /* try_now only */
-	AUTHN_UNAVAILABLE  /* mine, but cannot decide now: 503 */
+	AUTHN_UNAVAILABLE, /* mine, but cannot decide now: 503 */
+	AUTHN_SHARED	   /* the chain alone: another call works on the same; see authn_await */
 };
 
 struct authn;
@@ -60,13 +61,20 @@ struct authn_call {
 	size_t naudiences;
 	int64_t now;	  /* wall clock, nanoseconds */
 	int64_t deadline; /* clock_mono(): work gives up by then */
-	struct authn_trace *trace; /* NULL: nobody watches */
+	struct authn_trace *trace; /* NULL: nobody watches; else neither cache nor other calls help */
+	/* Not NULL: the caller can be suspended, and is called once after an authn_await that said false,
+	 * from any thread. */
+	void (*wake)(void *arg);
+	void *wake_arg;
 	/* out */
 	struct identity id;
 	struct credential credential; /* set by who accepts */
 	/* Longest time (ns, from now) for which a cache may keep this verdict, set by the authenticator with
 	 * an ACCEPT or a REJECT. 0, unless it says otherwise: not at all. */
 	int64_t keep;
+	/* Set with AUTHN_NEEDS_WORK: what the work is about, when tokens other than this one need the same
+	 * work (an account's look-up). While one call does it the others wait, and are then asked anew. */
+	struct slice work_key;
 	const struct slice *granted; /* status.audiences: subset of what was asked; none: leave absent */
 	size_t ngranted;
 	const char *authenticator; /* name of the one that decided; NULL when all passed */
@@ -77,6 +85,7 @@ struct authn_call {
 	const struct authn *pending; /* who said NEEDS_WORK */
 	struct slice iss;	      /* the token's, once read: authn_call_says_issuer */
 	const struct jose_token *jwt; /* the token taken apart, once: authn_call_jwt */
+	struct authn_share *share;    /* its part in what calls share; NULL: none */
 	bool iss_tried, jwt_tried;
 	int64_t arrived; /* clock_mono() of the first try_now */
 };
@@ -86,6 +95,11 @@ struct authn_ops {
 	const char *kind; /* "jwt", "ldapToken", "tokenFile" */
 	enum authn_step (*try_now)(const struct authn *self, struct authn_call *call);
 	enum authn_step (*work)(const struct authn *self, struct authn_call *call); /* may be NULL */
+	/* Whether it could be its token, told without verifying and cheaply enough for every token of every
+	 * cluster. Only after a true are cache and calls under way looked at; NULL: never. What such an
+	 * authenticator finds must rest on token, time and its own state alone, not on the audiences asked
+	 * for beyond ours. */
+	bool (*mine)(const struct authn *self, struct authn_call *call);
 	void (*destroy)(struct authn *self);
 };
 
@@ -117,5 +131,15 @@ enum authn_step authn_try_now(const struct authn_chain *c, struct authn_call *ca
 
 /* Finishes what try_now left as AUTHN_NEEDS_WORK; never returns that again. */
 enum authn_step authn_work(const struct authn_chain *c, struct authn_call *call);
+
+/* After AUTHN_SHARED, which only a call with `wake` gets, once the caller is ready to be woken. True: it need
+ * not wait. Then, or when woken, authn_collect: the end of the call, NEEDS_WORK or SHARED once more. */
+bool authn_await(struct authn_call *call);
+enum authn_step authn_collect(const struct authn_chain *c, struct authn_call *call);
+
+/* In place of authn_work, when the work cannot be done: REASON and TEXT say why, to those who wait for the
+ * same too. Returns AUTHN_UNAVAILABLE. A call with `wake` that got NEEDS_WORK must come to one of the two. */
+enum authn_step authn_give_up(
+    const struct authn_chain *c, struct authn_call *call, const char *reason, const char *text);
 
 #endif

@@ -2,6 +2,7 @@
 #include "authn/chain.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "authn/firewall.h"
 #include "authn/issuer.h"
 #include "authn/limits.h"
+#include "authn/verdict_cache.h"
 #include "common/clock.h"
 
 enum authn_step authn_say(
@@ -84,6 +86,17 @@ static void build(struct authn_chain *c, struct diags *d)
 	c->audiences = audiences;
 }
 
+static struct verdict_cache *new_cache(const struct authn_cache_config *cfg)
+{
+	struct verdict_cache_options o = {
+	    .ttl = cfg->ttl,
+	    .refused_ttl = cfg->refused_ttl,
+	    .entries = (size_t)cfg->max_entries,
+	    .bytes = (size_t)cfg->max_megabytes << 20,
+	};
+	return o.ttl > 0 || o.refused_ttl > 0 ? verdict_cache_new(&o) : NULL;
+}
+
 enum err_code authn_chain_new(const struct authn_config *cfg, struct authn_services *services,
     struct authn_chain **out, struct diags *d)
 {
@@ -91,8 +104,11 @@ enum err_code authn_chain_new(const struct authn_config *cfg, struct authn_servi
 	if (!c)
 		abort();
 	arena_init(&c->arena, 0);
+	static atomic_uint_fast64_t chains;
+	c->id = atomic_fetch_add(&chains, 1);
 	c->cfg = cfg;
 	c->services = services;
+	c->cache = new_cache(&cfg->cache);
 	size_t before = d->errors;
 	build(c, d);
 	if (d->errors > before) {
@@ -111,6 +127,7 @@ void authn_chain_free(struct authn_chain **chain)
 	for (size_t i = 0; i < c->n; i++)
 		c->items[i]->ops->destroy(c->items[i]);
 	authn_login_free(&c->login);
+	verdict_cache_free(&c->cache);
 	denylist_unref(&c->denylist);
 	directories_free(&c->directories);
 	arena_done(&c->arena);
@@ -167,16 +184,14 @@ static enum authn_step refuse(struct authn_call *call, enum authn_step step)
 	return step;
 }
 
-/* The only place from which AUTHN_ACCEPT leaves. */
-static enum authn_step finish(
-    const struct authn_chain *c, struct authn_call *call, enum authn_step step)
+/* The only place from which AUTHN_ACCEPT leaves: for what was just found out, what was kept, and what another
+ * call found out. */
+static enum authn_step leave(const struct authn_chain *c, struct authn_call *call, enum authn_step step)
 {
-	if (step == AUTHN_NEEDS_WORK)
+	if (step == AUTHN_SHARED)
 		return step;
 	if (step != AUTHN_ACCEPT)
 		return refuse(call, step);
-	if (!firewall_pass(&call->id, call->arena, &call->reason, &call->why))
-		return refuse(call, AUTHN_REJECT);
 	if (call->id.expires && call->id.expires <= call->now / CLOCK_SECOND)
 		return refuse(call, authn_say(call, AUTHN_REJECT, "expired", "token has expired"));
 	struct err why = {0};
@@ -189,25 +204,47 @@ static enum authn_step finish(
 	return AUTHN_ACCEPT;
 }
 
+/* What an authenticator found out, to be kept and shared. */
+static enum authn_step finish(
+    const struct authn_chain *c, struct authn_call *call, enum authn_step step)
+{
+	if (step == AUTHN_ACCEPT &&
+	    !firewall_pass(&call->id, call->arena, &call->reason, &call->why))
+		step = AUTHN_REJECT;
+	if (step != AUTHN_ACCEPT)
+		refuse(call, step);
+	share_end(c, call, step);
+	return leave(c, call, step);
+}
+
 /* Asks item I and its successors. */
 static enum authn_step ask_from(const struct authn_chain *c, struct authn_call *call, size_t i)
 {
 	for (; i < c->n; i++) {
 		const struct authn *item = c->items[i];
-		enum authn_step step = item->ops->try_now(item, call);
+		enum authn_step step = AUTHN_PASS;
+		call->work_key = (struct slice){0};
+		if (!call->share && item->ops->mine && item->ops->mine(item, call))
+			step = share_begin(c, call);
+		if (step != AUTHN_PASS)
+			return leave(c, call, step);
+		step = item->ops->try_now(item, call);
 		if (step == AUTHN_PASS)
 			continue;
 		call->authenticator = item->name;
 		call->pending = step == AUTHN_NEEDS_WORK ? item : NULL;
-		return finish(c, call, step);
+		return step == AUTHN_NEEDS_WORK ? share_works(c, call) : finish(c, call, step);
 	}
 	call->authenticator = NULL;
-	return refuse(call, authn_say(call, AUTHN_REJECT, "noMatch", "no authenticator knows the token"));
+	call->keep = 0;
+	return finish(c, call,
+	    authn_say(call, AUTHN_REJECT, "noMatch", "no authenticator knows the token"));
 }
 
 enum authn_step authn_try_now(const struct authn_chain *c, struct authn_call *call)
 {
 	call->pending = NULL;
+	call->share = NULL;
 	call->reason = NULL;
 	call->why = (struct err){0};
 	call->keep = 0;
@@ -224,7 +261,8 @@ enum authn_step authn_work(const struct authn_chain *c, struct authn_call *call)
 {
 	const struct authn *item = call->pending;
 	if (!item || !item->ops->work)
-		return refuse(call, authn_say(call, AUTHN_UNAVAILABLE, "internal", "nothing is pending"));
+		return authn_give_up(c, call, "internal", "nothing is pending");
+	share_busy(call);
 	enum authn_step step = item->ops->work(item, call);
 	call->pending = NULL;
 	if (step == AUTHN_NEEDS_WORK)
@@ -237,4 +275,17 @@ enum authn_step authn_work(const struct authn_chain *c, struct authn_call *call)
 		i++;
 	step = ask_from(c, call, i + 1);
 	return step == AUTHN_NEEDS_WORK ? authn_work(c, call) : step;
+}
+
+enum authn_step authn_give_up(
+    const struct authn_chain *c, struct authn_call *call, const char *reason, const char *text)
+{
+	call->pending = NULL;
+	return finish(c, call, authn_say(call, AUTHN_UNAVAILABLE, reason, "%s", text));
+}
+
+enum authn_step authn_collect(const struct authn_chain *c, struct authn_call *call)
+{
+	enum authn_step step = share_collect(c, call);
+	return step == AUTHN_PASS ? ask_from(c, call, 0) : leave(c, call, step);
 }

@@ -21,6 +21,8 @@ struct authn_chain {
 	const struct slice *audiences; /* cfg's, as slices */
 	struct denylist *denylist;     /* NULL: none configured */
 	struct directories *directories; /* NULL: neither a login nor basic tokens */
+	struct verdict_cache *cache;   /* NULL: nothing is kept */
+	uint64_t id;		       /* of this chain among all of the process */
 	struct login *login;	       /* NULL: none configured */
 };
 
@@ -37,6 +39,24 @@ enum authn_step authn_say(struct authn_call *call, enum authn_step step, const c
 
 /* Tells the call's trace, if it has one, of the check NAME ("audience", "signature", …) and why it failed. */
 void authn_check(struct authn_call *call, const char *name, bool passed, const char *detail);
+
+/* --- share.c: what calls for the same token share --- */
+
+/* The token could be ours. AUTHN_PASS: nobody knows yet, go on. Else the outcome, yet to pass the last checks,
+ * or AUTHN_SHARED. */
+enum authn_step share_begin(const struct authn_chain *c, struct authn_call *call);
+
+/* The call needs work: tells the others. Returns NEEDS_WORK, or SHARED when that work is under way already. */
+enum authn_step share_works(const struct authn_chain *c, struct authn_call *call);
+
+/* From here on the call may not be suspended any more. */
+void share_busy(struct authn_call *call);
+
+/* The outcome, before the last checks: to be kept, and handed to all who wait. */
+void share_end(const struct authn_chain *c, struct authn_call *call, enum authn_step step);
+
+/* After waiting. AUTHN_PASS: to be asked anew. Else the outcome, as with share_begin. */
+enum authn_step share_collect(const struct authn_chain *c, struct authn_call *call);
 
 /* Constructors. Each sets *OUT, to NULL when its part is not configured, or adds findings to D. The
  * chain calls ops->destroy of what it was given. */

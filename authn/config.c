@@ -103,13 +103,51 @@ static const struct schema key_sets_schema = {
     .present = SCHEMA_NO_PLACE,
 };
 
+static const struct field cache_fields[] = {
+    {.name = "ttl",
+	.type = FIELD_DURATION,
+	.offset = offsetof(struct authn_cache_config, ttl),
+	.max = 10 * 60 * CLOCK_SECOND,
+	.def = "1m",
+	.doc = "Longest time for which an acceptance is kept; never past the token's end. 0s: not at all."},
+    {.name = "refusedTTL",
+	.type = FIELD_DURATION,
+	.offset = offsetof(struct authn_cache_config, refused_ttl),
+	.max = 60 * CLOCK_SECOND,
+	.def = "10s",
+	.doc = "The same for a refusal that will stay true."},
+    {.name = "maxEntries",
+	.type = FIELD_INT,
+	.offset = offsetof(struct authn_cache_config, max_entries),
+	.min = 16,
+	.max = 1000000,
+	.def = "10000",
+	.doc = "Acceptances kept; beyond, the one longest unused goes."},
+    {.name = "maxMegabytes",
+	.type = FIELD_INT,
+	.offset = offsetof(struct authn_cache_config, max_megabytes),
+	.min = 8,
+	.max = 4096,
+	.def = "32",
+	.doc = "Memory that they take."},
+    {0},
+};
+
+static const struct schema cache_schema = {
+    .name = "cache",
+    .size = sizeof(struct authn_cache_config),
+    .fields = cache_fields,
+    .place = SCHEMA_NO_PLACE,
+    .present = SCHEMA_NO_PLACE,
+};
+
 static const struct field authn_fields[] = {
     {.name = "audiences",
 	.type = FIELD_STRINGS,
 	.offset = offsetof(struct authn_config, audiences),
 	.required = true,
 	.nonempty = true,
-	.max_items = 64,
+	.max_items = AUTHN_AUDIENCES_MAX,
 	.doc = "What an accepted token is good for: the apiserver's --api-audiences (by default its "
 	       "--service-account-issuer)."},
     {.name = "jwt",
@@ -140,6 +178,11 @@ static const struct field authn_fields[] = {
 	.offset = offsetof(struct authn_config, denylist_file),
 	.live = true,
 	.doc = "Tokens, keys and people that are refused, from the next request on."},
+    {.name = "cache",
+	.type = FIELD_OBJECT,
+	.offset = offsetof(struct authn_config, cache),
+	.sub = &cache_schema,
+	.doc = "How long verdicts are kept, and how many."},
     {0},
 };
 

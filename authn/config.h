@@ -8,6 +8,9 @@
 #define JWT_ID_TOKEN 1u
 #define JWT_ACCESS_TOKEN 2u
 
+/* As many as a review may ask for. */
+#define AUTHN_AUDIENCES_MAX 64
+
 /* Names and meaning of jwt[] are those of AuthenticationConfiguration, apiserver.config.k8s.io/v1;
  * what goes beyond it says so. A NULL string was not set. */
 struct jwt_issuer_config {
@@ -97,6 +100,12 @@ struct key_sets_config {
 
 struct login_config; /* authn/ldap_config.h */
 
+/* How long verdicts are kept, and how many. */
+struct authn_cache_config {
+	int64_t ttl, refused_ttl; /* ns; 0: that kind is not kept */
+	int64_t max_entries, max_megabytes;
+};
+
 struct authn_config {
 	struct string_list audiences;	    /* what an accepted token is good for; never empty */
 	struct object_list jwt;		    /* struct jwt_config */
@@ -104,6 +113,7 @@ struct authn_config {
 	struct object_list ldap;	    /* struct ldap_config */
 	struct string_list token_files;
 	const char *denylist_file;	    /* NULL: none */
+	struct authn_cache_config cache;
 	const struct login_config *login;   /* set by the loader of the whole file; NULL: no login */
 	struct place place;
 };

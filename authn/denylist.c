@@ -17,6 +17,10 @@
  * reads well and lacks half of its entries. */
 #define SETTLE (2 * CLOCK_SECOND)
 
+/* Changes within that time whose predecessors are all kept: a file that is written in pieces may be read
+ * after each. */
+#define OLD_MAX 16
+
 /* A file changed this shortly before it was read may change again without a new time: file systems count in
  * ticks of up to 10 ms. */
 #define TICK (100 * CLOCK_MS)
@@ -38,8 +42,11 @@ struct denylist {
 	struct stamp stamp;
 	uint8_t sha256[SHA256_LEN];
 	struct denylist_file *file; /* never NULL once opened */
-	struct denylist_file *old;  /* in force beside it until SETTLED; or NULL */
-	int64_t settled;	    /* clock_mono() */
+	struct {
+		struct denylist_file *file;
+		int64_t until; /* clock_mono() */
+	} old[OLD_MAX]; /* in force beside it; oldest first */
+	size_t nold;
 	bool racy;		    /* the stamp cannot be trusted yet */
 	struct err fault;	    /* of the last look; ERR_OK: none */
 };
@@ -87,13 +94,32 @@ static void fail(struct denylist *l, const struct err *e)
 		tell(l, e);
 }
 
+static void drop_old(struct denylist *l, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		denylist_file_free(&l->old[i].file);
+	l->nold -= n;
+	memmove(l->old, l->old + n, l->nold * sizeof(l->old[0]));
+}
+
+static void settle(struct denylist *l)
+{
+	int64_t now = clock_mono();
+	size_t n = 0;
+	while (n < l->nold && l->old[n].until <= now)
+		n++;
+	if (n)
+		drop_old(l, n);
+}
+
 static void adopt(struct denylist *l, struct denylist_file *f, const uint8_t digest[SHA256_LEN])
 {
-	/* The first of several changes in a row is the one whose file was whole. */
-	if (!l->old)
-		l->old = TAKE(l->file);
-	denylist_file_free(&l->file);
-	l->settled = clock_mono() + SETTLE;
+	if (l->nold == OLD_MAX)
+		drop_old(l, 1);
+	if (l->file) {
+		l->old[l->nold].file = l->file;
+		l->old[l->nold++].until = clock_mono() + SETTLE;
+	}
 	l->file = f;
 	memcpy(l->sha256, digest, SHA256_LEN);
 	metric_inc(l->loaded);
@@ -158,8 +184,7 @@ static void lock_and_look(struct denylist *l)
 	} else if (l->racy || memcmp(&now, &l->stamp, sizeof(now)) != 0) {
 		reread(l, &now);
 	}
-	if (l->old && clock_mono() >= l->settled)
-		denylist_file_free(&l->old);
+	settle(l);
 }
 
 static struct denylist *new_list(const char *path, const struct denylist_options *o)
@@ -211,7 +236,7 @@ void denylist_unref(struct denylist **list)
 	if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
 		return;
 	denylist_file_free(&l->file);
-	denylist_file_free(&l->old);
+	drop_old(l, l->nold);
 	pthread_mutex_destroy(&l->lock);
 	free(l->path);
 	free(l);
@@ -234,8 +259,9 @@ bool denylist_refuses(struct denylist *l, const struct identity *id, const struc
 	if (!l)
 		return false;
 	lock_and_look(l);
-	bool has = denylist_file_has(l->file, id, cred, now, e) ||
-		   (l->old && denylist_file_has(l->old, id, cred, now, e));
+	bool has = denylist_file_has(l->file, id, cred, now, e);
+	for (size_t i = 0; i < l->nold && !has; i++)
+		has = denylist_file_has(l->old[i].file, id, cred, now, e);
 	pthread_mutex_unlock(&l->lock);
 	return has;
 }

@@ -65,6 +65,12 @@ static enum authn_step counted(const struct jwt_authn *j, enum authn_step step)
 	return step;
 }
 
+static bool mine(const struct authn *self, struct authn_call *call)
+{
+	const struct jwt_authn *j = (const struct jwt_authn *)self;
+	return authn_call_says_issuer(call, slice_of(j->cfg->issuer.url));
+}
+
 static enum authn_step try_now(const struct authn *self, struct authn_call *call)
 {
 	const struct jwt_authn *j = (const struct jwt_authn *)self;
@@ -107,6 +113,7 @@ static const struct authn_ops jwt_ops = {
     .kind = "jwt",
     .try_now = try_now,
     .work = work,
+    .mine = mine,
     .destroy = destroy,
 };
 

@@ -63,6 +63,14 @@
 /* A static key set file. */
 #define JWKS_FILE_BYTES_MAX KEYSET_BYTES_MAX
 
+/* A verdict that a cache keeps: 10,000 groups of 25 bytes; larger ones are found out again. */
+#define VERDICT_BYTES_MAX ((size_t)512 << 10)
+
+/* Refusals that a cache keeps: enough for each broken client of a cluster; strangers can only push out
+ * each other. */
+#define VERDICT_REFUSALS_MAX 4096
+#define VERDICT_REFUSALS_BYTES ((size_t)4 << 20)
+
 /* A denylist: a hundred thousand revoked credentials, each with its reason. */
 #define DENYLIST_ENTRIES_MAX 100000
 #define DENYLIST_BYTES_MAX ((size_t)32 << 20)

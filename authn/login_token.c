@@ -81,6 +81,11 @@ static enum authn_step accept(struct authn_call *call, const struct claim_check 
 	return AUTHN_ACCEPT;
 }
 
+static bool token_mine(const struct authn *self, struct authn_call *call)
+{
+	return authn_call_says_issuer(call, ((const struct login_token *)self)->login->issuer);
+}
+
 static enum authn_step token_try_now(const struct authn *self, struct authn_call *call)
 {
 	const struct login *l = ((const struct login_token *)self)->login;
@@ -130,6 +135,7 @@ static const struct authn_ops token_ops = {
     .kind = "ldapToken",
     .try_now = token_try_now,
     .work = token_work,
+    .mine = token_mine,
     .destroy = token_destroy,
 };
 

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "authn/denylist.h"
+#include "authn/flight.h"
 #include "authn/issuer.h"
+#include "common/clock.h"
 #include "common/ldapx.h"
+#include "common/secret.h"
 
 enum err_code authn_services_new(
     const struct authn_services_options *opt, struct authn_services **out, struct err *e)
@@ -19,6 +22,8 @@ enum err_code authn_services_new(
 		free(s);
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	}
+	s->flights = flights_new();
+	secret_random(s->verdict_key, sizeof(s->verdict_key));
 	s->options = *opt;
 	s->options.state_dir = NULL;
 	const struct issuers_options o = {
@@ -70,6 +75,11 @@ void authn_services_measure(struct authn_services *s)
 	issuers_measure(s->issuers);
 }
 
+void authn_services_sweep(struct authn_services *s)
+{
+	flights_sweep(s->flights, clock_mono());
+}
+
 void authn_services_status(struct authn_services *s, struct buf *out)
 {
 	issuers_status(s->issuers, out);
@@ -86,6 +96,7 @@ void authn_services_free(struct authn_services **services)
 	if (s->mint_free)
 		s->mint_free(&s->mint);
 	denylist_unref(&s->denylist);
+	flights_free(&s->flights);
 	free(s->state_dir);
 	free(s);
 }

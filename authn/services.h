@@ -9,6 +9,7 @@
 
 struct authn_config;  /* authn/config.h */
 struct denylist;      /* authn/denylist.h */
+struct flights;	      /* authn/flight.h */
 struct ldap_services; /* authn/ldap.h */
 struct mint;	      /* authn/mint.h */
 struct issuers;	      /* authn/issuer.h */
@@ -37,6 +38,8 @@ struct authn_services {
 	void (*ldap_free)(struct ldap_services **);
 	struct mint *mint;
 	void (*mint_free)(struct mint **);
+	struct flights *flights;
+	uint8_t verdict_key[32]; /* random: digests of tokens are worth nothing to others */
 	/* The one that a chain asked for last: a new chain shares it, so that a reload while its file is
 	 * broken keeps the entries. */
 	struct denylist *denylist;
@@ -65,6 +68,9 @@ void authn_services_apply(struct authn_services *s, const struct authn_config *c
 
 /* Brings metrics that change with time up to date: call before metrics_write. */
 void authn_services_measure(struct authn_services *s);
+
+/* Whose deadline passed while another call works for them, is answered. Call about once a second. */
+void authn_services_sweep(struct authn_services *s);
 
 /* A line for each issuer: '+' when its keys are current, else '-'; then its URL, number of keys, last
  * error. For /readyz?verbose. */

@@ -92,6 +92,37 @@ void sha256_end(struct sha256_ctx **c, uint8_t out[SHA256_LEN])
 	EVP_MD_CTX_free(ctx);
 }
 
+#define SHA256_BLOCK 64
+
+static void digest_pad(EVP_MD_CTX *c, const uint8_t key[SHA256_LEN], uint8_t with)
+{
+	uint8_t pad[SHA256_BLOCK];
+	memset(pad, with, sizeof(pad));
+	for (size_t i = 0; i < SHA256_LEN; i++)
+		pad[i] ^= key[i];
+	sha256_update((struct sha256_ctx *)c, pad, sizeof(pad));
+	OPENSSL_cleanse(pad, sizeof(pad));
+}
+
+void hmac_sha256(const uint8_t key[SHA256_LEN], const struct slice *pieces, size_t n,
+    uint8_t out[SHA256_LEN])
+{
+	struct sha256_ctx *c = sha256_begin();
+	EVP_MD_CTX *ctx = (EVP_MD_CTX *)c;
+	uint8_t inner[SHA256_LEN];
+	digest_pad(ctx, key, 0x36);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t len = pieces[i].len;
+		sha256_update(c, &len, sizeof(len));
+		sha256_update(c, pieces[i].p, pieces[i].len);
+	}
+	if (EVP_DigestFinal_ex(ctx, inner, NULL) != 1 || EVP_DigestInit_ex2(ctx, NULL, NULL) != 1)
+		crypto_failed("digest");
+	digest_pad(ctx, key, 0x5c);
+	sha256_update(c, inner, sizeof(inner));
+	sha256_end(&c, out);
+}
+
 void hex_encode(const void *p, size_t n, char *out)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -30,6 +30,10 @@ void secret_random(void *p, size_t n);
 void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN]);
 void sha256_hex(const void *p, size_t n, char out[2 * SHA256_LEN + 1]);
 
+/* HMAC-SHA-256 (RFC 2104) over the N PIECES, each behind its length: no two lists of pieces look alike. */
+void hmac_sha256(const uint8_t key[SHA256_LEN], const struct slice *pieces, size_t n,
+    uint8_t out[SHA256_LEN]);
+
 /* Running digest over many pieces. */
 struct sha256_ctx;
 struct sha256_ctx *sha256_begin(void);

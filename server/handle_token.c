@@ -129,8 +129,15 @@ static void tell_later(struct exchange *ex)
 	finish(ex);
 }
 
+/* On which thread an answer is ready. */
+enum thread {
+	THREAD_HANDLER, /* the transport's, before the handler has returned */
+	THREAD_WORKER,	/* which may block and ends the wait when it returns */
+	THREAD_OTHER	/* any, for a parked exchange: whoever found the answer out for this one too */
+};
+
 /* True when the identity was handed on to be told before the answer, which then follows. */
-static bool tell(struct exchange *ex, bool may_block)
+static bool tell(struct exchange *ex, enum thread on)
 {
 	struct token_state *t = ex->state;
 	const struct snapshot *s = ex->snapshot;
@@ -141,10 +148,13 @@ static bool tell(struct exchange *ex, bool may_block)
 		return false;
 	if (s->config->new_users.durability == SPOOL_DURABILITY_ASYNC)
 		tell_later(ex);
-	else if (may_block)
+	else if (on == THREAD_WORKER)
 		tell_durably(ex);
-	else
+	else if (on == THREAD_HANDLER)
 		exchange_defer(
+		    ex, ex->server->spool_work, t->call.deadline, tell_durably, tell_later);
+	else
+		exchange_dispatch(
 		    ex, ex->server->spool_work, t->call.deadline, tell_durably, tell_later);
 	return true;
 }
@@ -153,17 +163,46 @@ static void work(struct exchange *ex)
 {
 	struct token_state *t = ex->state;
 	t->step = authn_work(ex->snapshot->authn, &t->call);
-	if (!tell(ex, true))
+	if (!tell(ex, THREAD_WORKER))
 		finish(ex);
 }
 
 static void overloaded(struct exchange *ex)
 {
 	struct token_state *t = ex->state;
-	t->step = AUTHN_UNAVAILABLE;
-	t->call.reason = "overloaded";
-	err_set(&t->call.why, ERR_LIMIT, "too many token reviews are waiting");
+	t->step = authn_give_up(ex->snapshot->authn, &t->call, "overloaded",
+	    "too many token reviews are waiting");
 	finish(ex);
+}
+
+static void collect(struct exchange *ex);
+
+/* The exchange is parked and may be woken from here on. */
+static void await(struct exchange *ex)
+{
+	struct token_state *t = ex->state;
+	if (authn_await(&t->call))
+		collect(ex);
+}
+
+/* Another review's work has ended, and with it the wait of this one. */
+static void collect(struct exchange *ex)
+{
+	struct token_state *t = ex->state;
+	t->step = authn_collect(ex->snapshot->authn, &t->call);
+	if (t->step == AUTHN_SHARED) {
+		await(ex);
+	} else if (t->step == AUTHN_NEEDS_WORK) {
+		exchange_dispatch(ex, ex->server->token_work, t->call.deadline, work, overloaded);
+	} else if (!tell(ex, THREAD_OTHER)) {
+		finish(ex);
+		exchange_resume(ex);
+	}
+}
+
+static void woken(void *arg)
+{
+	collect(arg);
 }
 
 static enum authn_step decide(struct exchange *ex, struct token_state *t)
@@ -189,11 +228,15 @@ void handle_token(struct exchange *ex)
 	    .naudiences = t->review.naudiences,
 	    .now = clock_now(),
 	    .deadline = ex->request.received + ex->snapshot->config->webhook.deadline,
+	    .wake = woken,
+	    .wake_arg = ex,
 	};
 	ex->state = t;
 	t->step = decide(ex, t);
 	if (t->step == AUTHN_NEEDS_WORK)
 		exchange_defer(ex, ex->server->token_work, t->call.deadline, work, overloaded);
-	else if (!tell(ex, false))
+	else if (t->step == AUTHN_SHARED)
+		exchange_park(ex, await);
+	else if (!tell(ex, THREAD_HANDLER))
 		finish(ex);
 }

@@ -31,6 +31,11 @@ void exchange_defer(struct exchange *ex, struct work_pool *pool, int64_t deadlin
 	ex->otherwise = otherwise;
 }
 
+void exchange_park(struct exchange *ex, exchange_fn *parked)
+{
+	ex->parked = parked;
+}
+
 /* --- the request's head --- */
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_len,
@@ -218,16 +223,38 @@ static void run_job(struct work_job *job)
 	MHD_resume_connection(mhd);
 }
 
+static struct http1_request *request_of(struct exchange *ex)
+{
+	return (struct http1_request *)((char *)ex - offsetof(struct http1_request, ex));
+}
+
+void exchange_resume(struct exchange *ex)
+{
+	MHD_resume_connection(request_of(ex)->mhd);
+}
+
+void exchange_dispatch(struct exchange *ex, struct work_pool *pool, int64_t deadline, exchange_fn *fn,
+    exchange_fn *otherwise)
+{
+	struct http1_request *r = request_of(ex);
+	exchange_defer(ex, pool, deadline, fn, otherwise);
+	r->job.run = run_job;
+	if (work_push(pool, &r->job) != ERR_OK) {
+		otherwise(ex);
+		exchange_resume(ex);
+	}
+}
+
 static void park(struct http1_request *r)
 {
+	struct exchange *ex = &r->ex;
 	r->parked = true;
-	r->job.run = run_job;
-	/* Suspended first: a quick worker may be done before work_push returns. */
+	/* Suspended first: a quick worker may be done before this returns. */
 	MHD_suspend_connection(r->mhd);
-	if (work_push(r->ex.pool, &r->job) != ERR_OK) {
-		r->ex.otherwise(&r->ex);
-		MHD_resume_connection(r->mhd);
-	}
+	if (ex->parked)
+		ex->parked(ex);
+	else
+		exchange_dispatch(ex, ex->pool, ex->deadline, ex->work, ex->otherwise);
 }
 
 static enum MHD_Result finish_request(struct http1_request *r)
@@ -239,7 +266,7 @@ static enum MHD_Result finish_request(struct http1_request *r)
 	r->ex.request.body = (struct slice){r->body, r->len};
 	r->ex.snapshot = snapshot_acquire(&r->ex.server->snapshots);
 	r->route->handler(&r->ex);
-	if (!r->ex.work)
+	if (!r->ex.work && !r->ex.parked)
 		return send_reply(r);
 	park(r);
 	return MHD_YES;

@@ -330,6 +330,7 @@ static void follow_files(struct process *p, struct agenda *a, bool changed)
 
 static void keep_house(struct process *p, struct agenda *a)
 {
+	authn_services_sweep(p->server.services);
 	for (int i = 0; i < SERVER_LISTENERS; i++)
 		if (p->listeners[i])
 			listener_sweep(p->listeners[i]);

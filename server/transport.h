@@ -60,6 +60,7 @@ struct exchange {
 	struct work_pool *pool;
 	exchange_fn *work, *otherwise;
 	int64_t deadline; /* clock_mono() */
+	exchange_fn *parked; /* set by exchange_park, likewise */
 };
 
 /* Called by a handler just before it returns without a reply: the connection is parked and FN runs on
@@ -67,6 +68,18 @@ struct exchange {
  * or DEADLINE passed while waiting in it, OTHERWISE is called instead, which must not block and must fill
  * the reply. */
 void exchange_defer(struct exchange *ex, struct work_pool *pool, int64_t deadline, exchange_fn *fn,
+    exchange_fn *otherwise);
+
+/* As exchange_defer, but nothing is to be done here: the connection is parked, and then PARKED called on the
+ * transport's own thread, where it must not block. From then on EX belongs to whoever ends its wait, on any
+ * thread, by one exchange_resume or exchange_dispatch. */
+void exchange_park(struct exchange *ex, exchange_fn *parked);
+
+/* The reply of a parked exchange is filled: EX may be gone when this returns. */
+void exchange_resume(struct exchange *ex);
+
+/* A parked exchange goes on as after exchange_defer: EX may be gone when this returns. */
+void exchange_dispatch(struct exchange *ex, struct work_pool *pool, int64_t deadline, exchange_fn *fn,
     exchange_fn *otherwise);
 
 /* The body is declared as application/json, with or without parameters. */
