@@ -90,7 +90,7 @@ void audit_write_authn(struct audit_log *log, const struct audit_authn *r)
 		return;
 	struct buf body = body_new();
 	record_authn(&body, writer_origin(log->writer), r);
-	push(log, r->login ? RECORD_LOGIN : RECORD_AUTHN, &body);
+	push(log, RECORD_AUTHN + (enum record_type)r->kind, &body);
 }
 
 void audit_write_policy(struct audit_log *log, const struct audit_policy *r)

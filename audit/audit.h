@@ -63,9 +63,12 @@ struct audit_authz {
 	uint64_t latency_us;
 };
 
+/* authn.review, authn.login, authn.refresh, authn.revoke */
+enum audit_authn_kind { AUDIT_REVIEW, AUDIT_LOGIN, AUDIT_REFRESH, AUDIT_REVOKE };
+
 struct audit_authn {
-	const char *id, *api_version; /* api_version NULL for a login */
-	bool login;
+	const char *id, *api_version; /* api_version for a review alone */
+	enum audit_authn_kind kind;
 	struct audit_client client;
 	const char *decision; /* authenticated refused error */
 	const char *authenticator, *reason;

@@ -32,6 +32,8 @@ static const char *const type_names[RECORD_TYPES] = {
     [RECORD_AUTHZ] = "authz.decision",
     [RECORD_AUTHN] = "authn.review",
     [RECORD_LOGIN] = "authn.login",
+    [RECORD_REFRESH] = "authn.refresh",
+    [RECORD_REVOKE] = "authn.revoke",
     [RECORD_POLICY_LOADED] = "policy.loaded",
     [RECORD_POLICY_REJECTED] = "policy.rejected",
     [RECORD_SERVER_START] = "server.start",
@@ -351,7 +353,7 @@ void record_authn(struct buf *out, const struct record_origin *o, const struct a
 	struct body r = body_start(out);
 	const struct audit_user *u = &a->user;
 	bool known = u->name.len || u->uid.len || u->ngroups || u->nextra_keys;
-	head(&r, o, a->login ? RECORD_LOGIN : RECORD_AUTHN, a->id);
+	head(&r, o, RECORD_AUTHN + (enum record_type)a->kind, a->id);
 	client(&r, &a->client);
 	word(&r, "apiVersion", a->api_version);
 	if (known)

@@ -8,7 +8,9 @@ enum record_type {
 	RECORD_EVENT, /* server.event: an event whose name is none of the others */
 	RECORD_AUTHZ,
 	RECORD_AUTHN,
-	RECORD_LOGIN,
+	RECORD_LOGIN, /* these in the order of enum audit_authn_kind */
+	RECORD_REFRESH,
+	RECORD_REVOKE,
 	RECORD_POLICY_LOADED,
 	RECORD_POLICY_REJECTED,
 	RECORD_SERVER_START,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "authn/limits.h"
 #include "common/clock.h"
 
 /* A person waits for a login and the apiserver for a review (30 s with its retries): one server may not
@@ -15,6 +16,10 @@
 #define CACHE_TTL_MAX (300 * CLOCK_SECOND)
 #define LIFETIME_MIN (60 * CLOCK_SECOND)
 #define LIFETIME_MAX (3600 * CLOCK_SECOND)
+#define REFRESH_MAX (MINT_SESSION_MAX_S * CLOCK_SECOND)
+/* Keys that have to stay for their tokens must not become many. */
+#define ROTATION_MIN (24 * 3600 * CLOCK_SECOND)
+#define ROTATION_MAX (3650 * 24 * 3600 * CLOCK_SECOND)
 #define MATCHERS_MAX 8
 #define FILTER_DEPTH 32 /* the parser below recurses */
 #define LABEL_MAX 63
@@ -159,6 +164,18 @@ static const struct field login_fields[] = {
     {.name = "tokenLifetime", .type = FIELD_DURATION, .offset = LOGIN(token_lifetime),
 	.def = "15m", .min = LIFETIME_MIN, .max = LIFETIME_MAX,
 	.doc = "How long a token that a login gave is good."},
+    {.name = "refreshLifetime", .type = FIELD_DURATION, .offset = LOGIN(refresh_lifetime),
+	.def = "12h", .min = 0, .max = REFRESH_MAX,
+	.doc = "How long after a login POST /refresh gives new tokens without a password; 0s: a login gives "
+	       "no refresh handle."},
+    {.name = "keyRotation", .type = FIELD_DURATION, .offset = LOGIN(key_rotation), .def = "0s",
+	.min = 0, .max = ROTATION_MAX,
+	.doc = "How long a signing key signs before a new one, published an hour ahead, takes its place: "
+	       "24h or more; 0s: until somebody changes stateDir/login-keys. Not for replicas that have "
+	       "copies of that file."},
+    {.name = "groupsClaim", .type = FIELD_BOOL, .offset = LOGIN(groups_claim), .def = "false",
+	.doc = "Put the groups into tokens as the claim groups, for an apiserver that verifies them "
+	       "natively; they are then as old as the token."},
     {.name = "limitAddresses", .type = FIELD_BOOL, .offset = LOGIN(limit_addresses), .def = "true",
 	.doc = "Limit failed logins by client address (IPv6: /64). false where all clients come through "
 	       "one address, such as that of a load balancer."},
@@ -466,6 +483,8 @@ static void check_login(void *obj, const struct yaml_node *node, const char *fil
 		    "issuer: \"%s\" is not https://HOST[:PORT][/PATH] without query, fragment and final "
 		    "slash",
 		    c->issuer);
+	if (c->key_rotation && c->key_rotation < ROTATION_MIN)
+		diags_error(d, AT(file, node, "keyRotation"), "keyRotation: must be 0s or at least 24h");
 	if (!c->certificate_file != !c->key_file)
 		diags_error(d, AT(file, node, c->key_file ? "keyFile" : "certificateFile"),
 		    "certificateFile and keyFile go together");

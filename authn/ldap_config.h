@@ -53,6 +53,9 @@ struct login_config {
 	const char *listen;
 	const char *issuer;	/* iss of our tokens, https */
 	int64_t token_lifetime; /* ns */
+	int64_t refresh_lifetime; /* ns: longest session; 0: no refresh handles */
+	int64_t key_rotation;	/* ns: how long a key signs; 0: until somebody changes the file */
+	bool groups_claim;	/* tokens hold groups, for apiservers that verify them natively */
 	bool limit_addresses;	/* count failures by client address */
 	const char *certificate_file, *key_file; /* both or neither: the webhook's */
 };

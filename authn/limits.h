@@ -56,6 +56,9 @@
 /* Longest kid we look up: issuers use 20 to 64 bytes. */
 #define KID_MAX_BYTES 256
 
+/* Longest session of a person who logged in: a week. Signing keys are kept for that long. */
+#define MINT_SESSION_MAX_S (INT64_C(7) * 24 * 3600)
+
 /* A token file: about 100,000 lines. */
 #define TOKENFILE_BYTES_MAX ((size_t)16 << 20)
 #define TOKENFILES_MAX 64

@@ -1,5 +1,5 @@
-/* POST /login: a directory password for a short-lived token of our own issuer, and that issuer's public
- * documents. Transport-free: the server parses nothing but hands over header and body. */
+/* POST /login: a directory password for a short-lived token of our own issuer and a handle that renews it for
+ * a while, POST /refresh and /revoke for that handle, and the issuer's public documents. Transport-free: the server parses nothing but hands over header and body. */
 #ifndef AUTHN_LOGIN_H
 #define AUTHN_LOGIN_H
 
@@ -16,12 +16,17 @@ enum login_result {
 struct login_call {
 	struct arena *arena; /* wiped by its owner: holds the password */
 	struct slice authorization; /* header value: Basic …; or empty */
-	struct slice body;	    /* JSON {"username","password","directory"?}; used when no header */
+	/* /login: JSON {"username","password","directory"?}, used when no header; /refresh: {"refreshToken"};
+	 * /revoke: {"token"}, or with FORM token=… (RFC 7009 2.1). */
+	struct slice body;
+	bool form;		    /* the body is application/x-www-form-urlencoded */
 	struct slice client;	    /* IP address of who asks; empty: unknown */
 	int64_t now, deadline;	    /* as in authn_call */
 	/* out */
 	struct slice token;	/* the JWT */
 	int64_t expires;	/* unix seconds */
+	struct slice refresh;	/* by /login, when refreshes are configured */
+	int64_t refresh_expires;
 	struct identity id;	/* set on LOGIN_OK; username is empty otherwise unless an entry was found */
 	const char *directory;
 	const char *reason;	/* stable word: "badPassword", "noUser", "ambiguous", "emptyPassword", … */
@@ -31,6 +36,22 @@ struct login_call {
 
 /* Blocks (LDAP): call on a worker. Thread-safe. */
 enum login_result authn_login(const struct authn_chain *c, struct login_call *call);
+
+/* A handle that a login gave for a new token: the account and its groups are read anew. LOGIN_REFUSED: the
+ * session is over, was ended, or is not that person's any more. Blocks; thread-safe. */
+enum login_result authn_refresh(const struct authn_chain *c, struct login_call *call);
+
+/* Ends the session of a token or a handle: none of what it was given is accepted from then on. LOGIN_OK also
+ * for what is no token of ours (the reason tells); LOGIN_UNAVAILABLE when it could not be recorded for the
+ * time after a restart. Blocks; thread-safe. */
+enum login_result authn_revoke(const struct authn_chain *c, struct login_call *call);
+
+/* Keeps house: the signing keys, sessions that other processes ended. Call it every second or so. True when
+ * there are other signing keys now. E: what is wrong, the same as long as it is; ERR_OK: nothing. */
+bool authn_login_tick(const struct authn_chain *c, struct err *e);
+
+/* Seconds for which the bodies below may be kept. */
+int64_t authn_login_max_age(void);
 
 /* The JSON bodies of /.well-known/openid-configuration and /jwks; empty when there is no login. */
 void authn_login_discovery(const struct authn_chain *c, struct buf *out);

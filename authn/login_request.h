@@ -11,6 +11,9 @@
 /* A body with the same, each byte escaped. */
 #define LOGIN_BODY_MAX ((size_t)16 << 10)
 
+/* A body with the longest token, each byte of it escaped. */
+#define LOGIN_TOKEN_BODY_MAX ((size_t)128 << 10)
+
 struct login_request {
 	struct slice username, password; /* any bytes; may be empty */
 	struct slice directory; /* empty: not said */
@@ -21,5 +24,14 @@ struct login_request {
  * ARENA, whose owner wipes both. ERR_INVALID for anything else; E repeats nothing of the input. */
 enum err_code login_request_parse(struct slice authorization, struct slice body,
     struct arena *arena, struct login_request *out, struct err *e) MUST_CHECK;
+
+/* The handle out of BODY, {"refreshToken": …} and nothing else. Borrows as above. */
+enum err_code login_handle_parse(struct slice body, struct arena *arena, struct slice *out,
+    struct err *e) MUST_CHECK;
+
+/* The token out of BODY: {"token": …} and nothing else, or with FORM an application/x-www-form-urlencoded one
+ * with exactly one `token` and whatever more (RFC 7009 2.1: token_type_hint). */
+enum err_code login_revoke_parse(struct slice body, bool form, struct arena *arena, struct slice *out,
+    struct err *e) MUST_CHECK;
 
 #endif

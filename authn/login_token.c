@@ -20,6 +20,7 @@ struct claim_check {
 	struct mint_claims claims;
 	struct directory *directory;
 	struct slice key; /* in the cache */
+	struct slice kid;
 };
 
 static bool audience_is_ours(const struct login *l, const struct mint_claims *c)
@@ -59,15 +60,21 @@ static enum authn_step check_token(
 		return authn_say(call, AUTHN_REJECT, "badSignature", "%s", e.msg);
 	if (mint_read(t, call->arena, &k->claims, &e) != ERR_OK)
 		return authn_say(call, AUTHN_REJECT, "badClaim", "%s", e.msg);
+	/* RFC 8725 3.11: a refresh handle has our signature, too. */
+	if (!jose_typ_is_jwt(t) || k->claims.refresh)
+		return authn_say(call, AUTHN_REJECT, "tokenKind", "a refresh handle is no token");
 	enum authn_step step = check_times(&k->claims, call);
 	if (step != AUTHN_ACCEPT)
 		return step;
 	if (!audience_is_ours(l, &k->claims))
 		return authn_say(call, AUTHN_REJECT, "badAudience", "token is for other audiences");
+	if (sessions_ended(l->sessions, k->claims.session))
+		return authn_say(call, AUTHN_REJECT, "revoked", "the session was ended");
 	k->directory = directories_find(l->directories, k->claims.directory);
 	if (!k->directory)
 		return authn_say(call, AUTHN_REJECT, "unknownDirectory",
 		    "token's directory is not configured any more");
+	k->kid = t->kid;
 	k->key = directories_cache_key(
 	    call->arena, k->claims.directory, k->claims.account, k->claims.uid);
 	return AUTHN_ACCEPT;
@@ -77,6 +84,12 @@ static enum authn_step accept(struct authn_call *call, const struct claim_check 
 {
 	call->id.issuer = k->claims.issuer;
 	call->id.expires = k->claims.expires;
+	call->credential = (struct credential){
+	    .subject = k->claims.subject,
+	    .id = k->claims.id,
+	    .kid = k->kid,
+	    .issued = k->claims.issued,
+	};
 	call->reason = "ok";
 	return AUTHN_ACCEPT;
 }

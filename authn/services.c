@@ -95,6 +95,8 @@ void authn_services_free(struct authn_services **services)
 		s->ldap_free(&s->ldap);
 	if (s->mint_free)
 		s->mint_free(&s->mint);
+	if (s->sessions_free)
+		s->sessions_free(&s->sessions);
 	denylist_unref(&s->denylist);
 	flights_free(&s->flights);
 	free(s->state_dir);

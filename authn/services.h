@@ -13,6 +13,7 @@ struct flights;	      /* authn/flight.h */
 struct ldap_services; /* authn/ldap.h */
 struct mint;	      /* authn/mint.h */
 struct issuers;	      /* authn/issuer.h */
+struct sessions;      /* authn/sessions.h */
 
 struct authn_services_options {
 	const char *state_dir; /* existing directory; NULL: nothing survives the process */
@@ -40,6 +41,8 @@ struct authn_services {
 	void (*mint_free)(struct mint **);
 	struct flights *flights;
 	uint8_t verdict_key[32]; /* random: digests of tokens are worth nothing to others */
+	struct sessions *sessions;
+	void (*sessions_free)(struct sessions **);
 	/* The one that a chain asked for last: a new chain shares it, so that a reload while its file is
 	 * broken keeps the entries. */
 	struct denylist *denylist;

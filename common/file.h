@@ -28,6 +28,26 @@ enum err_code file_read_mode(struct arena *a, const char *path, size_t max, stru
 enum err_code file_write_atomic(const char *path, const void *p, size_t n, mode_t mode,
     struct err *e) MUST_CHECK;
 
+/* What tells a file's states apart. Zeroed: no file. */
+struct file_stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	int64_t mtime, ctime; /* nanoseconds */
+};
+
+/* ERR_NOT_FOUND and a zeroed stamp, or ERR_REFUSED and the like. */
+enum err_code file_stamp(const char *path, struct file_stamp *out, struct err *e) MUST_CHECK;
+
+/* B is another state than A, or B's file changed so shortly ago that it may change again without a new
+ * stamp: read it. */
+bool file_stamp_moved(const struct file_stamp *a, const struct file_stamp *b);
+
+/* Holds the lock file PATH (made with mode 0600, never removed) until *FD is closed: for processes that
+ * replace one file in turns. ERR_UNAVAILABLE when somebody else holds it and WAIT is false. */
+enum err_code file_lock(const char *path, bool wait, int *fd, struct err *e) MUST_CHECK;
+void file_unlock(int *fd); /* NULL and -1 are fine; sets -1 */
+
 /* mkdir -p with MODE for what is new; an existing path must be a directory. */
 enum err_code file_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 

@@ -167,6 +167,11 @@ static void check_login(const struct config *c, struct diags *d)
 	if (c->authentication.ldap.len == 0)
 		diags_error(d, p->file, p->line, p->col,
 		    "login: authentication.ldap names no directory to log in against");
+	for (size_t i = 0; i < c->authentication.audiences.len; i++)
+		if (strcmp(c->authentication.audiences.items[i], c->login.issuer) == 0)
+			diags_error(d, p->file, p->line, p->col,
+			    "login.issuer: also stands in authentication.audiences; it is the audience of "
+			    "refresh handles, which must not pass for tokens");
 	for (size_t i = 0; i < c->authentication.jwt.len; i++)
 		if (strcmp(jwt[i].issuer.url, c->login.issuer) == 0)
 			diags_error(d, p->file, p->line, p->col,

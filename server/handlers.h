@@ -12,8 +12,8 @@ exchange_fn handle_token;
 /* POST /authorize: a SubjectAccessReview of authorization.k8s.io. Never waits for anything. */
 exchange_fn handle_access;
 
-/* POST /login and the issuer's public documents. */
-exchange_fn handle_login, handle_login_discovery, handle_login_jwks;
+/* POST /login, /refresh, /revoke and the issuer's public documents. */
+exchange_fn handle_login, handle_refresh, handle_revoke, handle_login_discovery, handle_login_jwks;
 
 /* Probes, metrics, version. */
 exchange_fn handle_livez, handle_readyz, handle_metrics, handle_version;

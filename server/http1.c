@@ -156,7 +156,7 @@ static void add_header(struct MHD_Response *res, const char *name, const char *v
 static void add_headers(struct http1_request *r, struct MHD_Response *res)
 {
 	const struct reply *reply = &r->ex.reply;
-	char number[24];
+	char number[24], value[48];
 	add_header(res, "Content-Type", reply->content_type);
 	if (reply->allow)
 		add_header(res, "Allow", reply->allow);
@@ -164,6 +164,10 @@ static void add_headers(struct http1_request *r, struct MHD_Response *res)
 		add_header(res, "WWW-Authenticate", reply->challenge);
 	if (reply->no_store)
 		add_header(res, "Cache-Control", "no-store");
+	if (reply->max_age > 0) {
+		snprintf(value, sizeof(value), "public, max-age=%lld", (long long)reply->max_age);
+		add_header(res, "Cache-Control", value);
+	}
 	if (reply->retry_after > 0) {
 		snprintf(number, sizeof(number), "%lld", (long long)reply->retry_after);
 		add_header(res, "Retry-After", number);

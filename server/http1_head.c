@@ -47,11 +47,21 @@ bool http1_head_framed(const struct http1_head *h)
 	return h->encodings == 0 || h->chunked;
 }
 
-bool exchange_is_json(const struct exchange *ex)
+static bool media_is(const struct exchange *ex, const char *want)
 {
 	struct slice type = ex->request.content_type;
 	struct slice media = {type.p, slice_find(type, ';')};
 	while (media.len && (media.p[media.len - 1] == ' ' || media.p[media.len - 1] == '\t'))
 		media.len--;
-	return name_is(media, "application/json");
+	return name_is(media, want);
+}
+
+bool exchange_is_json(const struct exchange *ex)
+{
+	return media_is(ex, "application/json");
+}
+
+bool exchange_is_form(const struct exchange *ex)
+{
+	return media_is(ex, "application/x-www-form-urlencoded");
 }

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "authn/login.h"
 #include "authn/services.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -57,6 +58,7 @@ struct options {
 
 struct process {
 	struct server server;
+	struct err login_trouble; /* that was last told of */
 	struct reload *reload;
 	struct listener *listeners[SERVER_LISTENERS];
 	int signals;
@@ -328,9 +330,30 @@ static void follow_files(struct process *p, struct agenda *a, bool changed)
 	a->compare = clock_mono() + (again ? RELOAD_QUIET_MS * CLOCK_MS : RELOAD_POLL);
 }
 
+/* Signing keys and ended sessions; a fault is told of once, and when it is over. */
+static void keep_login(struct process *p)
+{
+	struct err e = {0};
+	struct snapshot *s = snapshot_acquire(&p->server.snapshots);
+	bool changed = authn_login_tick(s->authn, &e);
+	snapshot_release(&s);
+	if (changed) {
+		log_info("login keys changed");
+		audit_write_event(reload_audit(p->reload), "login.keys", "other signing keys");
+	}
+	if (strcmp(e.msg, p->login_trouble.msg) == 0)
+		return;
+	if (e.code != ERR_OK)
+		log_error("login state", LOG_STR("error", e.msg));
+	else
+		log_info("login state is well again");
+	p->login_trouble = e;
+}
+
 static void keep_house(struct process *p, struct agenda *a)
 {
 	authn_services_sweep(p->server.services);
+	keep_login(p);
 	for (int i = 0; i < SERVER_LISTENERS; i++)
 		if (p->listeners[i])
 			listener_sweep(p->listeners[i]);

@@ -10,6 +10,8 @@ const struct route routes_webhook[] = {
 
 const struct route routes_login[] = {
     {"POST", "/login", handle_login, 0},
+    {"POST", "/refresh", handle_refresh, ROUTE_JSON},
+    {"POST", "/revoke", handle_revoke, 0},
     {"GET", "/.well-known/openid-configuration", handle_login_discovery, 0},
     {"GET", "/jwks", handle_login_jwks, 0},
     {0},

@@ -44,6 +44,7 @@ struct reply {
 	bool has_policy_generation; /* header X-Policy-Generation */
 	int64_t policy_generation;
 	bool no_store; /* Cache-Control: no-store */
+	int64_t max_age; /* seconds: Cache-Control: public, max-age; 0: nothing is said */
 };
 
 typedef void exchange_fn(struct exchange *ex);
@@ -82,8 +83,9 @@ void exchange_resume(struct exchange *ex);
 void exchange_dispatch(struct exchange *ex, struct work_pool *pool, int64_t deadline, exchange_fn *fn,
     exchange_fn *otherwise);
 
-/* The body is declared as application/json, with or without parameters. */
+/* The body is declared as application/json, with or without parameters; as application/x-www-form-urlencoded. */
 bool exchange_is_json(const struct exchange *ex);
+bool exchange_is_form(const struct exchange *ex);
 
 /* --- routes --- */
 enum route_flags {

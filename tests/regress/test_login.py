@@ -28,7 +28,8 @@ def own(tmp_path):
 def test_a_login_gives_a_token_that_a_review_accepts(daemon, directory):
     d = daemon(ldap=[directory.config()])
     got = d.login("ALICE", ALICE)
-    assert got.status == 200 and set(got.json) == {"token", "expirationTimestamp"}
+    assert got.status == 200 and set(got.json) == {
+        "token", "expirationTimestamp", "refreshToken", "refreshExpirationTimestamp"}
     assert got.headers["cache-control"] == "no-store"
     token = got.json["token"]
     user = d.user_of(token)
@@ -43,7 +44,9 @@ def test_a_login_gives_a_token_that_a_review_accepts(daemon, directory):
     head = part(token, 0)
     with d.login_client() as c:
         found = c.get("/.well-known/openid-configuration").json
-        keys = c.get("/jwks").json["keys"]
+        got = c.get("/jwks")
+        keys = got.json["keys"]
+    assert got.headers["cache-control"] == "public, max-age=300"
     assert found["issuer"] == claims["iss"] and found["jwks_uri"] == claims["iss"] + "/jwks"
     assert head["alg"] == "ES256" and [k["kid"] for k in keys] == [head["kid"]]
     assert all("d" not in k for k in keys)

@@ -132,7 +132,7 @@ static void test_other_types(void **state)
 #define ORIGIN "\"node\":\"node-1\",\"chain\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\""
 	struct buf b = {0};
 	struct audit_authn n = full_authn();
-	n.login = true;
+	n.kind = AUDIT_LOGIN;
 	n.api_version = NULL;
 	record_authn(&b, &origin, &n);
 	assert_non_null(strstr(buf_cstr(&b), "\"type\":\"authn.login\",\"id\":\"01ARZ3"));
@@ -584,7 +584,7 @@ static void sample(size_t i, struct buf *body)
 		break;
 	case 2:
 	case 3:
-		n.login = i == 3;
+		n.kind = i == 3 ? AUDIT_LOGIN : AUDIT_REVIEW;
 		record_authn(body, &origin, &n);
 		break;
 	case 4:

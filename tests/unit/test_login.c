@@ -341,7 +341,7 @@ static struct authn_call review(struct world *w, struct slice token)
 	    .deadline = clock_mono() + 5 * CLOCK_SECOND};
 }
 
-static struct slice signed_by(struct world *w, const struct mint *m, const struct mint_claims *c)
+static struct slice signed_by(struct world *w, struct mint *m, const struct mint_claims *c)
 {
 	struct slice token;
 	assert_int_equal(mint_sign(m, c, &w->arena, &token, NULL), ERR_OK);

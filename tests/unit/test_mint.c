@@ -32,7 +32,7 @@ static struct mint_claims claims(void)
 	};
 }
 
-static struct slice sign(const struct mint *m, struct arena *a)
+static struct slice sign(struct mint *m, struct arena *a)
 {
 	struct slice token;
 	struct mint_claims c = claims();
@@ -40,7 +40,7 @@ static struct slice sign(const struct mint *m, struct arena *a)
 	return token;
 }
 
-static enum err_code verify(const struct mint *m, struct arena *a, struct slice token)
+static enum err_code verify(struct mint *m, struct arena *a, struct slice token)
 {
 	struct jose_token t;
 	enum err_code code = jose_parse(a, token, &t, NULL);
