@@ -66,7 +66,8 @@ static struct ldap_services *use_services(struct authn_services *services)
 	return s;
 }
 
-static enum err_code add_all(struct directories *dirs, const struct object_list *list, struct diags *d)
+static enum err_code add_all(struct directories *dirs, struct ldap_pools *pools,
+    const struct object_list *list, struct diags *d)
 {
 	const struct ldap_config *c = list->items;
 	enum err_code code = ERR_OK;
@@ -75,7 +76,7 @@ static enum err_code add_all(struct directories *dirs, const struct object_list 
 	if (!dirs->items || !dirs->basic)
 		abort();
 	for (size_t i = 0; i < list->len; i++) {
-		if (directory_new(&c[i], &dirs->items[dirs->n], d) != ERR_OK) {
+		if (directory_new(pools, &c[i], &dirs->items[dirs->n], d) != ERR_OK) {
 			code = ERR_INVALID;
 			continue;
 		}
@@ -107,7 +108,7 @@ enum err_code directories_new(const struct authn_config *cfg, struct authn_servi
 		abort();
 	dirs->guard = use_services(services);
 	dirs->cache = account_cache_new();
-	TRY(add_all(dirs, &cfg->ldap, d));
+	TRY(add_all(dirs, services->pools, &cfg->ldap, d));
 	*out = TAKE(dirs);
 	return ERR_OK;
 }

@@ -67,13 +67,14 @@ static struct metric *ambiguities(const struct ldap_config *cfg)
 	    "Names that more than one entry of a directory answered to.", buf_cstr(&labels));
 }
 
-enum err_code directory_new(const struct ldap_config *cfg, struct directory **out, struct diags *d)
+enum err_code directory_new(struct ldap_pools *pools, const struct ldap_config *cfg,
+    struct directory **out, struct diags *d)
 {
 	AUTO(directory_free) struct directory *dir = calloc(1, sizeof(*dir));
 	if (!dir)
 		abort();
 	dir->cfg = cfg;
-	if (ldap_pool_new(cfg, &dir->pool, d) != ERR_OK)
+	if (ldap_pool_new(pools, cfg, &dir->pool, d) != ERR_OK)
 		return ERR_INVALID;
 	want(dir, cfg->user_search.username);
 	want(dir, cfg->user_search.uid_attr);

@@ -15,6 +15,7 @@
 #define DIRECTORY_VERSION_MAX 64
 
 struct directory;
+struct ldap_pools; /* authn/ldap_pool.h */
 
 enum directory_verdict {
 	DIRECTORY_REFUSED = 0,
@@ -43,9 +44,10 @@ struct directory_call {
 	struct err why; /* secret-free, without typed names */
 };
 
-/* CFG is borrowed for the life of the directory. Reads its files; no network. */
-enum err_code directory_new(
-    const struct ldap_config *cfg, struct directory **out, struct diags *d) MUST_CHECK;
+/* CFG is borrowed for the life of the directory; its connections are those of POOLS. Reads its files; no
+ * network. */
+enum err_code directory_new(struct ldap_pools *pools, const struct ldap_config *cfg,
+    struct directory **out, struct diags *d) MUST_CHECK;
 void directory_free(struct directory **d);
 
 /* The configured name. */

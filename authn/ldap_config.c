@@ -127,10 +127,15 @@ static const struct field ldap_fields[] = {
 	.nonempty = true, .doc = "Trust anchors as a PEM file."},
     {.name = "startTLS", .type = FIELD_BOOL, .offset = CFG(start_tls), .def = "false",
 	.doc = "Encrypt ldap:// connections before anything is sent; without it ldap:// is refused."},
-    {.name = "clientCertificateFile", .type = FIELD_NODE, .unsupported = "not supported yet",
-	.doc = "Certificate shown to the directory."},
-    {.name = "clientKeyFile", .type = FIELD_NODE, .unsupported = "not supported yet",
-	.doc = "Key of clientCertificateFile."},
+    {.name = "clientCertificateFile", .type = FIELD_PATH, .offset = CFG(client_cert_file),
+	.nonempty = true,
+	.doc = "Certificate (PEM, with what leads to its authority) shown to servers that ask; read again "
+	       "when it changes."},
+    {.name = "clientKeyFile", .type = FIELD_PATH, .offset = CFG(client_key_file), .nonempty = true,
+	.doc = "Private key of clientCertificateFile (PEM)."},
+    {.name = "saslExternal", .type = FIELD_BOOL, .offset = CFG(sasl_external), .def = "false",
+	.doc = "Search as whom clientCertificateFile (over ldapi://: our user id) names, in place of "
+	       "bindDN."},
     {.name = "userSearch", .type = FIELD_OBJECT, .offset = CFG(user_search), .required = true,
 	.sub = &user_search_schema, .doc = "How a person's entry is found."},
     {.name = "groupSearch", .type = FIELD_OBJECT, .offset = CFG(group_search),
@@ -442,6 +447,26 @@ static void check_url(const struct ldap_config *c, const char *url, const char *
 		    "startTLS: only for ldap:// servers, not for \"%s\"", url);
 }
 
+static void check_identity(
+    const struct ldap_config *c, const char *file, const struct yaml_node *node, struct diags *d)
+{
+	bool local = c->urls.len > 0;
+	for (size_t i = 0; i < c->urls.len; i++)
+		local = local && starts(c->urls.items[i], "ldapi://");
+	if (!c->client_cert_file != !c->client_key_file)
+		diags_error(d, AT(file, node, c->client_key_file ? "clientKeyFile" : "clientCertificateFile"),
+		    "clientCertificateFile and clientKeyFile go together");
+	if (c->client_cert_file && local)
+		diags_error(d, AT(file, node, "clientCertificateFile"),
+		    "clientCertificateFile: ldapi:// has no TLS to show it in");
+	if (c->sasl_external && c->bind_dn)
+		diags_error(d, AT(file, node, "saslExternal"),
+		    "saslExternal: bindDN and its password say who searches already");
+	else if (c->sasl_external && !c->client_cert_file && !local)
+		diags_error(d, AT(file, node, "saslExternal"),
+		    "saslExternal: needs clientCertificateFile (only over ldapi:// is our user id known)");
+}
+
 static void check_prefix(const char *prefix, const char *file, const struct yaml_node *node,
     const char *key, struct diags *d)
 {
@@ -461,6 +486,7 @@ static void check_ldap(void *obj, const struct yaml_node *node, const char *file
 	if (!c->bind_dn != !c->bind_password_file)
 		diags_error(d, AT(file, node, c->bind_dn ? "bindDN" : "bindPasswordFile"),
 		    "bindDN and bindPasswordFile go together");
+	check_identity(c, file, node, d);
 	if (c->ca_pem && c->ca_file)
 		diags_error(d, AT(file, node, "certificateAuthorityFile"),
 		    "certificateAuthority and certificateAuthorityFile exclude each other");

@@ -38,6 +38,8 @@ struct ldap_config {
 	const char *bind_password_file;
 	const char *ca_pem, *ca_file; /* at most one; neither: the system's bundle */
 	bool start_tls;
+	const char *client_cert_file, *client_key_file; /* both or neither */
+	bool sasl_external;	      /* the service account is whom the certificate names */
 	struct ldap_user_search user_search;
 	struct ldap_group_search group_search;
 	const char *username_prefix; /* never NULL */

@@ -7,6 +7,7 @@
 #include "authn/denylist.h"
 #include "authn/flight.h"
 #include "authn/issuer.h"
+#include "authn/ldap_pool.h"
 #include "common/clock.h"
 #include "common/ldapx.h"
 #include "common/secret.h"
@@ -34,6 +35,9 @@ enum err_code authn_services_new(
 	    .event_arg = opt->event_arg,
 	};
 	s->issuers = issuers_new(&o);
+	const struct ldap_pools_options pools = {
+	    .event = opt->directory_event, .arg = opt->event_arg};
+	s->pools = ldap_pools_new(&pools);
 	*out = s;
 	return ERR_OK;
 }
@@ -85,12 +89,18 @@ void authn_services_status(struct authn_services *s, struct buf *out)
 	issuers_status(s->issuers, out);
 }
 
+void authn_services_directories(struct authn_services *s, struct buf *out)
+{
+	ldap_pools_status(s->pools, out);
+}
+
 void authn_services_free(struct authn_services **services)
 {
 	if (!services || !*services)
 		return;
 	struct authn_services *s = TAKE(*services);
 	issuers_free(&s->issuers);
+	ldap_pools_free(&s->pools);
 	if (s->ldap_free)
 		s->ldap_free(&s->ldap);
 	if (s->mint_free)

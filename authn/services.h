@@ -10,6 +10,7 @@
 struct authn_config;  /* authn/config.h */
 struct denylist;      /* authn/denylist.h */
 struct flights;	      /* authn/flight.h */
+struct ldap_pools;    /* authn/ldap_pool.h */
 struct ldap_services; /* authn/ldap.h */
 struct mint;	      /* authn/mint.h */
 struct issuers;	      /* authn/issuer.h */
@@ -24,6 +25,10 @@ struct authn_services_options {
 	 * background threads, and from authn_chain_new. May be NULL. */
 	void (*event)(void *arg, const char *issuer, const struct err *e);
 	void *event_arg;
+	/* Called from any thread when SERVER of DIRECTORY keeps failing and is no longer asked (E says why), and
+	 * when it is asked again (E NULL). May be NULL. */
+	void (*directory_event)(
+	    void *arg, const char *directory, const char *server, const struct err *e);
 	/* Called from any thread when the denylist was read anew (E NULL), and when its file cannot be used
 	 * (E says why) and the ENTRIES read before serve on. May be NULL. */
 	void (*denylist_event)(void *arg, const char *path, size_t entries, const struct err *e);
@@ -33,6 +38,7 @@ struct authn_services_options {
 struct authn_services {
 	char *state_dir;
 	struct issuers *issuers;
+	struct ldap_pools *pools;
 	/* Slots of their owners, who set them in authn_services_new's second half or on first use, with
 	 * the function that frees them. */
 	struct ldap_services *ldap;
@@ -78,6 +84,10 @@ void authn_services_sweep(struct authn_services *s);
 /* A line for each issuer: '+' when its keys are current, else '-'; then its URL, number of keys, last
  * error. For /readyz?verbose. */
 void authn_services_status(struct authn_services *s, struct buf *out);
+
+/* A line for each server of the living chains' directories: '+' when it is asked, '-' when not; then what
+ * /readyz?verbose shows of it. */
+void authn_services_directories(struct authn_services *s, struct buf *out);
 
 /* After the last chain is freed: joins the threads. */
 void authn_services_free(struct authn_services **s);

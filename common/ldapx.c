@@ -161,8 +161,10 @@ static bool set_options(LDAP *ld)
 
 /* --- handles --- */
 
-void ldapx_told(const struct ldapx *h, enum ldapx_op op, enum err_code code, int64_t since)
+void ldapx_told(struct ldapx *h, enum ldapx_op op, enum err_code code, int64_t since)
 {
+	if (code == ERR_OK || code == ERR_REFUSED || code == ERR_LIMIT)
+		h->answered = clock_mono();
 	if (h->watch)
 		h->watch->told(h->watch, op, code, clock_mono() - since);
 }
@@ -185,6 +187,11 @@ void ldapx_close(struct ldapx **h)
 bool ldapx_alive(const struct ldapx *h)
 {
 	return !h->broken;
+}
+
+int64_t ldapx_answered(const struct ldapx *h)
+{
+	return h->answered;
 }
 
 bool ldapx_reusable(const struct ldapx *h)

@@ -65,6 +65,9 @@ void ldapx_close(struct ldapx **h);
 /* Neither broken nor closed by the peer, nothing unread: may be kept for the next call. */
 bool ldapx_reusable(const struct ldapx *h);
 
+/* When (clock_mono) the server last answered an operation as servers that are well do. */
+int64_t ldapx_answered(const struct ldapx *h);
+
 /* False after an error that ended the connection. */
 bool ldapx_alive(const struct ldapx *h);
 

@@ -14,11 +14,12 @@ struct ldapx {
 	int fd;
 	int64_t deadline; /* of the operation under way: the socket layer obeys it */
 	const struct ldapx_watch *watch; /* NULL: nobody counts */
+	int64_t answered;
 	bool broken, connected;
 };
 
 /* Tells the handle's watch of OP, which began at SINCE of clock_mono. */
-void ldapx_told(const struct ldapx *h, enum ldapx_op op, enum err_code code, int64_t since);
+void ldapx_told(struct ldapx *h, enum ldapx_op op, enum err_code code, int64_t since);
 
 /* --- TLS (ldapx_tls.c) --- */
 

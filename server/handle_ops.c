@@ -36,13 +36,17 @@ static void list_lines(struct exchange *ex, const char *what, const struct buf *
 }
 
 /* Issuers are told of but do not count: while one is down all others are served. Nor does a denylist that
- * cannot be read: its old entries serve on. */
+ * cannot be read: its old entries serve on. Nor do directories: without them nobody logs in, but tokens of issuers
+ * and all access reviews are answered as before, and another replica has the same directories. */
 static void list_authn(struct exchange *ex)
 {
 	struct buf lines;
 	buf_init(&lines, 1 << 20);
 	authn_services_status(ex->server->services, &lines);
 	list_lines(ex, "issuer", &lines);
+	lines.len = 0;
+	authn_services_directories(ex->server->services, &lines);
+	list_lines(ex, "directory", &lines);
 	lines.len = 0;
 	authn_chain_status(ex->snapshot->authn, &lines);
 	list_lines(ex, "denylist", &lines);

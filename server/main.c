@@ -180,6 +180,19 @@ static void on_issuer(void *arg, const char *issuer, const struct err *e)
 		log_info("issuer is well again", LOG_STR("issuer", issuer));
 }
 
+static void on_directory(
+    void *arg, const char *directory, const char *server, const struct err *e)
+{
+	(void)arg;
+	if (e)
+		log_warn("directory server keeps failing and is not asked",
+		    LOG_STR("directory", directory), LOG_STR("server", server),
+		    LOG_STR("error", e->msg));
+	else
+		log_info("directory server is well again", LOG_STR("directory", directory),
+		    LOG_STR("server", server));
+}
+
 static void on_denylist(void *arg, const char *path, size_t entries, const struct err *e)
 {
 	(void)arg;
@@ -195,6 +208,7 @@ static enum err_code start_services(struct server *s, const struct config *cfg, 
 	struct authn_services_options o = {.state_dir = cfg->state_dir,
 	    .workers = TOKEN_WORKERS,
 	    .event = on_issuer,
+	    .directory_event = on_directory,
 	    .denylist_event = on_denylist};
 	TRY(file_mkdirs(cfg->state_dir, 0700, e));
 	TRY(authn_services_new(&o, &s->services, e));

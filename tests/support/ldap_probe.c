@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "authn/ldap.h"
+#include "authn/ldap_pool.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/ldapx.h"
@@ -107,9 +108,11 @@ int main(int argc, char **argv)
 		return 2;
 	AUTO(arena_done) struct arena a = {0};
 	AUTO(diags_done) struct diags d = {0};
+	AUTO(ldap_pools_free) struct ldap_pools *pools =
+	    ldap_pools_new(&(struct ldap_pools_options){0});
 	AUTO(directory_free) struct directory *dir = NULL;
 	struct ldap_config cfg;
-	if (load(&a, argv[1], &cfg, &d) != ERR_OK || directory_new(&cfg, &dir, &d) != ERR_OK)
+	if (load(&a, argv[1], &cfg, &d) != ERR_OK || directory_new(pools, &cfg, &dir, &d) != ERR_OK)
 		return print_findings(&d);
 	char *line = NULL;
 	size_t cap = 0;

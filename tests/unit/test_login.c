@@ -623,6 +623,9 @@ static void test_a_bind_without_an_answer_counts_as_a_try(void **state)
 	const char *const url = m.url;
 	w->ldap.urls = (struct string_list){&url, 1};
 	w->ldap.timeout = 200 * CLOCK_MS;
+	struct diags d = {0};
+	authn_chain_free(&w->chain);
+	assert_int_equal(authn_chain_new(&w->cfg, w->services, &w->chain, &d), ERR_OK);
 	for (int i = 0; i < 6; i++) {
 		struct login_call c = login_of(w, "{\"username\":\"jane\",\"password\":\"p\"}");
 		assert_int_equal(
