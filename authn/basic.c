@@ -38,6 +38,12 @@ static enum authn_step basic_try_now(const struct authn *self UNUSED, struct aut
 	return shaped(call->token, call->arena, &name, &password) ? AUTHN_NEEDS_WORK : AUTHN_PASS;
 }
 
+static bool basic_mine(const struct authn *self UNUSED, struct authn_call *call)
+{
+	struct slice name, password;
+	return shaped(call->token, call->arena, &name, &password);
+}
+
 /* As old as the question: what is left of the directory's time. */
 static int64_t keep_for(const struct directories *all, const struct password_try *t)
 {
@@ -81,6 +87,7 @@ static const struct authn_ops basic_ops = {
     .kind = "ldapBasic",
     .try_now = basic_try_now,
     .work = basic_work,
+    .mine = basic_mine,
     .destroy = basic_destroy,
 };
 

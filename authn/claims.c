@@ -268,6 +268,9 @@ enum authn_step claims_identity(
 	}
 	if (elsewhere)
 		return AUTHN_NEEDS_WORK;
-	call->keep = call->id.expires * CLOCK_SECOND - call->now;
+	call->keep = VERDICT_SETTLED_S * CLOCK_SECOND;
+	/* Past that the end is not counted in nanoseconds: a token may say anything up to 2^53 seconds. */
+	if (call->id.expires - call->now / CLOCK_SECOND < VERDICT_SETTLED_S)
+		call->keep = call->id.expires * CLOCK_SECOND - call->now;
 	return AUTHN_ACCEPT;
 }

@@ -67,8 +67,7 @@ static enum authn_step counted(const struct jwt_authn *j, enum authn_step step)
 
 static bool mine(const struct authn *self, struct authn_call *call)
 {
-	const struct jwt_authn *j = (const struct jwt_authn *)self;
-	return authn_call_says_issuer(call, slice_of(j->cfg->issuer.url));
+	return says_issuer((const struct jwt_authn *)self, call);
 }
 
 static enum authn_step try_now(const struct authn *self, struct authn_call *call)
