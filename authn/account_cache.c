@@ -75,7 +75,7 @@ static void copy_identity(struct arena *a, const struct identity *from, struct i
 }
 
 bool account_cache_get(struct account_cache *c, struct slice key, int64_t now, struct arena *arena,
-    struct identity *out)
+    struct identity *out, int64_t *until)
 {
 	pthread_mutex_lock(&c->lock);
 	struct account *a = map_get(&c->map, key);
@@ -85,6 +85,8 @@ bool account_cache_get(struct account_cache *c, struct slice key, int64_t now, s
 	}
 	if (a)
 		copy_identity(arena, &a->id, out);
+	if (a && until)
+		*until = a->until;
 	pthread_mutex_unlock(&c->lock);
 	return a != NULL;
 }

@@ -16,9 +16,9 @@ struct account_cache *account_cache_new(void);
 void account_cache_free(struct account_cache **c);
 
 /* Copies the identity of KEY into ARENA; false when it is not there or older than its time to live.
- * NOW is clock_mono(). */
+ * NOW is clock_mono(), and *UNTIL, unless NULL, when it will be too old. */
 bool account_cache_get(struct account_cache *c, struct slice key, int64_t now, struct arena *arena,
-    struct identity *out);
+    struct identity *out, int64_t *until);
 
 /* Keeps a copy of ID (user name, uid, groups, provider) until UNTIL; nothing when that has passed.
  */

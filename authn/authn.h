@@ -33,6 +33,7 @@ struct credential {
 	struct slice id;      /* jti, or what the authenticator has in its place */
 	struct slice kid;     /* of the key that verified it */
 	int64_t issued;	      /* iat, unix seconds */
+	struct slice session; /* sid of a login of ours */
 };
 
 /* Told of each check as it is made; for `portcullis token explain`. DETAIL is secret-free. */

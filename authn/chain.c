@@ -10,6 +10,7 @@
 #include "authn/firewall.h"
 #include "authn/issuer.h"
 #include "authn/limits.h"
+#include "authn/login.h"
 #include "authn/verdict_cache.h"
 #include "common/clock.h"
 
@@ -197,6 +198,8 @@ static enum authn_step leave(const struct authn_chain *c, struct authn_call *cal
 	struct err why = {0};
 	if (denylist_refuses(c->denylist, &call->id, &call->credential, call->now, &why))
 		return refuse(call, authn_say(call, AUTHN_REJECT, "revoked", "%s", why.msg));
+	if (authn_login_ended(c, call->credential.session))
+		return refuse(call, authn_say(call, AUTHN_REJECT, "revoked", "the session was ended"));
 	if (!grant_audiences(c, call))
 		return refuse(call, authn_say(call, AUTHN_REJECT, "foreignAudience",
 					"none of the audiences asked for is ours"));

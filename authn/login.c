@@ -251,6 +251,16 @@ bool authn_login_tick(const struct authn_chain *c, struct err *e)
 	return changed;
 }
 
+bool authn_login_ended(const struct authn_chain *c, struct slice name)
+{
+	return c->login && sessions_ended(c->login->sessions, name);
+}
+
+uint64_t authn_login_generation(const struct authn_chain *c)
+{
+	return c->login ? mint_generation(c->login->mint) : 0;
+}
+
 /* --- public documents --- */
 
 int64_t authn_login_max_age(void)

@@ -50,6 +50,12 @@ enum login_result authn_revoke(const struct authn_chain *c, struct login_call *c
  * there are other signing keys now. E: what is wrong, the same as long as it is; ERR_OK: nothing. */
 bool authn_login_tick(const struct authn_chain *c, struct err *e);
 
+/* The session NAME (empty: none) was ended. Thread-safe, no I/O. */
+bool authn_login_ended(const struct authn_chain *c, struct slice name);
+
+/* Another number when a key was added, dropped or exchanged: what was verified before may not be now. */
+uint64_t authn_login_generation(const struct authn_chain *c);
+
 /* Seconds for which the bodies below may be kept. */
 int64_t authn_login_max_age(void);
 

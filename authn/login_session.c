@@ -100,7 +100,7 @@ static enum login_result renew(
 	enum login_result r = look_up(l, c, m, &d);
 	if (r != LOGIN_OK)
 		return r;
-	struct credential cred = {m->subject, m->id, b->token.kid, m->issued};
+	struct credential cred = {m->subject, m->id, b->token.kid, m->issued, m->session};
 	struct err why = {0};
 	d.id.issuer = l->issuer;
 	if (denylist_refuses(chain->denylist, &d.id, &cred, c->now, &why))

@@ -80,14 +80,19 @@ static enum authn_step check_token(
 	return AUTHN_ACCEPT;
 }
 
-static enum authn_step accept(struct authn_call *call, const struct claim_check *k)
+/* A cache may keep it for as long as the account is not read anew: until UNTIL, clock_mono(). That the session
+ * is ended, the chain asks each time. */
+static enum authn_step accept(struct authn_call *call, const struct claim_check *k, int64_t until)
 {
+	int64_t left = until - clock_mono();
+	call->keep = left > 0 ? left : 0;
 	call->id.issuer = k->claims.issuer;
 	call->id.expires = k->claims.expires;
 	call->credential = (struct credential){
 	    .subject = k->claims.subject,
 	    .id = k->claims.id,
 	    .kid = k->kid,
+	    .session = k->claims.session,
 	    .issued = k->claims.issued,
 	};
 	call->reason = "ok";
@@ -103,11 +108,16 @@ static enum authn_step token_try_now(const struct authn *self, struct authn_call
 {
 	const struct login *l = ((const struct login_token *)self)->login;
 	struct claim_check k = {0};
+	int64_t until;
 	enum authn_step step = check_token(l, call, &k);
 	if (step != AUTHN_ACCEPT)
 		return step;
-	if (account_cache_get(l->directories->cache, k.key, clock_mono(), call->arena, &call->id))
-		return accept(call, &k);
+	if (account_cache_get(
+		l->directories->cache, k.key, clock_mono(), call->arena, &call->id, &until))
+		return accept(call, &k, until);
+	/* One look-up for all tokens of an account; but who comes after it must find its answer. */
+	if (directory_cache_ttl(k.directory) > 0)
+		call->work_key = k.key;
 	return AUTHN_NEEDS_WORK;
 }
 
@@ -115,14 +125,16 @@ static enum authn_step token_work(const struct authn *self, struct authn_call *c
 {
 	const struct login *l = ((const struct login_token *)self)->login;
 	struct claim_check k = {0};
+	int64_t until;
 	enum authn_step step = check_token(l, call, &k);
 	if (step == AUTHN_PASS)
 		return authn_say(call, AUTHN_REJECT, "badClaim", "not a token of ours");
 	if (step != AUTHN_ACCEPT)
 		return step;
 	/* Somebody else's look-up may have ended meanwhile. */
-	if (account_cache_get(l->directories->cache, k.key, clock_mono(), call->arena, &call->id))
-		return accept(call, &k);
+	if (account_cache_get(
+		l->directories->cache, k.key, clock_mono(), call->arena, &call->id, &until))
+		return accept(call, &k, until);
 	int64_t asked = clock_mono();
 	struct directory_call d = {.arena = call->arena, .deadline = call->deadline};
 	enum directory_verdict v =
@@ -130,9 +142,9 @@ static enum authn_step token_work(const struct authn *self, struct authn_call *c
 	if (v == DIRECTORY_GOOD) {
 		call->id = d.id;
 		/* As old as the question, not as the answer. */
-		account_cache_put(l->directories->cache, k.key, &d.id, clock_mono(),
-		    asked + directory_cache_ttl(k.directory));
-		return accept(call, &k);
+		until = asked + directory_cache_ttl(k.directory);
+		account_cache_put(l->directories->cache, k.key, &d.id, clock_mono(), until);
+		return accept(call, &k, until);
 	}
 	account_cache_drop(l->directories->cache, k.key);
 	step = v == DIRECTORY_UNAVAILABLE ? AUTHN_UNAVAILABLE : AUTHN_REJECT;

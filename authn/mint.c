@@ -26,6 +26,7 @@
 struct mint {
 	char *path, *lock_path; /* NULL: nothing on disk */
 	struct metric *count, *since;
+	_Atomic uint64_t generation;
 	pthread_mutex_t lock;	/* guards KEYS */
 	struct mint_keys *keys; /* never NULL */
 	pthread_mutex_t ticking; /* guards what follows */
@@ -58,8 +59,14 @@ static void set_keys(struct mint *m, struct mint_keys *owned)
 	struct mint_keys *old = m->keys;
 	m->keys = owned;
 	pthread_mutex_unlock(&m->lock);
+	atomic_fetch_add(&m->generation, 1);
 	mint_keys_unref(&old);
 	show(m);
+}
+
+uint64_t mint_generation(const struct mint *m)
+{
+	return atomic_load(&m->generation);
 }
 
 static enum err_code load(const char *path, struct mint_keys **out, struct err *e)

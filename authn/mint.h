@@ -29,6 +29,9 @@ void mint_free(struct mint **m);
  * *CHANGED: there are other keys now. Thread-safe. */
 enum err_code mint_tick(struct mint *m, int64_t rotation, bool *changed, struct err *e) MUST_CHECK;
 
+/* Grows with each change of the keys. Thread-safe. */
+uint64_t mint_generation(const struct mint *m);
+
 /* What a token of ours says. Slices are not empty unless noted. */
 struct mint_claims {
 	/* A handle for POST /refresh, header typ refresh+jwt; else a token for the apiserver, typ JWT. */

@@ -2,6 +2,7 @@
 #include "authn/chain.h"
 #include "authn/flight.h"
 #include "authn/issuer.h"
+#include "authn/login.h"
 #include "authn/verdict_cache.h"
 #include "common/clock.h"
 
@@ -34,7 +35,8 @@ static struct verdict_key key_of(const struct authn_chain *c, const struct authn
 {
 	struct verdict_key key;
 	const uint64_t facts[] = {
-	    c->id, issuers_generation(c->services->issuers), wanted(c, call), call->naudiences > 0};
+	    c->id, issuers_generation(c->services->issuers), authn_login_generation(c), wanted(c, call),
+	    call->naudiences > 0};
 	const struct slice pieces[] = {call->token, {(const char *)facts, sizeof(facts)}};
 	hmac_sha256(c->services->verdict_key, pieces, ARRAY_LEN(pieces), key.b);
 	return key;

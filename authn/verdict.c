@@ -31,7 +31,8 @@ static struct need measure(const struct authn_call *call)
 {
 	const struct identity *id = &call->id;
 	const struct slice words[] = {id->username, id->uid, id->provider, id->issuer,
-	    call->credential.subject, call->credential.id, call->credential.kid};
+	    call->credential.subject, call->credential.id, call->credential.kid,
+	    call->credential.session};
 	struct need n = {.extras = id->nextra, .bytes = strlen(call->why.msg) + 1};
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		n.bytes += words[i].len;
@@ -103,7 +104,8 @@ struct verdict *verdict_new(const struct authn_call *call, enum authn_step step)
 	struct room r = {v->room, start + arrays};
 	put_identity(&v->id, &call->id, extra, &r);
 	v->credential = (struct credential){put(&r, call->credential.subject),
-	    put(&r, call->credential.id), put(&r, call->credential.kid), call->credential.issued};
+	    put(&r, call->credential.id), put(&r, call->credential.kid), call->credential.issued,
+	    put(&r, call->credential.session)};
 	v->why = r.bytes;
 	memcpy(r.bytes, call->why.msg, strlen(call->why.msg) + 1);
 	return v;

@@ -41,7 +41,8 @@ class Webhooks:
 
 
 class ApiServer(Service):
-    def __init__(self, folder, etcd, webhooks=None, path=None):
+    def __init__(self, folder, etcd, webhooks=None, path=None, extra=None):
+        """EXTRA: further flags, name to value."""
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.path = path or binary()
@@ -75,6 +76,7 @@ class ApiServer(Service):
             args.update(self._webhook_args(webhooks))
         else:
             args["authorization-mode"] = "RBAC"
+        args.update(extra or {})
         self.process = Process(
             [self.path] + [f"--{k}={v}" for k, v in args.items()],
             os.path.join(self.folder, "apiserver.log"), name="kube-apiserver")

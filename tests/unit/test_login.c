@@ -209,23 +209,23 @@ static void test_account_cache_keeps_until_its_time(void **state UNUSED)
 	    .provider = SLICE("ldap:corp")};
 	struct identity got;
 	account_cache_put(c, SLICE("k"), &id, 100, 200);
-	assert_false(account_cache_get(c, SLICE("other"), 150, &a, &got));
-	assert_true(account_cache_get(c, SLICE("k"), 199, &a, &got));
+	assert_false(account_cache_get(c, SLICE("other"), 150, &a, &got, NULL));
+	assert_true(account_cache_get(c, SLICE("k"), 199, &a, &got, NULL));
 	assert_true(slice_eq(got.username, id.username) && slice_eq(got.uid, id.uid));
 	assert_int_equal(got.ngroups, 2);
 	assert_true(slice_eq(got.groups[1], groups[1]));
-	assert_false(account_cache_get(c, SLICE("k"), 200, &a, &got));
+	assert_false(account_cache_get(c, SLICE("k"), 200, &a, &got, NULL));
 	account_cache_put(c, SLICE("k"), &id, 100, 100);
-	assert_false(account_cache_get(c, SLICE("k"), 50, &a, &got));
+	assert_false(account_cache_get(c, SLICE("k"), 50, &a, &got, NULL));
 	/* A newer answer replaces the older; a dropped one is gone. */
 	account_cache_put(c, SLICE("k"), &id, 100, 200);
 	id.ngroups = 1;
 	account_cache_put(c, SLICE("k"), &id, 110, 210);
-	assert_true(account_cache_get(c, SLICE("k"), 205, &a, &got));
+	assert_true(account_cache_get(c, SLICE("k"), 205, &a, &got, NULL));
 	assert_int_equal(got.ngroups, 1);
 	account_cache_drop(c, SLICE("k"));
 	account_cache_drop(c, SLICE("k"));
-	assert_false(account_cache_get(c, SLICE("k"), 120, &a, &got));
+	assert_false(account_cache_get(c, SLICE("k"), 120, &a, &got, NULL));
 }
 
 static void test_account_cache_is_bounded_in_number_and_bytes(void **state UNUSED)
@@ -238,9 +238,9 @@ static void test_account_cache_is_bounded_in_number_and_bytes(void **state UNUSE
 		snprintf(key, sizeof(key), "%d", i);
 		account_cache_put(c, slice_of(key), &id, 1, 2);
 	}
-	assert_false(account_cache_get(c, SLICE("0"), 1, &a, &got));
-	assert_true(account_cache_get(c, SLICE("1"), 1, &a, &got));
-	assert_true(account_cache_get(c, slice_of(key), 1, &a, &got));
+	assert_false(account_cache_get(c, SLICE("0"), 1, &a, &got, NULL));
+	assert_true(account_cache_get(c, SLICE("1"), 1, &a, &got, NULL));
+	assert_true(account_cache_get(c, slice_of(key), 1, &a, &got, NULL));
 	/* One identity of a MiB at a time: about 64 of them stay. */
 	size_t n = 5000, stayed = 0;
 	struct slice *groups = ARENA_ARRAY(&a, struct slice, n);
@@ -257,7 +257,7 @@ static void test_account_cache_is_bounded_in_number_and_bytes(void **state UNUSE
 	for (int i = 0; i < 100; i++) {
 		AUTO(arena_done) struct arena b = {0};
 		snprintf(key, sizeof(key), "big%d", i);
-		stayed += account_cache_get(c, slice_of(key), 1, &b, &got);
+		stayed += account_cache_get(c, slice_of(key), 1, &b, &got, NULL);
 	}
 	assert_in_range(stayed, 30, 64);
 }
