@@ -54,7 +54,7 @@ bool jose_typ_is_jwt(const struct jose_token *t)
 
 /* Header members that move trust into the token, change what is signed, or announce encryption. None is
  * ever needed by an issuer we know; RFC 7515 4.1.11 demands a refusal of crit that is not understood. */
-static const char *const forbidden[] = {"crit", "b64", "jku", "jwk", "x5u", "x5c", "zip", "enc"};
+static const char *const forbidden[] = {"crit", "b64", "jwk", "x5u", "x5c", "zip", "enc"};
 
 static enum err_code check_header(const json_t *h, struct jose_token *t, struct err *e)
 {
@@ -77,7 +77,26 @@ static enum err_code check_header(const json_t *h, struct jose_token *t, struct 
 	t->alg = jose_alg_of(alg);
 	if (t->alg == JOSE_NONE)
 		return err_set(e, ERR_REFUSED, "algorithm is none of RS, PS and ES 256, 384, 512, and EdDSA");
-	return ERR_OK;
+	const json_t *jku = json_object_get(h, "jku");
+	if (!jku || json_is_null(jku))
+		return ERR_OK;
+	/* Refused unless the reader says where it may point to. */
+	if (json_is_string(jku)) {
+		t->jku = jsonx_text(jku);
+		t->jku_alg = t->alg;
+	}
+	return err_set(e, ERR_REFUSED, "header has jku");
+}
+
+bool jose_without_jku(const struct jose_token *t, struct slice origin, struct jose_token *out)
+{
+	if (t->jku_alg == JOSE_NONE || !slice_starts(t->jku, origin) || t->jku.len == origin.len ||
+	    t->jku.p[origin.len] != '/')
+		return false;
+	*out = *t;
+	out->alg = t->jku_alg;
+	out->header = (struct err){0};
+	return true;
 }
 
 /* Not a failure of jose_parse: the caller may still want to know whose token it is. */

@@ -81,6 +81,9 @@ struct jose_token {
 	struct slice typ;	/* empty when absent */
 	size_t signing_len;	/* bytes of text that are signed */
 	struct slice signature; /* decoded */
+	/* A jku that is all there is against the header, and the alg beside it: jose_without_jku. */
+	struct slice jku;
+	enum jose_alg jku_alg;
 	/* ERR_OK, or why the header is refused (then alg is JOSE_NONE and nothing verifies). Apart from
 	 * the return value, so that a token of ours with a bad header is refused as ours. */
 	struct err header;
@@ -99,6 +102,10 @@ struct slice jose_peek_issuer(struct arena *a, struct slice text);
  * (bits) allows. ERR_REFUSED for everything else; E says what. Thread-safe. */
 enum err_code jose_verify(const struct jose_token *t, const struct jose_key *k, unsigned algs,
     struct err *e) MUST_CHECK;
+
+/* *OUT is T without its jku, when that is all there is against T's header and it points to where ORIGIN
+ * ("https://host:port") is: UAA puts one on every token. It is never looked at for keys. */
+bool jose_without_jku(const struct jose_token *t, struct slice origin, struct jose_token *out) MUST_CHECK;
 
 /* RFC 8725 3.11: typ is absent or says a plain JWT, as ID tokens do; at+jwt and the like are not. */
 bool jose_typ_is_jwt(const struct jose_token *t);

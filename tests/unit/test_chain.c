@@ -420,10 +420,14 @@ static void test_rows14_32_and_36_foreign_tokens_touch_no_network(void **state)
 	    fx.base);
 	expect(c, crypto_token(fx.a, "ES256", "ka", NULL, payload), AUTHN_REJECT, "noMatch");
 	/* Ours, but pointing elsewhere for its key. */
-	snprintf(payload, sizeof(payload), "{\"alg\":\"ES256\",\"kid\":\"k2\",\"jku\":\"%s/b/jwks\"}", fx.base);
+	snprintf(payload, sizeof(payload), "{\"alg\":\"ES256\",\"kid\":\"k2\",\"jku\":\"https://127.0.0.1:%u/b/jwks\"}",
+	    tls_server_port(fx.server));
 	char *good = token("/a", fx.a, "ka", 0, ""), claims[512];
 	snprintf(claims, sizeof(claims), "{\"iss\":\"%s/a\",\"aud\":\"kubernetes\",\"exp\":4000000000}", fx.base);
 	expect(c, crypto_token(fx.a, "ES256", NULL, payload, claims), AUTHN_REJECT, "badHeader");
+	/* One at our issuer's own host is not asked either, however well it would fit. */
+	snprintf(payload, sizeof(payload), "{\"alg\":\"ES256\",\"kid\":\"kb\",\"jku\":\"%s/b/jwks\"}", fx.base);
+	expect(c, crypto_token(fx.b, "ES256", NULL, payload, claims), AUTHN_REJECT, "badUsername");
 	expect(c, crypto_token(fx.a, "ES256", NULL, "{\"alg\":\"ES256\",\"kid\":\"ka\",\"typ\":\"at+jwt\"}", claims),
 	    AUTHN_REJECT, "tokenKind");
 	/* What claims refuse anyway is not worth a fetch for an unknown key. */

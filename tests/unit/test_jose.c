@@ -420,6 +420,55 @@ static void test_rows12_to_15_and_21_forbidden_headers(void **state)
 	refused(t);
 }
 
+/* UAA's tokens all have one. Nothing is ever read there, but only the issuer's own place is tolerated. */
+static void test_row14_a_jku_is_tolerated_at_its_issuer_only(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *members;
+		bool ok;
+	} cases[] = {
+	    {"\"jku\":\"https://uaa.example:8443/token_keys\",\"typ\":\"JWT\"", true},
+	    {"\"jku\":\"https://uaa.example:8443/\"", true},
+	    {"\"jku\":\"https://uaa.example:8443\"", false},
+	    {"\"jku\":\"https://uaa.example/token_keys\"", false},
+	    {"\"jku\":\"https://uaa.example:84433/token_keys\"", false},
+	    {"\"jku\":\"https://uaa.example:8443@evil.example/\"", false},
+	    {"\"jku\":\"https://uaa.example:8443.evil.example/\"", false},
+	    {"\"jku\":\"http://uaa.example:8443/token_keys\"", false},
+	    {"\"jku\":\"\"", false},
+	    {"\"jku\":5", false},
+	    {"\"jku\":[\"https://uaa.example:8443/token_keys\"]", false},
+	    {"\"jku\":\"https://uaa.example:8443/token_keys\",\"jwk\":{}", false},
+	    {"\"jku\":\"https://uaa.example:8443/token_keys\",\"crit\":[\"jku\"]", false},
+	    {"\"jku\":\"https://uaa.example:8443/token_keys\",\"cty\":\"JWT\"", false},
+	};
+	struct slice origin = SLICE("https://uaa.example:8443");
+	char header[256];
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct arena a = {0};
+		struct jose_token t, u;
+		snprintf(header, sizeof(header), "{\"alg\":\"ES256\",\"kid\":\"p256\",%s}", cases[i].members);
+		char *text = crypto_token(fx.key[EC256], "ES256", NULL, header, PAYLOAD);
+		assert_int_equal(jose_parse(&a, slice_of(text), &t, NULL), ERR_OK);
+		/* Who does not tolerate it is asked for nothing: it stays refused. */
+		assert_int_equal(keyset_verify(fx.set, &t, JOSE_ALGS_ALL, NULL), KEYSET_BAD_SIGNATURE);
+		assert_int_equal(jose_without_jku(&t, origin, &u), cases[i].ok);
+		if (cases[i].ok)
+			assert_int_equal(keyset_verify(fx.set, &u, JOSE_ALGS_ALL, NULL), KEYSET_VERIFIED);
+		arena_done(&a);
+		free(text);
+	}
+	char *text = crypto_token(fx.key[EC256], "ES256", NULL,
+	    "{\"alg\":\"HS256\",\"kid\":\"p256\",\"jku\":\"https://uaa.example:8443/token_keys\"}", PAYLOAD);
+	struct arena a = {0};
+	struct jose_token t, u;
+	assert_int_equal(jose_parse(&a, slice_of(text), &t, NULL), ERR_OK);
+	assert_false(jose_without_jku(&t, origin, &u));
+	arena_done(&a);
+	free(text);
+}
+
 static void test_row15_embedded_key(void **state)
 {
 	(void)state;
@@ -726,6 +775,7 @@ int main(void)
 	    cmocka_unit_test(test_row09_pss_parameters),
 	    cmocka_unit_test(test_rows10_and_11_what_a_key_is_for),
 	    cmocka_unit_test(test_rows12_to_15_and_21_forbidden_headers),
+	    cmocka_unit_test(test_row14_a_jku_is_tolerated_at_its_issuer_only),
 	    cmocka_unit_test(test_row15_embedded_key),
 	    cmocka_unit_test(test_row16_strange_kids),
 	    cmocka_unit_test(test_rows18_25_and_26_header_and_payload_are_strict_json_objects),
