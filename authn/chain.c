@@ -64,11 +64,12 @@ static void build(struct authn_chain *c, struct diags *d)
 {
 	const struct authn_config *cfg = c->cfg;
 	const struct jwt_config *jwt = cfg->jwt.items;
+	const struct keystone_config *keystone = cfg->keystone.items;
 	struct authn *item;
 	if (cfg->denylist_file &&
 	    authn_services_denylist(c->services, cfg->denylist_file, &c->denylist, d) != ERR_OK)
 		return;
-	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + 3);
+	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + cfg->keystone.len + 3);
 	issuers_set_max_age(c->services->issuers, cfg->key_sets.max_age);
 	if (authn_tokenfiles_new(cfg, &item, d) == ERR_OK)
 		add(c, item);
@@ -78,6 +79,9 @@ static void build(struct authn_chain *c, struct diags *d)
 		add(c, item);
 	for (size_t i = 0; i < cfg->jwt.len; i++)
 		if (authn_jwt_new(&jwt[i], c->services, &item, d) == ERR_OK)
+			add(c, item);
+	for (size_t i = 0, n = cfg->keystone.len; i < n; i++)
+		if (authn_keystone_new(&keystone[i], c->services, i + 1 == n, &item, d) == ERR_OK)
 			add(c, item);
 	authn_basic_new(c->directories, &item);
 	add(c, item);

@@ -6,12 +6,14 @@
 #include "authn/config.h"
 #include "authn/denylist.h"
 #include "authn/jose.h"
+#include "authn/keystone_config.h"
 #include "authn/services.h"
 
 struct login; /* authn/login.c: /login, our own issuer and the authenticator of its tokens */
 struct directories; /* authn/directories.h */
 
-/* Immutable once built. Order: token files, our own login tokens, jwt issuers as configured, basic tokens. */
+/* Immutable once built. Order: token files, our own login tokens, jwt issuers and Keystones as configured,
+ * basic tokens. */
 struct authn_chain {
 	struct arena arena;
 	const struct authn_config *cfg; /* borrowed from the snapshot */
@@ -64,6 +66,9 @@ enum err_code authn_tokenfiles_new(const struct authn_config *cfg, struct authn 
     struct diags *d) MUST_CHECK;
 enum err_code authn_jwt_new(const struct jwt_config *cfg, struct authn_services *services,
     struct authn **out, struct diags *d) MUST_CHECK;
+/* LAST: no other Keystone is asked about a token that this one does not know. */
+enum err_code authn_keystone_new(const struct keystone_config *cfg, struct authn_services *services,
+    bool last, struct authn **out, struct diags *d) MUST_CHECK;
 
 /* In login.c; called by authn_chain_new when cfg->login is set. AUTHN verifies the issuer's own tokens
  * (try_now: signature; work: the account and its groups); LOGIN serves authn_login*. */

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "authn/keystone_config.h"
 #include "authn/ldap_config.h"
 #include "authn/limits.h"
 #include "common/clock.h"
@@ -73,6 +74,7 @@ static void check_authn(void *obj, const struct yaml_node *node, const char *fil
 		for (size_t k = 0; k < c->jwt.len; k++)
 			check_directory(&jwt[k], &dir[i], d);
 	ldap_configs_check(&c->ldap, d);
+	keystone_configs_check(&c->keystone, d);
 	const struct yaml_node *at = yamlx_get(node, "audiences"); /* required */
 	for (size_t i = 0; i < c->audiences.len; i++)
 		if (!*c->audiences.items[i])
@@ -167,6 +169,12 @@ static const struct field authn_fields[] = {
 	.sub = &ldap_config_schema,
 	.max_items = LDAP_DIRECTORIES_MAX,
 	.doc = "Directories for `POST /login`."},
+    {.name = "keystone",
+	.type = FIELD_OBJECTS,
+	.offset = offsetof(struct authn_config, keystone),
+	.sub = &keystone_config_schema,
+	.max_items = KEYSTONES_MAX,
+	.doc = "Keystones of OpenStack, which are asked about tokens of their shape."},
     {.name = "tokenFiles",
 	.type = FIELD_PATHS,
 	.offset = offsetof(struct authn_config, token_files),

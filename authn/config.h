@@ -111,6 +111,7 @@ struct authn_config {
 	struct object_list jwt;		    /* struct jwt_config */
 	struct key_sets_config key_sets;
 	struct object_list ldap;	    /* struct ldap_config */
+	struct object_list keystone;	    /* struct keystone_config */
 	struct string_list token_files;
 	const char *denylist_file;	    /* NULL: none */
 	struct authn_cache_config cache;

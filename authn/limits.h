@@ -8,6 +8,9 @@
 /* Each keeps connections of its own. */
 #define LDAP_DIRECTORIES_MAX 64
 
+/* Each is shown the tokens of all. */
+#define KEYSTONES_MAX 8
+
 /* Entries of one issuer's lists. */
 #define JWT_RULES_MAX 64
 #define JWT_EXTRA_MAX 64

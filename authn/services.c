@@ -7,6 +7,7 @@
 #include "authn/denylist.h"
 #include "authn/flight.h"
 #include "authn/issuer.h"
+#include "authn/keystone_server.h"
 #include "authn/ldap_pool.h"
 #include "common/clock.h"
 #include "common/ldapx.h"
@@ -87,6 +88,7 @@ void authn_services_sweep(struct authn_services *s)
 void authn_services_status(struct authn_services *s, struct buf *out)
 {
 	issuers_status(s->issuers, out);
+	keystones_status(s, out);
 }
 
 void authn_services_directories(struct authn_services *s, struct buf *out)
@@ -109,6 +111,8 @@ void authn_services_free(struct authn_services **services)
 		s->sessions_free(&s->sessions);
 	denylist_unref(&s->denylist);
 	flights_free(&s->flights);
+	if (s->keystones_free)
+		s->keystones_free(&s->keystones);
 	free(s->state_dir);
 	free(s);
 }

@@ -12,6 +12,7 @@ struct denylist;      /* authn/denylist.h */
 struct flights;	      /* authn/flight.h */
 struct ldap_pools;    /* authn/ldap_pool.h */
 struct ldap_services; /* authn/ldap.h */
+struct keystones;     /* authn/keystone_server.c */
 struct mint;	      /* authn/mint.h */
 struct issuers;	      /* authn/issuer.h */
 struct sessions;      /* authn/sessions.h */
@@ -53,6 +54,8 @@ struct authn_services {
 	 * broken keeps the entries. */
 	struct denylist *denylist;
 	struct authn_services_options options; /* state_dir is not kept */
+	struct keystones *keystones;
+	void (*keystones_free)(struct keystones **);
 };
 
 /* No network, no threads. */

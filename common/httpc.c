@@ -24,6 +24,7 @@ struct exchange {
 	bool header_over, has_retry_after;
 	struct curl_slist *headers, *connect_to;
 	const atomic_bool *cancel;
+	const char *want_header;
 	char *url; /* rewritten for tls_server_name; NULL: the request's own */
 };
 
@@ -70,6 +71,7 @@ void httpc_free(struct httpc **h)
 void httpc_response_done(struct httpc_response *res)
 {
 	buf_done(&res->body);
+	buf_wipe_done(&res->header);
 }
 
 /* --- callbacks --- */
@@ -147,6 +149,10 @@ static void read_header(struct exchange *x, struct slice name, struct slice valu
 		res->date = read_date(value);
 	else if (is_nocase(name, "age") && !read_seconds(value, &res->age))
 		res->age = 0;
+	if (x->want_header && is_nocase(name, x->want_header)) {
+		res->header.len = 0;
+		buf_slice(&res->header, value);
+	}
 }
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
@@ -409,7 +415,8 @@ enum err_code httpc_do(struct httpc *h, const struct httpc_request *req, struct 
 {
 	*res = (struct httpc_response){.max_age = -1, .retry_after = -1};
 	buf_init(&res->body, req->max_bytes);
-	struct exchange x = {.res = res, .cancel = req->cancel};
+	buf_init(&res->header, HEADER_BYTES_MAX);
+	struct exchange x = {.res = res, .cancel = req->cancel, .want_header = req->want_header};
 	enum err_code code = ERR_OK;
 	if (req->timeout_ms <= 0)
 		code = err_set(e, ERR_TIMEOUT, "no time left");
@@ -423,6 +430,8 @@ enum err_code httpc_do(struct httpc *h, const struct httpc_request *req, struct 
 		/* The handle must not keep pointers into this frame. */
 		curl_easy_reset(h->easy);
 	}
+	for (struct curl_slist *l = x.headers; l; l = l->next)
+		explicit_bzero(l->data, strlen(l->data)); /* some are credentials */
 	curl_slist_free_all(x.headers);
 	curl_slist_free_all(x.connect_to);
 	curl_free(x.url);

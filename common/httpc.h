@@ -18,7 +18,8 @@ struct httpc_request {
 	const char *client_cert, *client_key; /* PEM files, re-read for each new connection; or NULL */
 	struct slice client_cert_pem, client_key_pem; /* or blobs */
 	const char *tls_server_name;	 /* verified instead of the URL's host; or NULL */
-	const char *const *headers;	 /* NULL-terminated "Name: value"; or NULL */
+	const char *const *headers;	 /* NULL-terminated "Name: value", wiped after use; or NULL */
+	const char *want_header;	 /* name of the answer's header to keep; or NULL */
 	struct slice body;
 	int64_t timeout_ms;		 /* whole exchange, DNS included */
 	size_t max_bytes;		 /* of the answer's body; nothing is ever decompressed */
@@ -33,6 +34,7 @@ struct httpc_response {
 	int64_t age;		/* Age: seconds that a cache on the way kept the answer; 0 when absent */
 	int64_t date;		/* Date, unix seconds: when the origin made it; 0 when absent or malformed */
 	int64_t retry_after;	/* seconds, -1 when absent */
+	struct buf header;	/* value of want_header, the last one; wiped in the end */
 };
 
 /* Before any thread. */

@@ -8,7 +8,7 @@ from support import pki
 from support.paths import TOP, program
 from support.proc import run
 
-PAGES = ["authentication.md", "configuration.md", "ldap.md"]
+PAGES = ["authentication.md", "configuration.md", "keystone.md", "ldap.md"]
 
 # What an example that shows one section leaves out.
 HEAD = {"apiVersion:": "apiVersion: portcullis.dev/v1alpha1\n", "kind:": "kind: PortcullisConfiguration\n",
@@ -39,6 +39,7 @@ def etc(tmp_path_factory):
     ca = pki.CA(folder / "pki", "client-ca")
     ca.server("server")
     shutil.copy(ca.crt, folder / "pki" / "ldap-ca.crt")
+    shutil.copy(ca.crt, folder / "pki" / "openstack-ca.crt")
     (folder / "secrets").mkdir()
     (folder / "secrets" / "ldap").write_text("secret\n")
     shutil.copytree(os.path.join(TOP, "deploy", "examples", "policy"), folder / "policy")
