@@ -4,17 +4,21 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "authn/ldap_account.h"
 #include "authn/ldap_groups.h"
+#include "authn/ldap_ids.h"
 #include "authn/limits.h"
+#include "common/clock.h"
 #include "common/metrics.h"
 #include "common/secret.h"
 
 _Static_assert(DIRECTORY_PASSWORD_MAX == LDAPX_PASSWORD_MAX, "one limit, two names");
 
-/* Bytes that a person's entry may take: a handful of attributes is asked for. */
-#define ENTRY_MAX ((size_t)1 << 20)
-/* username, uidAttr, one a matcher, NULL. */
-#define ATTRS_MAX 16
+/* Bytes that a person's entry may take: a handful of attributes is asked for, one of which may hold
+ * some thousands of groups. */
+#define ENTRY_MAX ((size_t)4 << 20)
+/* username, uidAttr, one a matcher, memberOfAttr, two of the primary group, the account's, NULL. */
+#define ATTRS_MAX 32
 
 struct directory {
 	const struct ldap_config *cfg;
@@ -81,6 +85,13 @@ enum err_code directory_new(struct ldap_pools *pools, const struct ldap_config *
 	const struct ldap_user_matcher *m = cfg->group_search.matchers.items;
 	for (size_t i = 0; i < cfg->group_search.matchers.len; i++)
 		want(dir, m[i].user_attr);
+	want(dir, cfg->group_search.member_of_attr);
+	if (cfg->group_search.primary_group) {
+		want(dir, "primaryGroupID");
+		want(dir, "objectSid");
+	}
+	for (const char *const *a = ldap_account_attrs(cfg->account_state); *a; a++)
+		want(dir, *a);
 	size_t len = strlen("ldap:") + strlen(cfg->name) + 1;
 	dir->provider = malloc(len);
 	if (!dir->provider)
@@ -131,11 +142,23 @@ static struct slice single(
 	return a && a->n == 1 ? a->values[0] : (struct slice){0};
 }
 
+static void add_term(struct buf *out, const char *attr, struct slice value)
+{
+	buf_printf(out, "(%s=", attr);
+	ldapx_filter_value(out, value);
+	buf_addc(out, ')');
+}
+
+/* A typed name may be any of loginAttrs; an account's own is its username alone. */
 static void user_filter(const struct job *j, struct buf *out)
 {
 	const struct ldap_user_search *u = &j->d->cfg->user_search;
-	buf_printf(out, "(&%s(%s=", u->filter, u->username);
-	ldapx_filter_value(out, j->name);
+	const struct string_list *typed = &u->login_attrs;
+	buf_printf(out, "(&%s(|", u->filter);
+	if (!j->password || typed->len == 0)
+		add_term(out, u->username, j->name);
+	for (size_t i = 0; j->password && i < typed->len; i++)
+		add_term(out, typed->items[i], j->name);
 	buf_adds(out, "))");
 }
 
@@ -154,11 +177,15 @@ static enum err_code find_entry(struct job *j, struct ldap_session *s, struct ar
 	    .scope = u->scope == LDAP_CFG_ONE ? LDAPX_ONE : LDAPX_SUB,
 	    .filter = buf_cstr(&filter),
 	    .attrs = j->d->attrs,
-	    .max_entries = 1,
+	    .max_entries = 2,
+	    .ranges = true,
 	};
 	size_t n;
 	enum err_code code = ldapx_search(s->service, &q, s->deadline, scratch, out, &n, e);
-	if (code == ERR_LIMIT) {
+	/* Of what is asked for, memberOf alone may grow so far. */
+	if (code == ERR_LIMIT && n <= 1 && j->d->cfg->group_search.member_of_attr)
+		return refuse(j, e, "tooManyGroups", "an attribute with too many values");
+	if (code == ERR_LIMIT || (code == ERR_OK && n > 1)) {
 		metric_inc(j->d->ambiguous);
 		return refuse(j, e, "ambiguous", "more than one entry, or an entry too large");
 	}
@@ -173,18 +200,6 @@ static enum err_code find_entry(struct job *j, struct ldap_session *s, struct ar
 	return ERR_OK;
 }
 
-/* A uid as text: what is not printable (objectGUID) becomes hex. */
-static struct slice uid_text(struct arena *a, struct slice raw)
-{
-	if (raw.len == 0 || raw.len > NAME_MAX_BYTES / 2)
-		return (struct slice){0};
-	if (slice_printable(raw))
-		return slice_dup(a, raw);
-	char *hex = arena_alloc(a, 2 * raw.len + 1);
-	hex_encode(raw.p, raw.len, hex);
-	return (struct slice){hex, 2 * raw.len};
-}
-
 /* Names out of the entry, never out of what was typed. */
 static enum err_code name_person(struct job *j, const struct ldapx_entry *entry, struct err *e)
 {
@@ -195,11 +210,14 @@ static enum err_code name_person(struct job *j, const struct ldapx_entry *entry,
 		return refuse(
 		    j, e, "badEntry", "the username attribute is not one printable value");
 	const char *uid_attr = cfg->user_search.uid_attr;
-	struct slice uid =
-	    uid_attr ? uid_text(c->arena, single(j->d, entry, uid_attr)) : (struct slice){0};
+	struct slice uid = {0};
+	if (uid_attr)
+		uid = ldap_uid_text(c->arena, uid_attr, single(j->d, entry, uid_attr));
 	if (uid_attr && uid.len == 0)
 		return refuse(j, e, "badEntry", "the uid attribute is not one value");
 	c->name = slice_dup(c->arena, name);
+	c->account_version =
+	    ldap_account_version(cfg->account_state, entry, j->d->attrs, c->arena);
 	c->id = (struct identity){.uid = uid, .provider = slice_of(j->d->provider)};
 	c->id.username =
 	    slice_of(arena_printf(c->arena, "%s" SLICE_FMT, cfg->username_prefix, SLICE_ARG(name)));
@@ -220,13 +238,23 @@ static enum err_code bind_person(
 	}
 	AUTO(ldapx_close) struct ldapx *h = NULL;
 	enum err_code code = ldap_session_connect(s, &h, e);
+	struct ldapx_bind_info info = {0};
 	if (code == ERR_OK)
-		code = ldapx_bind(h, dn, *j->password, s->deadline, NULL, e);
-	if (code == ERR_REFUSED)
-		return refuse(j, e, "badPassword", "the password is not theirs");
-	if (code != ERR_OK)
+		code = ldapx_bind(h, dn, *j->password, s->deadline, &info, e);
+	if (code != ERR_OK && code != ERR_REFUSED) {
 		err_wrap(e, "user bind");
-	return code;
+		return code;
+	}
+	const char *why = ldap_account_bind(j->d->cfg, code, &info);
+	return why ? refuse(j, e, why, "the directory does not let them in") : ERR_OK;
+}
+
+static enum err_code check_account(struct job *j, const struct ldapx_entry *entry, struct err *e)
+{
+	const char *why = ldap_account_state(j->d->cfg->account_state, entry, j->d->attrs,
+	    j->password ? LDAP_ACCOUNT_BOUND : LDAP_ACCOUNT_REREAD, clock_now());
+	return why ? refuse(j, e, why, "the account may not be used, or its state not be read")
+		   : ERR_OK;
 }
 
 /* A refusal without a bind would come sooner than one with it and so tell who has an account. The
@@ -265,6 +293,8 @@ static enum err_code find_groups(
 	    j->d->cfg, s, entry, j->d->attrs, j->call->arena, &id->groups, &id->ngroups, e);
 	if (code == ERR_LIMIT)
 		return refuse(j, e, "tooManyGroups", "too many groups to hold");
+	if (code == ERR_INVALID)
+		return refuse(j, e, "badEntry", "the primary group is not to be read");
 	return code;
 }
 
@@ -291,6 +321,8 @@ static enum err_code login_turn(struct ldap_session *s, void *arg, struct err *e
 	if (code == ERR_OK)
 		code = bind_person(j, s, entry->dn, e);
 	if (code == ERR_OK)
+		code = check_account(j, entry, e);
+	if (code == ERR_OK)
 		code = find_groups(j, s, entry, e);
 	return code;
 }
@@ -306,6 +338,7 @@ static enum err_code lookup_turn(struct ldap_session *s, void *arg, struct err *
 	/* Another account may have come to the name since. */
 	if (!slice_eq(j->call->name, j->name) || !slice_eq(j->call->id.uid, j->uid))
 		return refuse(j, e, "accountChanged", "the name is another account's now");
+	TRY(check_account(j, entry, e));
 	return find_groups(j, s, entry, e);
 }
 
@@ -319,6 +352,7 @@ static enum directory_verdict conclude(struct job *j, enum err_code code)
 	}
 	/* A name is told of who was found, groups and uid of nobody who was not proven. */
 	c->id = (struct identity){.username = c->id.username, .provider = c->id.provider};
+	c->account_version = (struct slice){0};
 	if (code == ERR_REFUSED) {
 		metric_inc(j->d->refused);
 		return DIRECTORY_REFUSED;

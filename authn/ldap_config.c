@@ -1,7 +1,6 @@
 /* Owns the tables and load checks of the directory and login configuration. */
-#include "authn/ldap_config.h"
+#include "authn/ldap_search_config.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -20,97 +19,28 @@
 /* Keys that have to stay for their tokens must not become many. */
 #define ROTATION_MIN (24 * 3600 * CLOCK_SECOND)
 #define ROTATION_MAX (3650 * 24 * 3600 * CLOCK_SECOND)
-#define MATCHERS_MAX 8
-#define FILTER_DEPTH 32 /* the parser below recurses */
 #define LABEL_MAX 63
 
-static void check_user_search(void *obj, const struct yaml_node *node, const char *file,
-    struct diags *d);
-static void check_matcher(void *obj, const struct yaml_node *node, const char *file,
-    struct diags *d);
-static void check_group_search(void *obj, const struct yaml_node *node, const char *file,
-    struct diags *d);
-
-static const char *const scopes[] = {"sub", "one", NULL};
-
-#define USER(m) offsetof(struct ldap_user_search, m)
-static const struct field user_search_fields[] = {
-    {.name = "baseDN", .type = FIELD_STRING, .offset = USER(base_dn), .required = true,
-	.nonempty = true, .doc = "Entry under which people are searched."},
-    {.name = "filter", .type = FIELD_STRING, .offset = USER(filter), .def = "(objectClass=*)",
-	.doc = "Condition that a person's entry must meet, with its outer parentheses; the typed name "
-	       "is added to it, escaped."},
-    {.name = "username", .type = FIELD_STRING, .offset = USER(username), .required = true,
-	.nonempty = true,
-	.doc = "Attribute that the typed name is compared with and that the username is taken from; "
-	       "it must have exactly one value."},
-    {.name = "uidAttr", .type = FIELD_STRING, .offset = USER(uid_attr),
-	.doc = "Attribute that never changes in an account's life (entryUUID, objectGUID): the "
-	       "identity's uid; a token ends when it changes."},
-    {.name = "scope", .type = FIELD_ENUM, .offset = USER(scope), .choices = scopes, .def = "sub",
-	.doc = "sub: the whole tree below baseDN; one: its direct children."},
-    {0},
-};
-
-static const struct schema user_search_schema = {
-    .name = "userSearch",
-    .size = sizeof(struct ldap_user_search),
-    .fields = user_search_fields,
-    .check = check_user_search,
-    .place = SCHEMA_NO_PLACE,
-    .present = SCHEMA_NO_PLACE,
-};
-
-#define MATCHER(m) offsetof(struct ldap_user_matcher, m)
-static const struct field matcher_fields[] = {
-    {.name = "userAttr", .type = FIELD_STRING, .offset = MATCHER(user_attr), .required = true,
-	.nonempty = true, .doc = "Attribute of the person's entry; DN is the entry's name."},
-    {.name = "groupAttr", .type = FIELD_STRING, .offset = MATCHER(group_attr), .required = true,
-	.nonempty = true, .doc = "Attribute of a group that holds its members' userAttr."},
-    {.name = "recursionGroupAttr", .type = FIELD_NODE, .unsupported = "not supported yet",
-	.doc = "Attribute that links a group to the groups it is in."},
-    {0},
-};
-
-static const struct schema matcher_schema = {
-    .name = "userMatchers",
-    .size = sizeof(struct ldap_user_matcher),
-    .fields = matcher_fields,
-    .check = check_matcher,
-    .place = SCHEMA_NO_PLACE,
-    .present = SCHEMA_NO_PLACE,
-};
-
-#define GROUP(m) offsetof(struct ldap_group_search, m)
-static const struct field group_search_fields[] = {
-    {.name = "baseDN", .type = FIELD_STRING, .offset = GROUP(base_dn), .required = true,
-	.nonempty = true, .doc = "Entry under which groups are searched."},
-    {.name = "filter", .type = FIELD_STRING, .offset = GROUP(filter), .def = "(objectClass=*)",
-	.doc = "Condition that a group's entry must meet, with its outer parentheses."},
-    {.name = "scope", .type = FIELD_ENUM, .offset = GROUP(scope), .choices = scopes, .def = "sub",
-	.doc = "sub: the whole tree below baseDN; one: its direct children."},
-    {.name = "userMatchers", .type = FIELD_OBJECTS, .offset = GROUP(matchers), .required = true,
-	.nonempty = true, .max_items = MATCHERS_MAX, .sub = &matcher_schema,
-	.doc = "Ways a group may name a person; one that matches is enough."},
-    {.name = "nameAttr", .type = FIELD_STRING, .offset = GROUP(name_attr), .def = "cn",
-	.nonempty = true,
-	.doc = "Attribute that a group's name is taken from; each of its values counts as one."},
-    {0},
-};
-
-static const struct schema group_search_schema = {
-    .name = "groupSearch",
-    .size = sizeof(struct ldap_group_search),
-    .fields = group_search_fields,
-    .check = check_group_search,
-    .place = SCHEMA_NO_PLACE,
-    .present = GROUP(present),
-};
+static const char *const types[] = {"generic", "activeDirectory", NULL};
+static const char *const states[] = {"none", "activeDirectory", "passwordPolicy", NULL};
 
 #define CFG(m) offsetof(struct ldap_config, m)
 static const struct field ldap_fields[] = {
     {.name = "name", .type = FIELD_STRING, .offset = CFG(name), .required = true, .nonempty = true,
 	.doc = "What logs, metrics and tokens call this directory: lower-case letters, digits and -."},
+    {.name = "type", .type = FIELD_ENUM, .offset = CFG(type), .choices = types, .def = "generic",
+	.doc = "activeDirectory: fills in filters, attributes, nested groups and account state as Active "
+	       "Directory has them; what is written out here wins."},
+    {.name = "accountState", .type = FIELD_ENUM, .offset = CFG(account_state), .choices = states,
+	.def = "none",
+	.doc = "What is read of an account at a login and at each review of its tokens. none: nothing "
+	       "beside what the bind says; activeDirectory: userAccountControl and its kin; "
+	       "passwordPolicy: what OpenLDAP's ppolicy overlay keeps. Absent with type "
+	       "activeDirectory: activeDirectory."},
+    {.name = "acceptGraceLogins", .type = FIELD_BOOL, .offset = CFG(accept_grace_logins),
+	.def = "false",
+	.doc = "With accountState: passwordPolicy. Let a person in whose password has expired while the "
+	       "directory still allows grace logins."},
     {.name = "urls", .type = FIELD_STRINGS, .offset = CFG(urls), .required = true, .nonempty = true,
 	.max_items = LDAP_URLS_MAX,
 	.doc = "Servers in fail-over order: ldaps://HOST[:PORT], ldap://HOST[:PORT] with startTLS, or "
@@ -137,9 +67,9 @@ static const struct field ldap_fields[] = {
 	.doc = "Search as whom clientCertificateFile (over ldapi://: our user id) names, in place of "
 	       "bindDN."},
     {.name = "userSearch", .type = FIELD_OBJECT, .offset = CFG(user_search), .required = true,
-	.sub = &user_search_schema, .doc = "How a person's entry is found."},
+	.sub = &ldap_user_search_schema, .doc = "How a person's entry is found."},
     {.name = "groupSearch", .type = FIELD_OBJECT, .offset = CFG(group_search),
-	.sub = &group_search_schema,
+	.sub = &ldap_group_search_schema,
 	.doc = "How a person's groups are found; absent: no groups."},
     {.name = "usernamePrefix", .type = FIELD_STRING, .offset = CFG(username_prefix),
 	.required = true,
@@ -199,128 +129,6 @@ static const struct yaml_node *at(const struct yaml_node *node, const char *key)
 	static const struct yaml_node nowhere;
 	const struct yaml_node *v = node ? yamlx_get(node, key) : NULL;
 	return v ? v : node ? node : &nowhere;
-}
-
-/* --- names; S moves on --- */
-
-static bool keychar(char c)
-{
-	return isalnum((unsigned char)c) || c == '-';
-}
-
-/* RFC 4512 oid: a name, or numbers with single dots between them. */
-static bool oid(const char **s)
-{
-	const char *start = *s;
-	if (isalpha((unsigned char)**s)) {
-		while (keychar(**s))
-			(*s)++;
-		return true;
-	}
-	while (isdigit((unsigned char)**s) || (**s == '.' && *s != start && (*s)[-1] != '.'))
-		(*s)++;
-	return *s != start && (*s)[-1] != '.';
-}
-
-/* RFC 4512 attribute description: an oid with options. */
-static bool attr_description(const char **s)
-{
-	if (!oid(s))
-		return false;
-	while (**s == ';') {
-		(*s)++;
-		if (!keychar(**s))
-			return false;
-		while (keychar(**s))
-			(*s)++;
-	}
-	return true;
-}
-
-static bool attr_valid(const char *s)
-{
-	const char *end = s;
-	return attr_description(&end) && *end == '\0' && end - s <= LABEL_MAX;
-}
-
-/* --- filters --- */
-
-/* A filter's pieces are ASCII grammar around UTF-8 values; S moves on. */
-static bool filter_comp(const char **s, int depth);
-
-/* WILD: asterisks may stand for anything, but not side by side (libldap's rule). */
-static bool filter_value(const char **s, bool wild)
-{
-	for (; **s && **s != ')'; (*s)++) {
-		if (**s == '(' || (**s == '*' && (!wild || (*s)[1] == '*')))
-			return false;
-		if (**s == '\\' && !(isxdigit((unsigned char)(*s)[1]) &&
-				       isxdigit((unsigned char)(*s)[2])))
-			return false;
-	}
-	return true;
-}
-
-/* attr [~<>]= value, attr[:dn][:rule]:= value, or [:dn]:rule:= value */
-static bool filter_item(const char **s)
-{
-	bool attr = **s != ':', wild = false;
-	if (attr && !attr_description(s))
-		return false;
-	if (**s == ':') {
-		if (strncasecmp(*s, ":dn:", 4) == 0)
-			*s += 3;
-		bool rule = (*s)[1] != '=';
-		(*s)++;
-		if (rule ? !oid(s) || **s != ':' : !attr)
-			return false;
-		*s += rule;
-	} else if (**s && strchr("~<>", **s)) {
-		(*s)++;
-	} else {
-		wild = true;
-	}
-	if (**s != '=')
-		return false;
-	(*s)++;
-	return filter_value(s, wild);
-}
-
-static bool filter_list(const char **s, int depth)
-{
-	(*s)++;
-	if (**s != '(')
-		return false;
-	while (**s == '(') {
-		if (!filter_comp(s, depth + 1))
-			return false;
-	}
-	return true;
-}
-
-static bool filter_comp(const char **s, int depth)
-{
-	if (depth > FILTER_DEPTH || **s != '(')
-		return false;
-	(*s)++;
-	bool ok;
-	if (**s == '&' || **s == '|') {
-		ok = filter_list(s, depth);
-	} else if (**s == '!') {
-		(*s)++;
-		ok = filter_comp(s, depth + 1);
-	} else {
-		ok = filter_item(s);
-	}
-	if (!ok || **s != ')')
-		return false;
-	(*s)++;
-	return true;
-}
-
-bool ldap_filter_valid(const char *s)
-{
-	return filter_comp(&s, 0) && *s == '\0';
 }
 
 /* --- URLs and names --- */
@@ -394,45 +202,6 @@ static bool issuer_valid(const char *s)
 
 /* --- checks: also run on what a failed binding left, so members may be NULL --- */
 
-static void check_attr(const char *attr, const char *file, const struct yaml_node *node,
-    const char *key, struct diags *d)
-{
-	if (attr && !attr_valid(attr))
-		diags_error(d, AT(file, node, key), "%s: \"%s\" is no attribute name", key, attr);
-}
-
-static void check_filter(const char *filter, const char *file, const struct yaml_node *node,
-    struct diags *d)
-{
-	if (filter && !ldap_filter_valid(filter))
-		diags_error(d, AT(file, node, "filter"),
-		    "filter: not an LDAP filter of RFC 4515 (outer parentheses, balanced, \\XX escapes)");
-}
-
-static void check_user_search(void *obj, const struct yaml_node *node, const char *file,
-    struct diags *d)
-{
-	const struct ldap_user_search *u = obj;
-	check_filter(u->filter, file, node, d);
-	check_attr(u->username, file, node, "username", d);
-	check_attr(u->uid_attr, file, node, "uidAttr", d);
-}
-
-static void check_matcher(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
-{
-	const struct ldap_user_matcher *m = obj;
-	check_attr(m->user_attr, file, node, "userAttr", d);
-	check_attr(m->group_attr, file, node, "groupAttr", d);
-}
-
-static void check_group_search(void *obj, const struct yaml_node *node, const char *file,
-    struct diags *d)
-{
-	const struct ldap_group_search *g = obj;
-	check_filter(g->filter, file, node, d);
-	check_attr(g->name_attr, file, node, "nameAttr", d);
-}
-
 static void check_url(const struct ldap_config *c, const char *url, const char *file,
     const struct yaml_node *node, struct diags *d)
 {
@@ -476,7 +245,7 @@ static void check_prefix(const char *prefix, const char *file, const struct yaml
 
 static void check_ldap(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
-	const struct ldap_config *c = obj;
+	struct ldap_config *c = obj;
 	if (c->name && !label_valid(c->name))
 		diags_error(d, AT(file, node, "name"),
 		    "name: \"%s\" is not made of lower-case letters, digits and - (at most %d)", c->name,
@@ -493,6 +262,7 @@ static void check_ldap(void *obj, const struct yaml_node *node, const char *file
 	if (c->group_search.present && !c->groups_prefix)
 		diags_error(d, AT(file, node, "groupSearch"),
 		    "groupsPrefix is required with groupSearch (\"\" for none)");
+	ldap_search_complete(c, node, file, d);
 	if (c->basic)
 		diags_warn(d, AT(file, node, "basic"),
 		    "basic: passwords stand in kubeconfig files, travel with each request and pass through "

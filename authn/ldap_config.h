@@ -10,10 +10,20 @@
 
 enum ldap_scope { LDAP_CFG_SUB = 0, LDAP_CFG_ONE };
 
+/* What the entry is a short form for; the other members hold its meaning. */
+enum ldap_type { LDAP_TYPE_GENERIC = 0, LDAP_TYPE_ACTIVE_DIRECTORY };
+
+/* Where an account's state is read, beside what its bind says. */
+enum ldap_state { LDAP_STATE_NONE = 0, LDAP_STATE_ACTIVE_DIRECTORY, LDAP_STATE_PASSWORD_POLICY };
+
+enum ldap_name_from { LDAP_NAME_FROM_ENTRY = 0, LDAP_NAME_FROM_DN };
+enum ldap_nested { LDAP_NESTED_NONE = 0, LDAP_NESTED_SEARCH, LDAP_NESTED_IN_CHAIN };
+
 struct ldap_user_search {
 	const char *base_dn;
 	const char *filter;   /* RFC 4515, with its outer parentheses; never holds the typed name */
-	const char *username; /* attribute that is matched and that names the person */
+	const char *username; /* attribute that names the person */
+	struct string_list login_attrs; /* matched with the typed name, OR; empty: username */
 	const char *uid_attr; /* NULL: identities carry no uid */
 	int scope;	      /* enum ldap_scope */
 };
@@ -21,18 +31,28 @@ struct ldap_user_search {
 struct ldap_user_matcher {
 	const char *user_attr; /* "DN": the entry's own name */
 	const char *group_attr;
+	const char *recursion_group_attr; /* NULL, or followed upwards from group to group */
 };
 
 struct ldap_group_search {
 	bool present; /* false: nobody of this directory has groups */
 	const char *base_dn, *filter, *name_attr;
 	int scope;
-	struct object_list matchers; /* struct ldap_user_matcher, at least one; OR */
+	/* One of the two. */
+	struct object_list matchers; /* struct ldap_user_matcher; OR */
+	const char *member_of_attr;
+	int name_from; /* enum ldap_name_from */
+	int nested; /* enum ldap_nested */
+	bool primary_group; /* count that of primaryGroupID */
+	int64_t page_size; /* 0: no pages */
 };
 
 struct ldap_config {
 	struct place place;
 	const char *name;	      /* DNS label; in metrics, audit, tokens */
+	int type;		      /* enum ldap_type */
+	int account_state;	      /* enum ldap_state */
+	bool accept_grace_logins;     /* a bind with an expired password that is let in once more */
 	struct string_list urls;      /* in fail-over order */
 	const char *bind_dn;	      /* NULL together with bind_password_file: anonymous search */
 	const char *bind_password_file;

@@ -521,13 +521,21 @@ def test_too_many_groups_are_refused_rather_than_cut(tmp_path):
 
 
 @pytest.mark.parametrize("rest", [{"memberOf": []}, {}], ids=["beside", "alone"])
-def test_values_in_pieces_are_refused_rather_than_cut(tmp_path, rest):
+def test_values_in_pieces_are_read_to_their_end(tmp_path, rest):
     """Active Directory gives 1,500 values of an attribute at once, under another name (MS-ADTS 3.1.1.3.1.3.3)."""
-    person = entry(USER, uid="alice", entryUUID="u1", **rest, **{"memberOf;range=0-1": ["cn=a", "cn=b"]})
-    matchers = [{"userAttr": "memberOf", "groupAttr": "distinguishedName"}]
-    got, _ = ask_fake(tmp_path, on_search=people(person),
-                      groupSearch={"baseDN": GROUPS, "userMatchers": matchers})
-    refused(got, "ambiguous")
+    def search(base):
+        if base == PEOPLE:
+            return [entry(USER, uid="alice", entryUUID="u1", **rest,
+                          **{"memberOf;range=0-1": [f"cn=a,{GROUPS}", f"cn=b,{GROUPS}"]}), search_done()]
+        return [entry(USER, **{"memberOf;range=2-*": [f"cn=c,{GROUPS}"]}), search_done()]
+
+    by_name = {"baseDN": GROUPS, "memberOfAttr": "memberOf", "nameFrom": "dn"}
+    got, _ = ask_fake(tmp_path, on_search=search, groupSearch=by_name)
+    good(got, "corp:alice", ["corp:a", "corp:b", "corp:c"])
+    # A server that keeps the rest to itself.
+    got, _ = ask_fake(tmp_path, on_search=lambda base: search(base) if base == PEOPLE else [search_done()],
+                      groupSearch=by_name)
+    assert got["verdict"] != "good" and got["groups"] == [], got
 
 
 def test_unprintable_group_names_are_left_out(tmp_path):

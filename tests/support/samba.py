@@ -7,6 +7,7 @@ import base64
 import os
 import socket
 import sys
+import time
 
 from . import pki
 from .paths import tool
@@ -18,11 +19,24 @@ DOMAIN = "EXAMPLE"
 BASE = "DC=ad,DC=example,DC=com"
 PEOPLE = f"OU=people,{BASE}"
 GROUPS = f"OU=groups,{BASE}"
+CONTACTS = f"OU=contacts,{BASE}"
 ADMIN_DN = f"CN=Administrator,CN=Users,{BASE}"
 ADMIN_PASSWORD = "Admin-secret-77"
 SERVICE_DN = f"CN=portcullis,{PEOPLE}"
 SERVICE_PASSWORD = "Service-secret-7d1f"
 LOCKOUT_THRESHOLD = 3
+
+# 2,000 groups of one person: two pages of what Active Directory gives at once, and more values of memberOf.
+ALL_GROUPS = [f"g{i:04}" for i in range(2000)]
+SOME_GROUPS = ALL_GROUPS[:200]
+# Members of one group, more than Active Directory gives at once (1,500).
+CROWD = [f"c{i:04}" for i in range(1600)]
+# Names that are not what the accounts are called, and full of what filters and DNs have for syntax.
+ODD_PERSON = 'Doe, J "JD" + #1 (x*) \\ ;<>='
+ODD_GROUP = 'odd (group), with #1+2; <3>*'
+_CN = {"odd": ODD_PERSON, "odd-group": ODD_GROUP}
+# FILETIME, the time of Active Directory: 100 ns since 1601.
+NEVER = 0x7fffffffffffffff
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -44,24 +58,56 @@ def unicode_password(password):
     return base64.b64encode(f'"{password}"'.encode("utf-16-le")).decode()
 
 
+def escaped(name):
+    """A value in a DN (RFC 4514)."""
+    return "".join("\\" + c if c in '",+;<>#=\\' else c for c in name)
+
+
 def person_dn(name):
-    return f"CN={name},{PEOPLE}"
+    return f"CN={escaped(_CN.get(name, name))},{PEOPLE}"
 
 
 def group_dn(name):
-    return f"CN={name},{GROUPS}"
+    return f"CN={escaped(_CN.get(name, name))},{GROUPS}"
+
+
+def default_people():
+    """{name: password}"""
+    names = ["ann", "bea", "cora", "dan", "eve", "many", "some", "odd", "disabled", "locked", "expired", "mustchange",
+             "oldpassword", "night", "later"]
+    return {"portcullis": SERVICE_PASSWORD, **{n: f"{n.title()}-secret-55" for n in names}}
+
+
+def default_groups():
+    """{name: DNs of its members}"""
+    return {
+        "level1": [person_dn("ann")], "level2": [group_dn("level1")], "level3": [group_dn("level2")],
+        "cycle-a": [person_dn("ann"), group_dn("cycle-b")], "cycle-b": [group_dn("cycle-a")],
+        "primary": [person_dn("cora")], "above-primary": [group_dn("primary")],
+        "odd-group": [person_dn("odd")], "odd-parent": [group_dn("odd-group")],
+        "mail-list": [person_dn("dan")],
+        "crowd": [person_dn("eve")] + [f"CN={c},{CONTACTS}" for c in CROWD],
+        **{g: [person_dn("many")] for g in ALL_GROUPS},
+        **{g: [person_dn("many"), person_dn("some")] for g in SOME_GROUPS},
+    }
+
+
+def filetime(unix):
+    return int((unix + 11644473600) * 10**7)
 
 
 class Samba(Service):
-    """A new domain under FOLDER. PEOPLE: {name: password}; GROUPS: {name: [DN of a member]}."""
+    """A new domain under FOLDER. PEOPLE: {name: password}; GROUPS: {name: [DN of a member]}; SPECIAL: the people of
+    default_people() whose name says that their account is not as others'."""
 
-    def __init__(self, folder, people=None, groups=None, ca=None):
+    def __init__(self, folder, people=None, groups=None, ca=None, special=True):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.ca = ca or pki.CA(self.path("pki"), "ad-ca")
         self.cert = self.ca.server("dc1", sans=("DNS:dc1.ad.example.com", "IP:127.0.0.1"))
-        self.people = dict({"portcullis": SERVICE_PASSWORD}, **(people or {}))
-        self.groups = dict(groups or {})
+        self.people = default_people() if people is None else {"portcullis": SERVICE_PASSWORD, **people}
+        self.groups = default_groups() if groups is None else dict(groups)
+        self.special = special and people is None
         self.conf = self.path("dc", "etc", "smb.conf")
         self.port, self.tls_port = None, None
         self.process = None
@@ -96,7 +142,9 @@ class Samba(Service):
         self.load(self._ldif())
 
     def _ldif(self):
-        out = [f"dn: {dn}\nobjectClass: organizationalUnit\n" for dn in (PEOPLE, GROUPS)]
+        out = [f"dn: {dn}\nobjectClass: organizationalUnit\n" for dn in (PEOPLE, GROUPS, CONTACTS)]
+        if "crowd" in self.groups:
+            out += [f"dn: CN={c},{CONTACTS}\nchangetype: add\nobjectClass: contact\n" for c in CROWD]
         out += [person_ldif(name, password) for name, password in self.people.items()]
         out += [group_ldif(name) for name in self.groups]
         # Members last: groups may hold each other.
@@ -112,7 +160,8 @@ class Samba(Service):
 
     # --- life ---
     def start(self):
-        if not os.path.exists(self.conf):
+        fresh = not os.path.exists(self.conf)
+        if fresh:
             self._provision()
         listeners = []
         for port in (389, 636):
@@ -137,7 +186,40 @@ class Samba(Service):
         for s, _ in listeners:
             s.close()
         self.process.wait_for(self._answers, "samba to answer")
+        if fresh and self.special:
+            self._make_special()
         return self
+
+    def _make_special(self):
+        self.replace(person_dn("disabled"), userAccountControl=512 | 2)
+        self.replace(person_dn("expired"), accountExpires=filetime(time.time() - 3600))
+        self.replace(person_dn("later"), accountExpires=filetime(time.time() + 3600))
+        self.replace(person_dn("mustchange"), pwdLastSet=0)
+        self.change(f"dn: {person_dn('night')}\nchangetype: modify\nreplace: logonHours\n"
+                    f"logonHours:: {base64.b64encode(bytes(21)).decode()}\n")
+        self.lock("locked")
+        self._expire_password("oldpassword")
+        # cora's primary group is not Domain Users: she is then a member of that by its member attribute.
+        sid = self.attribute(group_dn("primary"), "objectSid")[0]
+        self.replace(person_dn("cora"), primaryGroupID=int.from_bytes(sid[-4:], "little"))
+        # A global distribution group: no security group.
+        self.replace(group_dn("mail-list"), groupType=2)
+
+    def lock(self, name):
+        for _ in range(LOCKOUT_THRESHOLD):
+            assert "52e" in self.bind(person_dn(name), "wrong")[1]
+        assert "775" in self.bind(person_dn(name), self.people[name])[1]
+
+    def _expire_password(self, name):
+        """By a password settings object of a second, for them alone."""
+        dn = f"CN=second,CN=Password Settings Container,CN=System,{BASE}"
+        self.change(
+            f"dn: {dn}\nchangetype: add\nobjectClass: msDS-PasswordSettings\nmsDS-PasswordSettingsPrecedence: 1\n"
+            "msDS-PasswordReversibleEncryptionEnabled: FALSE\nmsDS-PasswordHistoryLength: 0\n"
+            "msDS-PasswordComplexityEnabled: FALSE\nmsDS-MinimumPasswordLength: 0\nmsDS-MinimumPasswordAge: 0\n"
+            "msDS-MaximumPasswordAge: -10000000\nmsDS-LockoutThreshold: 0\n"
+            "msDS-LockoutObservationWindow: -18000000000\nmsDS-LockoutDuration: -18000000000\n"
+            f"msDS-PSOAppliesTo: {person_dn(name)}\n")
 
     def _answers(self):
         return self.bind(ADMIN_DN, ADMIN_PASSWORD)[0] == 0
@@ -190,14 +272,17 @@ class Samba(Service):
         os.chmod(secret, 0o600)
         entry = {
             "name": "ad",
+            "type": "activeDirectory",
             "urls": [self.tls_url],
             "certificateAuthority": self.ca.pem,
             "bindDN": SERVICE_DN,
             "bindPasswordFile": secret,
-            "userSearch": {"baseDN": BASE, "username": "sAMAccountName"},
+            "userSearch": {"baseDN": BASE},
             "groupSearch": {"baseDN": BASE},
             "usernamePrefix": "ad:",
             "groupsPrefix": "ad:",
+            # Two thousand groups take Samba a second or two.
+            "timeout": "10s",
         }
         entry.update(override)
         return entry

@@ -15,6 +15,8 @@
 #define BASE                                                                                       \
 	"name: corp\nurls: ['ldaps://dc1.example.com']\nusernamePrefix: 'c:'\n" SEARCH
 
+#define GROUPS "groupsPrefix: ''\ngroupSearch: {baseDN: g"
+
 /* Binds TEXT; the findings as text ("" when it is accepted). */
 static char *bind_text(
     struct arena *a, const struct schema *schema, const char *text, void *obj)
@@ -73,6 +75,55 @@ static void test_full_directory_is_read(void **state UNUSED)
 	assert_int_equal(c.timeout, 500 * CLOCK_MS);
 }
 
+/* A short entry means all of this; what is written out wins, one key at a time. */
+static void test_active_directory_fills_in_the_rest(void **state UNUSED)
+{
+	AUTO(arena_done) struct arena a = {0};
+	struct ldap_config c;
+	static const char head[] = "name: ad\nurls: ['ldaps://h']\nusernamePrefix: ''\n"
+				   "groupsPrefix: ''\ntype: activeDirectory\n";
+	char text[1024];
+	snprintf(text, sizeof(text), "%suserSearch: {baseDN: 'dc=x'}\ngroupSearch: {baseDN: 'dc=x'}\n",
+	    head);
+	assert_string_equal(bind_text(&a, &ldap_config_schema, text, &c), "");
+	assert_int_equal(c.account_state, LDAP_STATE_ACTIVE_DIRECTORY);
+	assert_string_equal(c.user_search.username, "sAMAccountName");
+	assert_string_equal(c.user_search.uid_attr, "objectGUID");
+	assert_int_equal(c.user_search.login_attrs.len, 2);
+	assert_true(ldap_filter_valid(c.user_search.filter));
+	assert_true(ldap_filter_valid(c.group_search.filter));
+	assert_string_equal(c.group_search.name_attr, "sAMAccountName");
+	assert_int_equal(c.group_search.nested, LDAP_NESTED_IN_CHAIN);
+	assert_true(c.group_search.primary_group);
+	assert_int_equal(c.group_search.matchers.len, 1);
+
+	snprintf(text, sizeof(text),
+	    "%saccountState: none\n"
+	    "userSearch: {baseDN: 'dc=x', filter: '(a=b)', username: mail, uidAttr: objectSid}\n"
+	    "groupSearch: {baseDN: 'dc=x', filter: '(c=d)', nameAttr: cn, nested: none, "
+	    "primaryGroup: false}\n",
+	    head);
+	assert_string_equal(bind_text(&a, &ldap_config_schema, text, &c), "");
+	assert_int_equal(c.account_state, LDAP_STATE_NONE);
+	assert_string_equal(c.user_search.filter, "(a=b)");
+	assert_string_equal(c.user_search.username, "mail");
+	assert_string_equal(c.user_search.uid_attr, "objectSid");
+	assert_int_equal(c.user_search.login_attrs.len, 0);
+	assert_string_equal(c.group_search.filter, "(c=d)");
+	assert_string_equal(c.group_search.name_attr, "cn");
+	assert_int_equal(c.group_search.nested, LDAP_NESTED_NONE);
+	assert_false(c.group_search.primary_group);
+	assert_int_equal(c.group_search.matchers.len, 1);
+
+	snprintf(text, sizeof(text),
+	    "%suserSearch: {baseDN: 'dc=x'}\ngroupSearch: {baseDN: 'dc=x', memberOfAttr: memberOf}\n",
+	    head);
+	assert_string_equal(bind_text(&a, &ldap_config_schema, text, &c), "");
+	assert_int_equal(c.group_search.nested, LDAP_NESTED_NONE);
+	assert_int_equal(c.group_search.matchers.len, 0);
+	assert_true(c.group_search.primary_group);
+}
+
 static void test_unsafe_directories_are_refused(void **state UNUSED)
 {
 	static const struct {
@@ -103,8 +154,31 @@ static void test_unsafe_directories_are_refused(void **state UNUSED)
 		  "userMatchers: [{userAttr: 'D N', groupAttr: member}]}\n",
 		"no attribute name"},
 	    {BASE "groupsPrefix: ''\ngroupSearch: {baseDN: g, userMatchers: [{userAttr: DN, "
-		  "groupAttr: member, recursionGroupAttr: member}]}\n",
-		"not supported yet"},
+		  "groupAttr: member, recursionGroupAttr: 'm)'}]}\n",
+		"no attribute name"},
+	    {BASE GROUPS "}\n", "either userMatchers or memberOfAttr"},
+	    {BASE GROUPS ", memberOfAttr: memberOf, userMatchers: [{userAttr: DN, groupAttr: m}]}\n",
+		"either userMatchers or memberOfAttr"},
+	    {BASE GROUPS ", memberOfAttr: 'member of'}\n", "no attribute name"},
+	    {BASE GROUPS ", memberOfAttr: memberOf, nested: inChain}\n", "inChain needs userMatchers"},
+	    {BASE GROUPS ", userMatchers: [{userAttr: uid, groupAttr: u}], nested: inChain}\n",
+		"inChain needs userMatchers"},
+	    {BASE GROUPS ", userMatchers: [{userAttr: uid, groupAttr: u}], nested: search}\n",
+		"there is none"},
+	    {BASE GROUPS ", nested: inChain, userMatchers: [{userAttr: DN, groupAttr: m, "
+			 "recursionGroupAttr: m}]}\n",
+		"exclude each other"},
+	    {BASE GROUPS ", memberOfAttr: memberOf, nameFrom: dn, nested: search}\n", "nameFrom: dn"},
+	    {BASE GROUPS ", userMatchers: [{userAttr: DN, groupAttr: m}], nameFrom: dn}\n",
+		"only with memberOfAttr"},
+	    {BASE GROUPS ", memberOfAttr: memberOf, pageSize: 5000}\n", "pageSize"},
+	    {BASE "acceptGraceLogins: true\n", "only with accountState: passwordPolicy"},
+	    {BASE "type: openldap\n", "type"},
+	    {"name: corp\nurls: ['ldaps://h']\nusernamePrefix: ''\nuserSearch: {baseDN: p}\n",
+		"`username` is required"},
+	    {"name: corp\nurls: ['ldaps://h']\nusernamePrefix: ''\n"
+	     "userSearch: {baseDN: p, username: uid, loginAttrs: ['u id']}\n",
+		"no attribute name"},
 	    {"name: corp\nurls: ['ldaps://h']\nusernamePrefix: ''\n"
 	     "userSearch: {baseDN: p, username: 'uid)(x'}\n",
 		"no attribute name"},
@@ -266,7 +340,8 @@ static void test_filter_values_are_escaped(void **state UNUSED)
 
 static void test_group_filter_joins_all_matchers(void **state UNUSED)
 {
-	struct ldap_user_matcher m[] = {{"dn", "member"}, {"UID", "memberUid"}, {"mail", "m"}};
+	struct ldap_user_matcher m[] = {{"dn", "member", NULL}, {"UID", "memberUid", NULL},
+	    {"mail", "m", NULL}};
 	struct ldap_group_search g = {.filter = "(objectClass=g)", .matchers = {m, 3}};
 	const struct slice uids[] = {SLICE("j*"), SLICE(""), SLICE("k")};
 	const struct ldapx_attr attrs[] = {{"uid", uids, 3}, {"mail", NULL, 0}};
@@ -287,7 +362,7 @@ static void test_group_filter_joins_all_matchers(void **state UNUSED)
 /* A group that is left out may be the one a rule denies: all values are asked for, or nobody answers. */
 static void test_group_filter_leaves_no_value_out(void **state UNUSED)
 {
-	struct ldap_user_matcher m[] = {{"memberOf", "distinguishedName"}};
+	struct ldap_user_matcher m[] = {{"memberOf", "distinguishedName", NULL}};
 	struct ldap_group_search g = {.filter = "(objectClass=g)", .matchers = {m, 1}};
 	const char *const names[] = {"memberOf", NULL};
 	static struct slice values[9000];
@@ -315,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_minimal_directory_has_safe_defaults),
 	    cmocka_unit_test(test_full_directory_is_read),
+	    cmocka_unit_test(test_active_directory_fills_in_the_rest),
 	    cmocka_unit_test(test_unsafe_directories_are_refused),
 	    cmocka_unit_test(test_basic_is_warned_of),
 	    cmocka_unit_test(test_login_section),
