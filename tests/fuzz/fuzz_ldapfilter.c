@@ -99,7 +99,7 @@ static void check_wire(const char *filter, struct slice value)
 
 static void check_built(const char *condition, const char *user_attr, struct slice value)
 {
-	struct ldap_user_matcher m = {user_attr, ATTR};
+	struct ldap_user_matcher m = {.user_attr = user_attr, .group_attr = ATTR};
 	struct ldap_group_search g = {
 	    .filter = condition, .matchers = {.items = &m, .len = 1}};
 	static const char *const names[] = {"uid", NULL};
