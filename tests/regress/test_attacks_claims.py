@@ -5,10 +5,11 @@ import time
 import pytest
 
 from support import tokens
-from support.attacks import AUDIENCE, URL_A, Gate
+from support.attacks import AUDIENCE, STRICT, URL_A, Gate
 from support.fakeissuer import FakeIssuer, Listener
 
 MAIL, GOOGLE = "https://mail.example.com", "https://accounts.google.com"
+ACCESS, KEYS = "https://access.example.com", "https://keys.example.com"
 UAA, SYS, PATHS = "https://uaa.example.com/oauth/token", "https://sys.example.com", "https://paths.example.com"
 
 
@@ -54,6 +55,12 @@ def test_expiry_is_the_first_moment_too_late(says):
     for exp in (now, now - 1, now - 59, now - 301, now - 86400):
         says("expired", exp=exp)
     says(user="a:jane", exp=int(time.time()) + 30)
+    # With a leeway of 30 s.
+    person = {"iss": STRICT, "email": "jane@corp.com", "email_verified": True, "hd": "corp.com"}
+    now = int(time.time())
+    says(user="strict:jane@corp.com", exp=now, **person)
+    for exp in (now - 31, now - 90):
+        says("expired", exp=exp, **person)
 
 
 @pytest.mark.attack("30")
@@ -106,6 +113,21 @@ def test_the_audience_is_one_of_ours(says):
     says(user="a:jane", aud=["x", AUDIENCE])
 
 
+@pytest.mark.attack("34")
+def test_a_token_made_for_another_client(says):
+    person = {"iss": STRICT, "email": "jane@corp.com", "email_verified": True, "hd": "corp.com"}
+    both = {"aud": [AUDIENCE, "other"], **person}
+    says("badParty", azp=None, **both)
+    for azp in ("other", "", "KUBERNETES", "kubernetes ", 5, ["kubernetes"], {"kubernetes": 1}, True):
+        says("badParty", "badClaim", azp=azp, **both)
+        says("badParty", "badClaim", azp=azp, **person)
+    says("badParty", **both)  # of two audiences none is told to be the party
+    for azp in ("kubernetes", "dashboard"):
+        says(user="strict:jane@corp.com", azp=azp, **both)
+    says(user="strict:jane@corp.com", **person)
+    says(user="a:jane", azp="other")  # nobody asked
+
+
 @pytest.mark.attack("35")
 def test_only_id_tokens(says):
     for typ in ("at+jwt", "application/at+jwt", "AT+JWT", "logout+jwt", "secevent+jwt", "dpop+jwt", "JWS", "JOSE",
@@ -120,6 +142,16 @@ def test_only_id_tokens(says):
     # A client of UAA by itself: there is no person in it.
     says("badUsername", iss=UAA, client_id="app", cid="app", azp="app", grant_type="client_credentials")
     says(user="uaa:joe", iss=UAA, user_name="joe")
+    # And where access tokens are meant, no ID tokens.
+    says("tokenKind", iss=ACCESS)
+    for typ in ("JWT", "logout+jwt"):
+        says("tokenKind", iss=ACCESS, header={"typ": typ})
+    for typ in ("ID", "Refresh"):
+        says("tokenKind", iss=ACCESS, header={"typ": "at+jwt"}, typ=typ)
+    says(user="access:jane", iss=ACCESS, header={"typ": "at+jwt"}, client_id="app", jti="1")
+    for drop in ("jti", "client_id", "iat", "sub"):
+        says("tokenKind", iss=ACCESS, header={"typ": "at+jwt"},
+             **{k: v for k, v in {"client_id": "app", "jti": "1"}.items() if k != drop}, drop=[drop])
     for typ in ("JWT", "jwt", "application/jwt"):
         says(user="a:jane", header={"typ": typ})
     says(user="a:jane", typ="ID")
@@ -164,6 +196,12 @@ def test_an_address_counts_when_it_is_verified(says):
     for email in ("", None, 5, ["jane@example.com"], {"a": "jane@example.com"}):
         says("badUsername", iss=MAIL, email=email, email_verified=True)
     says("badUsername", iss=MAIL, email_verified=True)
+    # Where it is asked for, it must be there.
+    person = {"iss": STRICT, "email": "jane@corp.com", "hd": "corp.com"}
+    says("emailNotVerified", **person)
+    for value in (False, "true", 1, None):
+        says("emailNotVerified", email_verified=value, **person)
+    says(user="strict:jane@corp.com", email_verified=True, **person)
 
 
 @pytest.mark.attack("39")
@@ -174,6 +212,11 @@ def test_google_addresses_count_with_their_hosted_domain(says):
     for hd in ("other.com", "", "CORP.COM", "corp.com.evil.example", "evil-corp.com", " corp.com", None, 5,
                ["corp.com"], {"corp.com": True}, True):
         says("requiredClaim", hd=hd, **person)
+    strict = {"iss": STRICT, "email": "jane@corp.com", "email_verified": True}
+    says(user="strict:jane@corp.com", hd="corp.com", **strict)
+    says("hostedDomain", **strict)
+    for hd in ("other.com", "", "CORP.COM", "evil-corp.com", None, 5, ["corp.com"], True):
+        says("hostedDomain", hd=hd, **strict)
     # Google's second name for itself is the only one that any issuer has.
     person.pop("iss")
     says(user="google:jane@corp.com", iss="accounts.google.com", hd="corp.com", **person)
@@ -232,10 +275,48 @@ def test_a_claims_name_and_a_group_are_taken_as_they_are(says):
     assert says(user="a:jane", groups="dev ops")["groups"] == ["a:dev ops"]
     says("badGroups", groups={"dev": {}})
     says("badGroups", groups=[["dev"], ["ops"]])
+    got = says(user="keys:jane", iss=KEYS, realm_access={"roles": {"dev": {}, "system:masters": 1, "a,b": True}})
+    assert got["groups"] == ["keys:a,b", "keys:dev", "keys:system:masters"]
+    for claims in ({"realm_access.roles": {"dev": 1}}, {"realm_access": {"roles.x": {"dev": 1}}}, {"roles": {"dev": 1}}):
+        assert "groups" not in says(user="keys:jane", iss=KEYS, **claims)
+    for roles in (["dev"], "dev", 5, True, {"dev": False}, {"dev": None, "ops": 1}):
+        says("badGroups", iss=KEYS, realm_access={"roles": roles})
     assert says(user="paths:jane", iss=PATHS, **{"https://ex.com/groups": ["dev"]})["groups"] == ["paths:dev"]
     for claims in ({"https://ex": {"com/groups": ["dev"]}}, {"groups": ["dev"]},
                    {"https://ex.com": {"groups": ["dev"]}}, {"https:": {"": {"ex.com": {"groups": ["dev"]}}}}):
         assert "groups" not in says(user="paths:jane", iss=PATHS, **claims)
+
+
+@pytest.mark.attack("46")
+def test_only_listed_endpoints_are_asked(tmp_path, ca, site):
+    """Where groups may be fetched, a token cannot make us fetch them from somewhere else."""
+    url = "https://far.example.com"
+    with FakeIssuer(ca) as mine, FakeIssuer(ca) as other, Listener() as evil:
+        mine.pages["/groups/jane"] = (200, {"Content-Type": "application/jwt"}, site.rsa.token(
+            site.claims(url, groups=["dev"])).encode())
+        entry = site.entry(url, "a", "far:", groups={
+            "claim": "groups", "prefix": "far:", "distributed": {
+                "endpoints": [mine.url + "/groups/"], "certificateAuthority": ca.pem}})
+        with Gate(tmp_path / "gate", jwt=[entry]) as gate:
+            def token(endpoint):
+                return site.rsa.token(site.claims(url, _claim_names={"groups": "s"}, _claim_sources={
+                    "s": {"endpoint": endpoint, "access_token": "x"}}))
+            assert gate.accepted(token(mine.url + "/groups/jane"))["groups"] == ["far:dev"]
+            host = mine.url[len("https://"):]
+            for endpoint in (
+                    other.url + "/groups/jane", f"https://127.0.0.1:{evil.port}/groups/jane", mine.url + "/groups",
+                    f"http://{host}/groups/jane", mine.url + "/other", mine.url + "/groups/../jwks",
+                    mine.url + "/groups/%2e%2e/jwks", mine.url + "/groups/./../jwks", mine.url + "/groups/\\..\\jwks",
+                    f"https://{host}@127.0.0.1:{evil.port}/groups/jane", f"https://x@{host}/groups/jane",
+                    mine.url.upper() + "/groups/jane", mine.url + "/groups/a b", mine.url + "/groups/jane\n",
+                    mine.url + f"/groups/\r\nHost: 127.0.0.1:{evil.port}", mine.url + "//groups/jane",
+                    f"https://127.0.0.1:{evil.port}/?x={mine.url}/groups/", "", "groups/jane"):
+                gate.refused(token(endpoint), "distributedClaims")
+            # From a listed one nothing leads on.
+            mine.pages["/groups/away"] = (302, {"Location": f"https://127.0.0.1:{evil.port}/"}, b"")
+            gate.unavailable(token(mine.url + "/groups/away"), "claimsUnavailable")
+            assert other.seen == [] and evil.calls == 0
+            assert set(mine.seen) == {"/groups/jane", "/groups/away"}
 
 
 @pytest.mark.attack("46")

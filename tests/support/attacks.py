@@ -175,6 +175,7 @@ class Gate(Portcullisd):
 
 
 URL_A, URL_B = "https://a.example.com", "https://b.example.com"
+STRICT = "https://strict.example.com"
 AUDIENCE = "kubernetes"
 
 
@@ -205,10 +206,11 @@ class Site:
             json.dump(doc, f)
         return path
 
-    def entry(self, url, name, prefix, username="sub", rules=(), **mappings):
-        """A jwt[] entry of the key set file NAME."""
-        out = {"issuer": {"url": url, "audiences": [AUDIENCE], "jwksFile": os.path.join(self.folder, name + ".json")},
-               "claimMappings": {"username": {"claim": username, "prefix": prefix},
+    def entry(self, url, name, prefix, username="sub", rules=(), issuer=None, claim_rule=None, **mappings):
+        """A jwt[] entry of the key set file NAME; ISSUER: more members of its issuer."""
+        out = {"issuer": {"url": url, "audiences": [AUDIENCE],
+                          "jwksFile": os.path.join(self.folder, name + ".json"), **(issuer or {})},
+               "claimMappings": {"username": {"claim": username, "prefix": prefix, **(claim_rule or {})},
                                  "groups": {"claim": "groups", "prefix": prefix}, **mappings}}
         if rules:
             out["claimValidationRules"] = [{"claim": k, "requiredValue": v} for k, v in rules]
@@ -223,6 +225,13 @@ class Site:
             self.entry("https://uaa.example.com/oauth/token", "a", "uaa:", username="user_name"),
             # What is put together may be reserved though neither half is.
             self.entry("https://sys.example.com", "a", "sys"),
+            self.entry(STRICT, "a", "strict:", username="email", issuer={
+                "signingAlgorithms": ["RS256", "ES256"], "authorizedParties": [AUDIENCE, "dashboard"],
+                "hostedDomains": ["corp.com"], "clockSkew": "30s"},
+                       claim_rule={"emailVerified": "required"}),
+            self.entry("https://access.example.com", "a", "access:", issuer={"tokenTypes": ["accessToken"]}),
+            self.entry("https://keys.example.com", "a", "keys:",
+                       groups={"claim": ["realm_access", "roles"], "prefix": "keys:", "from": "keys"}),
             self.entry("https://paths.example.com", "a", "paths:",
                        groups={"claim": "https://ex.com/groups", "prefix": "paths:"}),
         ]
