@@ -277,7 +277,8 @@ def test_a_claims_name_and_a_group_are_taken_as_they_are(says):
     says("badGroups", groups=[["dev"], ["ops"]])
     got = says(user="keys:jane", iss=KEYS, realm_access={"roles": {"dev": {}, "system:masters": 1, "a,b": True}})
     assert got["groups"] == ["keys:a,b", "keys:dev", "keys:system:masters"]
-    for claims in ({"realm_access.roles": {"dev": 1}}, {"realm_access": {"roles.x": {"dev": 1}}}, {"roles": {"dev": 1}}):
+    for claims in ({"realm_access.roles": {"dev": 1}}, {"realm_access": {"roles.x": {"dev": 1}}},
+                   {"roles": {"dev": 1}}):
         assert "groups" not in says(user="keys:jane", iss=KEYS, **claims)
     for roles in (["dev"], "dev", 5, True, {"dev": False}, {"dev": None, "ops": 1}):
         says("badGroups", iss=KEYS, realm_access={"roles": roles})

@@ -30,7 +30,8 @@ def odd_prime(bits, residue=0, modulus=1):
 def rsa_of(p, q, kid):
     """A key of these primes."""
     d = pow(65537, -1, (p - 1) * (q - 1))
-    numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(65537, p * q))
+    numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p),
+                                    rsa.RSAPublicNumbers(65537, p * q))
     return tokens.Key("RSA", kid, private=numbers.private_key())
 
 
@@ -314,7 +315,8 @@ def test_a_discovery_document_leads_nowhere_else(issuers, tmp_path, site):
     broken = {
         "issuer of another": discovery(issuer=elsewhere.url),
         "issuer with a slash": lambda i: {"issuer": i.url + "/", "jwks_uri": i.url + "/jwks"},
-        "issuer in capitals": lambda i: {"issuer": i.url.replace("localhost", "LOCALHOST"), "jwks_uri": i.url + "/jwks"},
+        "issuer in capitals": lambda i: {"issuer": i.url.replace("localhost", "LOCALHOST"),
+                                          "jwks_uri": i.url + "/jwks"},
         "issuer a list": lambda i: {"issuer": [i.url], "jwks_uri": i.url + "/jwks"},
         "no issuer": lambda i: {"jwks_uri": i.url + "/jwks"},
         "no jwks_uri": lambda i: {"issuer": i.url},
