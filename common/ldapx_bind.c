@@ -223,5 +223,6 @@ enum err_code ldapx_bind_external(struct ldapx *h, int64_t deadline, struct err 
 	if (h->broken)
 		return err_set(e, ERR_UNAVAILABLE, "bind: broken connection");
 	h->deadline = deadline;
-	return send_bind(h, "", "EXTERNAL", (struct slice){0}, NULL, e);
+	/* An empty answer is one: we ask for no other name. None would begin a dialogue. */
+	return send_bind(h, "", "EXTERNAL", SLICE(""), NULL, e);
 }

@@ -109,12 +109,16 @@ access to *
         with open(self.conf, "w", encoding="utf-8") as out:
             out.write(text)
 
+    def _data(self):
+        """What the database begins with, as LDIF."""
+        return _ldif(self.people)
+
     def start(self):
         if self.process is None:
             self._write_conf()
             ldif = os.path.join(self.folder, "base.ldif")
             with open(ldif, "w", encoding="utf-8") as out:
-                out.write(_ldif(self.people))
+                out.write(self._data())
             run([tool("slapadd"), "-f", self.conf, "-q", "-l", ldif], check=True)
             self.process = Process(
                 [tool("slapd"), "-f", self.conf, "-h", f"{self.url}/ {self.tls_url}/", "-d", self.log],
