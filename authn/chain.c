@@ -67,7 +67,7 @@ static void build(struct authn_chain *c, struct diags *d)
 	const struct keystone_config *keystone = cfg->keystone.items;
 	struct authn *item;
 	if (cfg->denylist_file &&
-	    authn_services_denylist(c->services, cfg->denylist_file, &c->denylist, d) != ERR_OK)
+	    authn_services_denylist(c->services, cfg, &c->denylist, d) != ERR_OK)
 		return;
 	c->items = ARENA_ARRAY(&c->arena, struct authn *, cfg->jwt.len + cfg->keystone.len + 3);
 	issuers_set_max_age(c->services->issuers, cfg->key_sets.max_age);

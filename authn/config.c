@@ -6,17 +6,12 @@
 #include "authn/keystone_config.h"
 #include "authn/ldap_config.h"
 #include "authn/limits.h"
+#include "authn/names.h"
 #include "common/clock.h"
 
 static const char *discovery_key(const struct jwt_issuer_config *c)
 {
 	return c->discovery_url ? c->discovery_url : c->url;
-}
-
-/* True when a name with prefix A may equal a name with prefix B: one of them begins the other. */
-static bool prefixes_meet(const char *a, const char *b)
-{
-	return slice_starts(slice_of(a), slice_of(b)) || slice_starts(slice_of(b), slice_of(a));
 }
 
 static void check_pair(const struct jwt_config *a, const struct jwt_config *b, struct diags *d)
@@ -30,23 +25,6 @@ static void check_pair(const struct jwt_config *a, const struct jwt_config *b, s
 	else if (strcmp(discovery_key(&a->issuer), discovery_key(&b->issuer)) == 0)
 		diags_error(d, at->file, at->line, at->col,
 		    "discoveryURL \"%s\" belongs to another issuer too", discovery_key(&b->issuer));
-	const char *pa = a->claim_mappings.username.prefix, *pb = b->claim_mappings.username.prefix;
-	if (pa && pb && prefixes_meet(pa, pb))
-		diags_error(d, at->file, at->line, at->col,
-		    "username prefixes \"%s\" and \"%s\" (issuer %s) could give two people the same "
-		    "name",
-		    pb, pa, a->issuer.url);
-}
-
-/* A warning only: directories name their people by rules of their own, and the operator may know that
- * the two never meet. */
-static void check_directory(const struct jwt_config *a, const struct ldap_config *b, struct diags *d)
-{
-	const char *pa = a->claim_mappings.username.prefix;
-	if (pa && a->issuer.url && b->username_prefix && prefixes_meet(pa, b->username_prefix))
-		diags_warn(d, b->place.file, b->place.line, b->place.col,
-		    "usernamePrefix \"%s\" and \"%s\" (issuer %s) could give two people the same name",
-		    b->username_prefix, pa, a->issuer.url);
 }
 
 /* As Kubernetes refuses an issuer that is the apiserver's own: what our audiences are by default. Its tokens
@@ -69,10 +47,7 @@ static void check_authn(void *obj, const struct yaml_node *node, const char *fil
 			check_pair(&jwt[k], &jwt[i], d);
 	for (size_t i = 0; i < c->jwt.len; i++)
 		check_own(c, &jwt[i], d);
-	const struct ldap_config *dir = c->ldap.items;
-	for (size_t i = 0; i < c->ldap.len; i++)
-		for (size_t k = 0; k < c->jwt.len; k++)
-			check_directory(&jwt[k], &dir[i], d);
+	names_check(c, d);
 	ldap_configs_check(&c->ldap, d);
 	keystone_configs_check(&c->keystone, d);
 	const struct yaml_node *at = yamlx_get(node, "audiences"); /* required */

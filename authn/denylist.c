@@ -57,7 +57,7 @@ static struct stamp look(const char *path, struct err *e)
 	struct stamp s;
 	memset(&s, 0, sizeof(s)); /* compared bytewise */
 	if (stat(path, &st) != 0) {
-		err_set(e, ERR_NOT_FOUND, "the denylist cannot be read: %s", strerror(errno));
+		err_set(e, ERR_NOT_FOUND, "%s: %s", path, strerror(errno));
 		return s;
 	}
 	s.dev = st.st_dev;
@@ -135,8 +135,9 @@ static void well(struct denylist *l, bool changed)
 		tell(l, NULL);
 }
 
-/* Under the lock. Findings go to D. */
-static void read_file(struct denylist *l, const struct stamp *now, struct diags *d)
+/* Under the lock. Findings go to D; what is wrong with the file as a whole stands at NAMED. */
+static void read_file(
+    struct denylist *l, const struct stamp *now, const struct place *named, struct diags *d)
 {
 	struct arena a;
 	struct slice text = {0};
@@ -149,7 +150,7 @@ static void read_file(struct denylist *l, const struct stamp *now, struct diags 
 	/* "Kept changing" and I/O errors: the stamp need not change for the next try to do better. */
 	l->racy = l->racy || code == ERR_UNAVAILABLE;
 	if (code != ERR_OK) {
-		diags_error(d, l->path, 0, 0, "%s", e.msg);
+		diags_error(d, named->file, named->line, named->col, "denylistFile: %s", e.msg);
 	} else {
 		struct denylist_file *f = NULL;
 		sha256(text.p, text.len, digest);
@@ -164,9 +165,10 @@ static void read_file(struct denylist *l, const struct stamp *now, struct diags 
 
 static void reread(struct denylist *l, const struct stamp *now)
 {
+	const struct place none = {.file = ""};
 	struct diags d = {0};
 	struct err e = {0};
-	read_file(l, now, &d);
+	read_file(l, now, &none, &d);
 	if (diags_to_err(&d, &e) != ERR_OK)
 		fail(l, &e);
 	diags_done(&d);
@@ -206,17 +208,17 @@ static struct denylist *new_list(const char *path, const struct denylist_options
 	return l;
 }
 
-enum err_code denylist_open(
-    const char *path, const struct denylist_options *o, struct denylist **out, struct diags *d)
+enum err_code denylist_open(const char *path, const struct place *named,
+    const struct denylist_options *o, struct denylist **out, struct diags *d)
 {
 	struct denylist *l = new_list(path, o);
 	struct err e = {0};
 	size_t before = d->errors;
 	struct stamp now = look(path, &e);
 	if (e.code != ERR_OK)
-		diags_error(d, path, 0, 0, "%s", e.msg);
+		diags_error(d, named->file, named->line, named->col, "denylistFile: %s", e.msg);
 	else
-		read_file(l, &now, d);
+		read_file(l, &now, named, d);
 	if (d->errors > before)
 		denylist_unref(&l);
 	*out = l;

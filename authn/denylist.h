@@ -4,6 +4,7 @@
 #define AUTHN_DENYLIST_H
 
 #include "authn/denylist_file.h"
+#include "common/schema.h"
 
 struct denylist;
 
@@ -14,9 +15,10 @@ struct denylist_options {
 	void *event_arg;
 };
 
-/* Reads PATH, which must be there and good. *OUT holds one reference. */
-enum err_code denylist_open(const char *path, const struct denylist_options *o, struct denylist **out,
-    struct diags *d) MUST_CHECK;
+/* Reads PATH, which must be there and good; NAMED is where the configuration tells of it. *OUT holds one
+ * reference. */
+enum err_code denylist_open(const char *path, const struct place *named,
+    const struct denylist_options *o, struct denylist **out, struct diags *d) MUST_CHECK;
 
 /* Thread-safe. */
 struct denylist *denylist_ref(struct denylist *l); /* NULL stays NULL */

@@ -44,13 +44,14 @@ enum err_code authn_services_new(
 }
 
 enum err_code authn_services_denylist(
-    struct authn_services *s, const char *path, struct denylist **out, struct diags *d)
+    struct authn_services *s, const struct authn_config *cfg, struct denylist **out, struct diags *d)
 {
+	const char *path = cfg->denylist_file;
 	struct denylist_options o = {
 	    .event = s->options.denylist_event, .event_arg = s->options.event_arg};
 	if (!s->denylist || strcmp(denylist_path(s->denylist), path) != 0) {
 		struct denylist *fresh = NULL;
-		TRY(denylist_open(path, &o, &fresh, d));
+		TRY(denylist_open(path, &cfg->place, &o, &fresh, d));
 		denylist_unref(&s->denylist);
 		s->denylist = fresh;
 	}

@@ -62,8 +62,8 @@ struct authn_services {
 enum err_code authn_services_new(const struct authn_services_options *opt,
     struct authn_services **out, struct err *e) MUST_CHECK;
 
-/* The living denylist of PATH with a reference for the caller, or a new one. One thread at a time. */
-enum err_code authn_services_denylist(struct authn_services *s, const char *path,
+/* The living denylist of CFG's file with a reference for the caller, or a new one. One thread at a time. */
+enum err_code authn_services_denylist(struct authn_services *s, const struct authn_config *cfg,
     struct denylist **out, struct diags *d) MUST_CHECK;
 
 /* From here on background threads run: one for each issuer of the living chains. Call after the last

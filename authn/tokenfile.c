@@ -6,6 +6,7 @@
 #include "authn/chain.h"
 #include "authn/firewall.h"
 #include "authn/limits.h"
+#include "authn/names.h"
 #include "common/file.h"
 #include "common/map.h"
 #include "common/secret.h"
@@ -15,6 +16,7 @@
 struct entry {
 	uint8_t digest[SHA256_LEN];
 	struct identity id;
+	struct slice name; /* "sha256:" and the digest: what a denylist may say of it */
 	const char *file;
 	uint32_t line;
 };
@@ -30,6 +32,7 @@ struct row {
 	const char *file;
 	uint32_t line;
 	struct diags *d;
+	const struct authn_config *cfg;
 	struct arena *scratch; /* wiped: holds tokens in clear */
 	struct slice col[COLUMNS_MAX];
 	size_t n;
@@ -168,6 +171,10 @@ static bool read_identity(struct row *r, struct arena *a, struct identity *id)
 		diags_warn(r->d, r->file, r->line, 1,
 		    "user \"" SLICE_FMT "\" is reserved: this token will be refused",
 		    SLICE_ARG(r->col[1]));
+	struct namer other;
+	if (names_taken(r->cfg, r->col[1], &other))
+		return ROW_ERROR(r, "user \"" SLICE_FMT "\" could be a name of %s %s too (prefix \"%s\")",
+		    SLICE_ARG(r->col[1]), other.kind, other.who, other.prefix);
 	id->username = slice_dup(a, r->col[1]);
 	id->uid = slice_dup(a, r->col[2]);
 	id->provider = SLICE("tokenFile");
@@ -183,6 +190,9 @@ static bool add_row(struct tokenfiles *t, struct row *r, struct slice line)
 	const struct entry *old = map_get(&t->entries, key);
 	if (old)
 		return ROW_ERROR(r, "the token stands already in %s:%u", old->file, old->line);
+	char hex[2 * SHA256_LEN + 1];
+	hex_encode(en->digest, sizeof(en->digest), hex);
+	en->name = slice_of(arena_printf(&t->arena, "sha256:%s", hex));
 	en->file = r->file;
 	en->line = r->line;
 	map_put(&t->entries, key, en);
@@ -205,8 +215,9 @@ static void read_lines(struct tokenfiles *t, struct row *r, struct slice text)
 }
 
 static void read_tokenfile(
-    struct tokenfiles *t, const char *path, const struct place *named, struct diags *d)
+    struct tokenfiles *t, const char *path, const struct authn_config *cfg, struct diags *d)
 {
+	const struct place *named = &cfg->place;
 	struct arena scratch;
 	struct slice text;
 	struct err e = {0};
@@ -215,6 +226,7 @@ static void read_tokenfile(
 	struct row r = {
 	    .file = arena_strdup(&t->arena, path),
 	    .d = d,
+	    .cfg = cfg,
 	    .scratch = &scratch,
 	};
 	if (file_read_mode(&scratch, path, TOKENFILE_BYTES_MAX, &text, &mode, &e) != ERR_OK) {
@@ -243,6 +255,7 @@ static enum authn_step try_now(const struct authn *self, struct authn_call *call
 	if (!en || !secret_equal(en->digest, sizeof(en->digest), digest, sizeof(digest)))
 		return AUTHN_PASS;
 	call->id = en->id;
+	call->credential.id = en->name;
 	return AUTHN_ACCEPT;
 }
 
@@ -273,7 +286,7 @@ enum err_code authn_tokenfiles_new(
 	arena_init(&t->arena, 0);
 	size_t before = d->errors;
 	for (size_t i = 0; i < cfg->token_files.len; i++)
-		read_tokenfile(t, cfg->token_files.items[i], &cfg->place, d);
+		read_tokenfile(t, cfg->token_files.items[i], cfg, d);
 	if (d->errors > before) {
 		destroy(&t->base);
 		return ERR_INVALID;

@@ -183,7 +183,7 @@ def test_6_from_an_issuer_without_prefix(daemon, issuer):
     def bare(claim):
         return {"claimMappings": {"username": {"claim": claim, "prefix": ""},
                                   "groups": {"claim": "groups", "prefix": ""}}}
-    d = daemon(jwt=[issuer.config(**bare("email"))])
+    d = daemon(jwt=[issuer.config(**bare("email"))], tokens={})
     assert d.user_of(issuer.id_token("mallory"))["groups"] == ["dev"]
 
 

@@ -80,6 +80,9 @@ static void test_takes_a_kubernetes_stanza(void **state)
 /* The document of one issuer with parts replaced. */
 #define HEAD "audiences: [k]\njwt:\n"
 #define ISSUER(url) "- issuer:\n    url: " url "\n    audiences: [c]\n"
+#define DIRECTORY_ITEM(name, prefix) "- name: " name "\n  urls: ['ldaps://dc.example']\n  userSearch: {baseDN: 'dc=x', " \
+	"username: uid}\n  usernamePrefix: '" prefix "'\n  groupsPrefix: 'g:'\n"
+#define DIRECTORY(name, prefix) "ldap:\n" DIRECTORY_ITEM(name, prefix)
 #define MAPPING(prefix) "  claimMappings:\n    username: {claim: sub, prefix: \"" prefix "\"}\n"
 #define GOOD HEAD ISSUER("https://a.example") MAPPING("a:")
 
@@ -205,6 +208,12 @@ static void test_refuses_what_kubernetes_refuses(void **state)
 	    {GOOD "    uid: {claim: [\"\"]}\n", "empty", 8},
 	    {GOOD "    extra: [{key: a.b/c, claim: [x, \"\"]}]\n", "empty", 8},
 	    {GOOD "  claimValidationRules: [{claim: [a, b]}, {claim: [a, b], requiredValue: x}]\n", "two rules", 8},
+	    {GOOD DIRECTORY("corp", "a:"), "same name", 9},
+	    {GOOD DIRECTORY("corp", "a:b:"), "same name", 9},
+	    {GOOD DIRECTORY("corp", "a"), "same name", 9},
+	    {GOOD DIRECTORY("corp", ""), "same name", 9},
+	    {GOOD DIRECTORY("corp", "c:") DIRECTORY_ITEM("lab", "c:"), "same name", 14},
+	    {GOOD DIRECTORY("corp", "c:") DIRECTORY_ITEM("lab", "c:lab:"), "directory corp", 14},
 	    {"jwt: []\n", "audiences", 1},
 	    {"audiences: []\n", "empty", 1},
 	    {"audiences: [\"\"]\n", "empty", 1},

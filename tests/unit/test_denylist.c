@@ -246,6 +246,7 @@ static void on_event(void *arg, const char *file, size_t entries, const struct e
 		snprintf(told.last, sizeof(told.last), "%s", e->msg);
 }
 
+static const struct place named = {"conf.yaml", 7, 3};
 static const struct denylist_options options = {.event = on_event};
 
 static void put(const char *text)
@@ -274,7 +275,7 @@ static struct denylist *open_list(const char *entries)
 	struct diags d = {0};
 	memset(&told, 0, sizeof(told));
 	put_entries(entries);
-	assert_int_equal(denylist_open(path, &options, &l, &d), ERR_OK);
+	assert_int_equal(denylist_open(path, &named, &options, &l, &d), ERR_OK);
 	assert_int_equal(told.good, 1);
 	diags_done(&d);
 	return l;
@@ -370,7 +371,7 @@ static void test_row96_links_and_renames_are_followed(void **state)
 	assert_int_equal(file_write_atomic(other, one, strlen(one), 0600, &e), ERR_OK);
 	unlink(path);
 	assert_int_equal(symlink(target, path), 0);
-	assert_int_equal(denylist_open(path, &options, &l, &d), ERR_OK);
+	assert_int_equal(denylist_open(path, &named, &options, &l, &d), ERR_OK);
 	assert_false(refuses(l));
 	unlink(path);
 	assert_int_equal(symlink(other, path), 0);
@@ -398,14 +399,14 @@ static void test_at_start_the_file_must_be_good(void **state)
 			put(bad[i]);
 		else
 			unlink(path);
-		assert_int_not_equal(denylist_open(path, NULL, &l, &d), ERR_OK);
+		assert_int_not_equal(denylist_open(path, &named, NULL, &l, &d), ERR_OK);
 		assert_null(l);
-		assert_string_equal(d.items[0].file, path);
+		assert_string_equal(d.items[0].file, bad[i] ? path : "conf.yaml");
 		diags_done(&d);
 	}
 	struct denylist *l;
 	struct diags d = {0};
-	assert_int_not_equal(denylist_open(dir, NULL, &l, &d), ERR_OK);
+	assert_int_not_equal(denylist_open(dir, &named, NULL, &l, &d), ERR_OK);
 	diags_done(&d);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "authn/chain.h"
+#include "authn/ldap_config.h"
 #include "common/secret.h"
 
 static char dir[] = "/tmp/test_tokenfile.XXXXXX";
@@ -228,6 +229,61 @@ static void test_warns(void **state)
 	}
 }
 
+static void test_row44_a_name_that_an_issuer_or_a_directory_may_give(void **state)
+{
+	(void)state;
+	struct jwt_config jwt = {.issuer = {.url = "https://a.example"}};
+	struct ldap_config ldap = {.name = "corp", .username_prefix = "corp:"};
+	static const struct {
+		const char *issuer, *user, *says; /* NULL: fine */
+	} cases[] = {
+	    {"dex:", "jane", NULL},
+	    {"dex:", "dex", NULL},
+	    {"dex:", "Dex:jane", NULL},
+	    {"dex:", "dex:jane", "issuer https://a.example"},
+	    {"dex:", "dex:", "issuer https://a.example"},
+	    {"dex:", "corp:jane", "directory corp"},
+	    {"", "jane", "issuer https://a.example"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[128];
+		const char *const paths[] = {path};
+		struct authn_config cfg = {.token_files = {paths, 1}, .jwt = {&jwt, 1}, .ldap = {&ldap, 1}};
+		struct diags d = {0};
+		struct authn *a = NULL;
+		jwt.claim_mappings.username.prefix = cases[i].issuer;
+		snprintf(text, sizeof(text), "t0,x y,u\nt1,%s,u1\n", cases[i].user);
+		if (!*cases[i].issuer)
+			snprintf(text, sizeof(text), "\nt1,%s,u1\n", cases[i].user);
+		put(path, text, strlen(text), 0600);
+		enum err_code code = authn_tokenfiles_new(&cfg, &a, &d);
+		assert_int_equal(code == ERR_OK, cases[i].says == NULL);
+		if (cases[i].says) {
+			assert_non_null(strstr(d.items[0].text, cases[i].says));
+			assert_string_equal(d.items[0].file, path);
+			assert_int_equal(d.items[0].line, 2);
+		} else {
+			a->ops->destroy(a);
+		}
+		diags_done(&d);
+	}
+}
+
+static void test_a_denylist_may_name_a_token_by_its_hash(void **state)
+{
+	(void)state;
+	struct authn *a;
+	struct diags d;
+	assert_int_equal(load("SECRET,jane,u1\n", &a, &d), ERR_OK);
+	struct authn_call call = {.token = SLICE("SECRET")};
+	char want[128] = "sha256:";
+	sha256_hex("SECRET", 6, want + 7);
+	assert_int_equal(a->ops->try_now(a, &call), AUTHN_ACCEPT);
+	assert_true(slice_is(call.credential.id, want));
+	a->ops->destroy(a);
+	diags_done(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +292,8 @@ int main(void)
 	    cmocka_unit_test(test_refuses_with_the_line),
 	    cmocka_unit_test(test_several_files_share_one_space),
 	    cmocka_unit_test(test_warns),
+	    cmocka_unit_test(test_row44_a_name_that_an_issuer_or_a_directory_may_give),
+	    cmocka_unit_test(test_a_denylist_may_name_a_token_by_its_hash),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
