@@ -36,11 +36,6 @@ struct credential {
 	struct slice session; /* sid of a login of ours */
 };
 
-/* Told of each check as it is made; for `portcullis token explain`. DETAIL is secret-free. */
-struct authn_trace {
-	void (*check)(struct authn_trace *self, const char *name, bool passed, const char *detail);
-};
-
 /* Zero is "not mine": nothing that was left unset ever accepts. */
 enum authn_step {
 	AUTHN_PASS = 0,	   /* not this authenticator's token */
@@ -49,6 +44,15 @@ enum authn_step {
 	AUTHN_NEEDS_WORK,  /* try_now only */
 	AUTHN_UNAVAILABLE, /* mine, but cannot decide now: 503 */
 	AUTHN_SHARED	   /* the chain alone: another call works on the same; see authn_await */
+};
+
+/* For `portcullis token explain`. DETAIL is secret-free. */
+struct authn_trace {
+	/* Told of each check as it is made. */
+	void (*check)(struct authn_trace *self, const char *name, bool passed, const char *detail);
+	/* Told what each authenticator says, after its checks: twice when it first says
+	 * AUTHN_NEEDS_WORK. Checks that follow the last are the chain's own. */
+	void (*asked)(struct authn_trace *self, const char *authenticator, enum authn_step step);
 };
 
 struct authn;

@@ -27,12 +27,6 @@ enum authn_step authn_say(
 	return step;
 }
 
-void authn_check(struct authn_call *call, const char *name, bool passed, const char *detail)
-{
-	if (call->trace)
-		call->trace->check(call->trace, name, passed, detail);
-}
-
 bool authn_call_says_issuer(struct authn_call *call, struct slice issuer)
 {
 	if (!call->iss_tried) {
@@ -200,11 +194,19 @@ static enum authn_step leave(const struct authn_chain *c, struct authn_call *cal
 	if (call->id.expires && call->id.expires <= call->now / CLOCK_SECOND)
 		return refuse(call, authn_say(call, AUTHN_REJECT, "expired", "token has expired"));
 	struct err why = {0};
-	if (denylist_refuses(c->denylist, &call->id, &call->credential, call->now, &why))
+	bool revoked = denylist_refuses(c->denylist, &call->id, &call->credential, call->now, &why);
+	if (c->denylist)
+		authn_check(call, "denylist", !revoked, why.msg);
+	if (revoked)
 		return refuse(call, authn_say(call, AUTHN_REJECT, "revoked", "%s", why.msg));
-	if (authn_login_ended(c, call->credential.session))
+	if (authn_login_ended(c, call->credential.session)) {
+		authn_check(call, "session", false, "it was ended");
 		return refuse(call, authn_say(call, AUTHN_REJECT, "revoked", "the session was ended"));
-	if (!grant_audiences(c, call))
+	}
+	bool granted = grant_audiences(c, call);
+	if (call->naudiences)
+		authn_check(call, "audiencesAsked", granted, granted ? "" : "none of them is ours");
+	if (!granted)
 		return refuse(call, authn_say(call, AUTHN_REJECT, "foreignAudience",
 					"none of the audiences asked for is ours"));
 	call->reason = "ok";
@@ -215,8 +217,10 @@ static enum authn_step leave(const struct authn_chain *c, struct authn_call *cal
 static enum authn_step finish(
     const struct authn_chain *c, struct authn_call *call, enum authn_step step)
 {
+	const struct identity before = call->id;
 	if (step == AUTHN_ACCEPT &&
-	    !firewall_pass(&call->id, call->arena, &call->reason, &call->why))
+	    !authn_check_names(call, before.groups, before.ngroups,
+		firewall_pass(&call->id, call->arena, &call->reason, &call->why)))
 		step = AUTHN_REJECT;
 	if (step != AUTHN_ACCEPT)
 		refuse(call, step);
@@ -235,7 +239,7 @@ static enum authn_step ask_from(const struct authn_chain *c, struct authn_call *
 			step = share_begin(c, call);
 		if (step != AUTHN_PASS)
 			return leave(c, call, step);
-		step = item->ops->try_now(item, call);
+		step = authn_asked(call, item, item->ops->try_now(item, call));
 		if (step == AUTHN_PASS)
 			continue;
 		call->authenticator = item->name;
@@ -270,7 +274,7 @@ enum authn_step authn_work(const struct authn_chain *c, struct authn_call *call)
 	if (!item || !item->ops->work)
 		return authn_give_up(c, call, "internal", "nothing is pending");
 	share_busy(call);
-	enum authn_step step = item->ops->work(item, call);
+	enum authn_step step = authn_asked(call, item, item->ops->work(item, call));
 	call->pending = NULL;
 	if (step == AUTHN_NEEDS_WORK)
 		step = authn_say(call, AUTHN_UNAVAILABLE, "internal", "work was not finished");

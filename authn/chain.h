@@ -59,6 +59,12 @@ void share_end(const struct authn_chain *c, struct authn_call *call, enum authn_
 
 /* After waiting. AUTHN_PASS: to be asked anew. Else the outcome, as with share_begin. */
 enum authn_step share_collect(const struct authn_chain *c, struct authn_call *call);
+/* Tells the trace that ITEM said STEP; returns STEP. */
+enum authn_step authn_asked(struct authn_call *call, const struct authn *item, enum authn_step step);
+
+/* Tells the trace what the firewall made of call->id, whose N GROUPS were GROUPS before; returns PASSED. */
+bool authn_check_names(
+    struct authn_call *call, const struct slice *groups, size_t n, bool passed);
 
 /* Constructors. Each sets *OUT, to NULL when its part is not configured, or adds findings to D. The
  * chain calls ops->destroy of what it was given. */

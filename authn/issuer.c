@@ -180,6 +180,14 @@ static enum err_code start_thread(struct issuer *i, struct err *e)
 	return ERR_OK;
 }
 
+enum err_code issuer_run(struct issuer *i, struct err *e)
+{
+	pthread_mutex_lock(&i->store->lock);
+	enum err_code code = i->running ? ERR_OK : start_thread(i, e);
+	pthread_mutex_unlock(&i->store->lock);
+	return code;
+}
+
 /* --- the store --- */
 
 struct issuers *issuers_new(const struct issuers_options *opt)

@@ -37,6 +37,9 @@ struct issuers_options {
 	unsigned waiters;      /* calls that may wait at a time for a window to open */
 	const char *state_dir; /* where the last good sets are kept; NULL: nowhere */
 	bool read_only;	       /* they are read there but not written */
+	/* An issuer is asked only when a token waits for its keys, with no issuers_start; sets kept on disk
+	 * are not used. For programs that look at one token. */
+	bool on_demand;
 	issuer_event_fn *event;
 	void *event_arg;
 };

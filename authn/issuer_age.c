@@ -133,7 +133,7 @@ void issuer_restore(struct issuer *i)
 	int64_t age = 0;
 	AUTO(arena_done) struct arena a;
 	arena_init(&a, 0);
-	if (!i->file)
+	if (!i->file || i->store->opt.on_demand)
 		return;
 	enum err_code code = load(i, &a, &set, &age, &e);
 	if (code != ERR_OK) {

@@ -116,6 +116,9 @@ enum issuer_advice issuer_wait_keys(struct issuer *i, const struct issuer_questi
 {
 	enum wait_for wait;
 	enum issuer_advice advice;
+	struct err e;
+	if (i->store->opt.on_demand && issuer_run(i, &e) != ERR_OK)
+		return ISSUER_GONE;
 	bool slot = take_slot(i->store);
 	pthread_mutex_lock(&i->lock);
 	while ((advice = decide(i, q, clock_mono(), &wait)) == ISSUER_WAIT)

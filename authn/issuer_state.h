@@ -68,6 +68,9 @@ struct issuers {
 /* After a change of what an issuer's keys can verify is in force. */
 void issuers_count_change(struct issuers *s);
 
+/* Starts I's thread unless it runs. */
+enum err_code issuer_run(struct issuer *i, struct err *e) MUST_CHECK;
+
 /* --- issuer_age.c --- */
 
 /* All under I's lock. NOW is clock_mono(). */

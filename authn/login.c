@@ -11,12 +11,13 @@
 
 static enum err_code open_state(struct authn_services *s, struct err *e)
 {
+	const char *dir = authn_services_state(s, MINT_FILE);
 	if (!s->mint) {
-		TRY(mint_open(s->state_dir, &s->mint, e));
+		TRY(mint_open(dir, &s->mint, e));
 		s->mint_free = mint_free;
 	}
 	if (!s->sessions) {
-		TRY(sessions_open(s->state_dir, &s->sessions, e));
+		TRY(sessions_open(dir, &s->sessions, e));
 		s->sessions_free = sessions_free;
 	}
 	return ERR_OK;

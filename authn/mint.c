@@ -14,7 +14,7 @@
 #include "common/metrics.h"
 #include "common/secret.h"
 
-#define KEYS_FILE "login-keys"
+#define KEYS_FILE MINT_FILE
 #define LOCK_FILE "login-keys.lock"
 /* Some names and a few audiences; with groups some hundreds of them. What is longer does not fit into a
  * request's header either. */

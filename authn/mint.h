@@ -13,6 +13,9 @@
 #define MINT_JWKS_MAX_AGE_S 300
 #define MINT_AHEAD_S 3600
 
+/* In the state directory. */
+#define MINT_FILE "login-keys"
+
 struct mint;
 
 /* Reads STATE_DIR/login-keys: one private JWK (EC P-256) a line. A line may say from when on its key signs

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "authn/denylist.h"
 #include "authn/flight.h"
@@ -32,6 +33,7 @@ enum err_code authn_services_new(
 	    .waiters = opt->workers > 1 ? opt->workers / 2 : 1,
 	    .state_dir = opt->state_dir,
 	    .read_only = opt->read_only,
+	    .on_demand = opt->on_demand,
 	    .event = opt->event,
 	    .event_arg = opt->event_arg,
 	};
@@ -58,6 +60,14 @@ enum err_code authn_services_denylist(
 	*out = denylist_ref(s->denylist);
 	denylist_look(*out);
 	return ERR_OK;
+}
+
+const char *authn_services_state(const struct authn_services *s, const char *name)
+{
+	AUTO(arena_done) struct arena a = {0};
+	if (!s->state_dir || !s->options.read_only)
+		return s->state_dir;
+	return access(arena_printf(&a, "%s/%s", s->state_dir, name), R_OK) == 0 ? s->state_dir : NULL;
 }
 
 enum err_code authn_services_start(struct authn_services *s, struct err *e)

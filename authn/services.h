@@ -19,7 +19,11 @@ struct sessions;      /* authn/sessions.h */
 
 struct authn_services_options {
 	const char *state_dir; /* existing directory; NULL: nothing survives the process */
-	bool read_only;	       /* what is in state_dir is used, and nothing written there */
+	/* What is in state_dir is used where it can be read, and nothing written there. */
+	bool read_only;
+	/* No authn_services_start: an issuer is asked when the first token waits for its keys. Key sets kept
+	 * in state_dir are not used. */
+	bool on_demand;
 	unsigned workers;      /* threads that run authn_work: at most half of them wait long */
 	/* Called when ISSUER begins to fail, fails otherwise than before (E says why) or is well again (E
 	 * NULL), also about the age of its keys and their copy on disk: the caller may log it. From
@@ -65,6 +69,10 @@ enum err_code authn_services_new(const struct authn_services_options *opt,
 /* The living denylist of CFG's file with a reference for the caller, or a new one. One thread at a time. */
 enum err_code authn_services_denylist(struct authn_services *s, const struct authn_config *cfg,
     struct denylist **out, struct diags *d) MUST_CHECK;
+
+/* The state directory for the owner of the file NAME in it. NULL when there is none, and for read_only when
+ * that file cannot be read: its owner then makes do as if nothing survived. */
+const char *authn_services_state(const struct authn_services *s, const char *name);
 
 /* From here on background threads run: one for each issuer of the living chains. Call after the last
  * fork. Issuers that later chains bring start at once. */

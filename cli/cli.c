@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define DIAGS_TEXT_MAX ((size_t)1 << 20)
 #define OPTIONS_MAX 32 /* of one command */
 
@@ -125,6 +127,24 @@ bool cli_options(
 	argv[operands] = NULL;
 	*argc = operands;
 	return true;
+}
+
+bool cli_now(const struct command *self, const char *text, int64_t *now)
+{
+	*now = clock_now();
+	if (!text || clock_parse_rfc3339(slice_of(text), now))
+		return true;
+	cli_usage(self, "--now: expected a time such as 2026-11-22T10:00:00Z, found %s", text);
+	return false;
+}
+
+bool cli_output(const struct command *self, const char *text, bool *json)
+{
+	*json = text && strcmp(text, "json") == 0;
+	if (!text || *json || strcmp(text, "text") == 0)
+		return true;
+	cli_usage(self, "--output: expected text or json, found %s", text);
+	return false;
 }
 
 void cli_print_diags(const struct diags *d)

@@ -46,6 +46,12 @@ int cli_usage(const struct command *self, const char *fmt, ...) PRINTF(2, 3);
 /* "portcullis NAME: TEXT" on stderr. Returns CLI_USAGE. */
 int cli_error(const struct command *self, const char *fmt, ...) PRINTF(2, 3);
 
+/* Takes --now: RFC 3339, or the wall clock when TEXT is NULL. False after telling what is wrong. */
+bool cli_now(const struct command *self, const char *text, int64_t *now);
+
+/* Takes --output: "text" (or NULL) and "json". False after telling what is wrong. */
+bool cli_output(const struct command *self, const char *text, bool *json);
+
 /* All findings on stderr, "file:line:col: error: text" each. */
 void cli_print_diags(const struct diags *d);
 

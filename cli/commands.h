@@ -8,5 +8,6 @@ extern const struct command cmd_check;
 extern const struct command cmd_policy_eval;
 extern const struct command cmd_policy_explain;
 extern const struct command cmd_policy_test;
+extern const struct command cmd_token_explain;
 
 #endif

@@ -1,7 +1,5 @@
-/* Owns what the `policy` commands share: loading, --now, --output. */
+/* Owns what the `policy` commands share: loading. */
 #include "cli/policy.h"
-
-#include "common/clock.h"
 
 struct policy *cli_policy_load(const char *path, policy_test_fn *tests)
 {
@@ -17,22 +15,4 @@ struct policy *cli_policy_load(const char *path, policy_test_fn *tests)
 	cli_print_diags(&d);
 	diags_done(&d);
 	return p;
-}
-
-bool cli_policy_now(const struct command *self, const char *text, int64_t *now)
-{
-	*now = clock_now();
-	if (!text || clock_parse_rfc3339(slice_of(text), now))
-		return true;
-	cli_usage(self, "--now: expected a time such as 2026-11-22T10:00:00Z, found %s", text);
-	return false;
-}
-
-bool cli_policy_output(const struct command *self, const char *text, bool *json)
-{
-	*json = text && strcmp(text, "json") == 0;
-	if (!text || *json || strcmp(text, "text") == 0)
-		return true;
-	cli_usage(self, "--output: expected text or json, found %s", text);
-	return false;
 }

@@ -12,10 +12,4 @@
  * stderr. NULL when there is an error: the command then returns CLI_USAGE. Free with policy_free. */
 struct policy *cli_policy_load(const char *path, policy_test_fn *tests);
 
-/* Takes --now: RFC 3339, or the wall clock when TEXT is NULL. False after telling what is wrong. */
-bool cli_policy_now(const struct command *self, const char *text, int64_t *now);
-
-/* Takes --output: "text" (or NULL) and "json". False after telling what is wrong. */
-bool cli_policy_output(const struct command *self, const char *text, bool *json);
-
 #endif

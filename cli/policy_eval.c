@@ -91,7 +91,7 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 	    {"policy", 'p', &path, NULL}, {"now", 0, &now_text, NULL}, {0}};
 	int64_t now;
-	if (!cli_options(self, options, &argc, argv) || !cli_policy_now(self, now_text, &now))
+	if (!cli_options(self, options, &argc, argv) || !cli_now(self, now_text, &now))
 		return CLI_USAGE;
 	if (!path || argc != 0)
 		return cli_usage(self, path ? "unexpected argument" : "--policy is missing");

@@ -86,8 +86,8 @@ static int run(const struct command *self, int argc, char **argv)
 	    {"now", 0, &now_text, NULL}, {"output", 'o', &output, NULL}, {0}};
 	int64_t now;
 	bool json;
-	if (!cli_options(self, options, &argc, argv) || !cli_policy_now(self, now_text, &now) ||
-	    !cli_policy_output(self, output, &json))
+	if (!cli_options(self, options, &argc, argv) || !cli_now(self, now_text, &now) ||
+	    !cli_output(self, output, &json))
 		return CLI_USAGE;
 	if (!path || argc > 1)
 		return cli_usage(self, path ? "unexpected argument" : "--policy is missing");

@@ -43,7 +43,7 @@ static int run(const struct command *self, int argc, char **argv)
 	const char *output = NULL;
 	const struct cli_option options[] = {{"output", 'o', &output, NULL}, {0}};
 	bool json;
-	if (!cli_options(self, options, &argc, argv) || !cli_policy_output(self, output, &json))
+	if (!cli_options(self, options, &argc, argv) || !cli_output(self, output, &json))
 		return CLI_USAGE;
 	if (argc != 1)
 		return cli_usage(self, "expected one file or directory");
