@@ -87,8 +87,12 @@ def _site(tmp_path_factory):
 
 def test_accepted_as_json(site):
     got = as_json(site.config, site.token(), "--now", AT, "--audience", AUDIENCE, code=0)
-    names = {c["name"]: c["passed"] for c in got["asked"][-1].pop("checks")}
-    assert all(names.values()), names
+    checks = got["asked"][-1].pop("checks")
+    assert all(c["passed"] for c in checks), checks
+    names = [c["name"] for c in checks]
+    assert names[:3] == ["issuer", "header", "signature"]
+    assert {"tokenKind", "expiry", "audience", "username", "uid", "groups"} <= set(names)
+    assert len(names) == len(set(names))
     assert got == {
         "verdict": "accepted", "authenticator": f"jwt:{URL}", "reason": "ok", "form": "jwt",
         "jwt": {"alg": "ES256", "kid": "k1", "iss": URL, "aud": ["kubernetes"], "exp": NOW + 600,
@@ -116,14 +120,13 @@ def test_accepted_as_text(site):
     assert "error" not in got.stderr  # the token file is warned of
 
 
-@pytest.mark.parametrize("reason,claims", [
-    ("expired", {"exp": NOW}),
-    ("notYetValid", {"nbf": NOW + 3600}),
-    ("badAudience", {"aud": "another"}),
-    ("badClaim", {"exp": "soon"}),
-    ("reservedName", None),
+@pytest.mark.parametrize("reason,failed,claims", [
+    ("expired", "expiry", {"exp": NOW}),
+    ("badAudience", "audience", {"aud": "another"}),
+    ("badClaim", "expiry", {"exp": "soon"}),
+    ("reservedName", "names", None),
 ])
-def test_refused_for_its_claims(site, tmp_path, reason, claims):
+def test_refused_for_its_claims(site, tmp_path, reason, failed, claims):
     if reason == "reservedName":
         site = Site(tmp_path)
         with open(site.config, encoding="utf-8") as f:
@@ -135,9 +138,11 @@ def test_refused_for_its_claims(site, tmp_path, reason, claims):
     got = as_json(site.config, token, "--now", AT, code=1)
     assert (got["verdict"], got["reason"], got["authenticator"]) == ("refused", reason, f"jwt:{URL}")
     assert "user" not in got and "audiences" not in got
+    checks = [c for c in got["asked"][-1]["checks"] + got["checks"] if not c["passed"]]
+    assert [c["name"] for c in checks] == [failed]
     text = explain(site.config, token, "--now", AT, code=1).stdout
     assert f"verdict: refused by jwt:{URL}: {reason} (" in text
-    assert "username" not in text
+    assert '\n  username "' not in text
 
 
 def test_refused_for_its_key(site):
