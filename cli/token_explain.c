@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "authn/limits.h"
+#include "authn/mint.h"
 #include "authn/services.h"
 #include "cli/commands.h"
 #include "cli/token.h"
@@ -53,8 +53,8 @@ static void on_event(void *arg, const char *issuer, const struct err *e)
 
 static void warn_of_login_keys(const struct session *s)
 {
-	if (s->config->login.present && !authn_services_state(s->services, "login-keys"))
-		cli_error(s->self, "%s/login-keys cannot be read: login tokens will not verify",
+	if (s->config->login.present && !authn_services_state(s->services, MINT_FILE))
+		cli_error(s->self, "%s/" MINT_FILE " cannot be read: login tokens will not verify",
 		    s->config->state_dir);
 }
 
