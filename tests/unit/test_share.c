@@ -307,11 +307,20 @@ static void count_check(struct authn_trace *self, const char *name, bool passed,
 	(void)self, (void)name, (void)passed, (void)detail;
 }
 
+static unsigned accepted;
+
+static void count_asked(struct authn_trace *self, const char *authenticator, enum authn_step step)
+{
+	(void)self;
+	assert_non_null(authenticator);
+	accepted += step == AUTHN_ACCEPT;
+}
+
 static void test_who_watches_sees_each_check(void **state)
 {
 	(void)state;
 	struct authn_chain *c = chain_with(NULL);
-	struct authn_trace trace = {count_check};
+	struct authn_trace trace = {count_check, count_asked};
 	struct arena a;
 	arena_init(&a, 0);
 	for (int i = 1; i <= 2; i++) {
@@ -319,6 +328,7 @@ static void test_who_watches_sees_each_check(void **state)
 		    .arena = &a, .token = SLICE("jane"), .now = clock_now(), .trace = &trace};
 		assert_int_equal(authn_try_now(c, &call), AUTHN_ACCEPT);
 		assert_int_equal(atomic_load(&fake.tried), i);
+		assert_int_equal(accepted, i);
 	}
 	arena_done(&a);
 	authn_chain_free(&c);
