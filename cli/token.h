@@ -3,7 +3,7 @@
 #define CLI_TOKEN_H
 
 #include "authn/authn.h"
-#include "authn/jose.h"
+#include "authn/look.h"
 #include "cli/cli.h"
 
 struct token_check {
@@ -21,10 +21,7 @@ struct token_asked {
 struct token_explanation {
 	struct authn_trace trace; /* first: what the callbacks are called with */
 	struct arena *arena;	  /* wiped at its end: the token is in there */
-	/* What the token looks like; nothing of it is verified. */
-	const char *form;      /* "jwt", "basic", "opaque" */
-	const char *form_why;  /* why it is no better form; NULL: nothing to say */
-	struct jose_token jwt; /* when the form is "jwt" */
+	struct token_look look;
 	/* What was asked, in order; checks after the last one's are the chain's. */
 	struct token_check *checks;
 	size_t nchecks, checks_cap;
@@ -38,9 +35,6 @@ struct token_explanation {
 
 /* Makes E the trace of its call. */
 void token_watch(struct token_explanation *e);
-
-/* Tells the form of TEXT, which lives as long as E. */
-void token_look(struct token_explanation *e, struct slice text);
 
 /* The explanation, as text for people or as one JSON object. Never the token, its signature or payload; of
  * claims that are not part of the identity only the names. Bytes from outside are escaped. */

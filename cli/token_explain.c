@@ -170,7 +170,7 @@ static int explain(struct session *s, const struct token_options *o, struct slic
 	    .deadline = clock_mono() + WAIT,
 	};
 	struct token_explanation e = {.arena = &s->arena, .call = &call};
-	token_look(&e, token);
+	token_look(&s->arena, token, &e.look);
 	token_watch(&e);
 	e.step = ask(s, o, &call);
 	e.keys = keys_of(s, &call, &s->arena);

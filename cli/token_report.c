@@ -3,10 +3,6 @@
 
 #include "cli/token.h"
 #include "common/clock.h"
-#include "common/jsonx.h"
-
-/* Names of claims that are told. */
-#define CLAIMS_TOLD_MAX 100
 
 const char *token_step_word(enum authn_step step)
 {
@@ -35,41 +31,6 @@ static void json_list(struct buf *out, const struct slice *items, size_t n, cons
 		buf_adds(out, i ? between : "");
 		buf_json(out, items[i]);
 	}
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-	const struct slice *x = a, *y = b;
-	return slice_cmp(*x, *y);
-}
-
-/* Names of the token's claims, sorted; at most CLAIMS_TOLD_MAX of them. */
-static size_t claim_names(const struct token_explanation *e, struct slice **out)
-{
-	const char *key;
-	json_t *value;
-	size_t n = 0;
-	*out = ARENA_ARRAY(e->arena, struct slice, CLAIMS_TOLD_MAX);
-	json_object_foreach(e->jwt.claims, key, value)
-		if (n < CLAIMS_TOLD_MAX)
-			(*out)[n++] = slice_of(key);
-	qsort(*out, n, sizeof(**out), by_bytes);
-	return n;
-}
-
-static size_t audiences(const struct token_explanation *e, struct slice **out)
-{
-	size_t n = 0;
-	struct err ignored;
-	if (jsonx_strings(e->jwt.claims, "aud", true, e->arena, out, &n, &ignored) != ERR_OK)
-		n = 0;
-	return n;
-}
-
-/* Also of a header that is refused, in which the parser names no algorithm. */
-static const char *alg_of(const struct token_explanation *e)
-{
-	return e->jwt.alg == JOSE_NONE ? "" : jose_alg_name(e->jwt.alg);
 }
 
 /* --- text --- */
@@ -102,53 +63,54 @@ static void relative(struct buf *out, int64_t s)
 	buf_adds(out, past ? " ago" : "");
 }
 
-static void text_time(const struct token_explanation *e, const char *name, struct buf *out)
+static void text_time(
+    const struct token_explanation *e, const char *name, const struct look_time *t, struct buf *out)
 {
-	int64_t at;
-	bool have = false;
-	if (jsonx_int(e->jwt.claims, name, &at, &have, NULL) != ERR_OK) {
-		buf_printf(out, "  %s is no whole number\n", name);
-	} else if (have) {
-		int64_t left;
-		buf_printf(out, "  %s ", name);
-		if (__builtin_sub_overflow(at, now_of(e), &left))
-			left = at < 0 ? INT64_MIN : INT64_MAX;
+	int64_t left;
+	if (!t->have && !t->bad)
+		return;
+	buf_printf(out, "  %s ", name);
+	if (t->bad)
+		buf_adds(out, "is no whole number");
+	else if (__builtin_sub_overflow(t->at, now_of(e), &left))
+		buf_adds(out, t->at < 0 ? "before all time" : "after all time");
+	else
 		relative(out, left);
-		buf_addc(out, '\n');
-	}
+	buf_addc(out, '\n');
+}
+
+static void text_list(const char *name, const struct slice *items, size_t n, struct buf *out)
+{
+	if (n == 0)
+		return;
+	buf_printf(out, "  %s ", name);
+	json_list(out, items, n, ", ");
+	buf_addc(out, '\n');
 }
 
 static void text_jwt(const struct token_explanation *e, struct buf *out)
 {
-	struct slice *list;
-	member(out, "alg", slice_of(alg_of(e)));
-	member(out, "kid", e->jwt.kid);
-	member(out, "typ", e->jwt.typ);
-	member(out, "iss", e->jwt.iss);
-	size_t n = audiences(e, &list);
-	if (n) {
-		buf_adds(out, "  aud ");
-		json_list(out, list, n, ", ");
-		buf_addc(out, '\n');
-	}
-	text_time(e, "exp", out);
-	text_time(e, "nbf", out);
-	text_time(e, "iat", out);
-	n = claim_names(e, &list);
-	buf_adds(out, "  claims ");
-	json_list(out, list, n, ", ");
-	buf_addc(out, '\n');
+	const struct token_look *l = &e->look;
+	member(out, "alg", slice_of(l->alg));
+	member(out, "kid", l->kid);
+	member(out, "typ", l->typ);
+	member(out, "iss", l->iss);
+	text_list("aud", l->aud, l->naud, out);
+	text_time(e, "exp", &l->exp, out);
+	text_time(e, "nbf", &l->nbf, out);
+	text_time(e, "iat", &l->iat, out);
+	text_list("claims", l->claims, l->nclaims, out);
 }
 
 static void text_form(const struct token_explanation *e, struct buf *out)
 {
-	bool jwt = strcmp(e->form, "jwt") == 0;
-	buf_printf(out, "token: %s, %zu bytes\n",
-	    jwt ? "JWT (nothing of it is verified yet)"
-		: strcmp(e->form, "basic") == 0 ? "base64 of a name and a password" : "opaque",
-	    e->call->token.len);
-	if (e->form_why)
-		buf_printf(out, "  %s: %s\n", jwt ? "bad header" : "no JWT", e->form_why);
+	static const char *const forms[] = {[LOOK_OPAQUE] = "opaque",
+	    [LOOK_BASIC] = "base64 of a name and a password",
+	    [LOOK_JWT] = "JWT (nothing of it is verified yet)"};
+	bool jwt = e->look.form == LOOK_JWT;
+	buf_printf(out, "token: %s, %zu bytes\n", forms[e->look.form], e->call->token.len);
+	if (e->look.why)
+		buf_printf(out, "  %s: %s\n", jwt ? "bad header" : "no JWT", e->look.why);
 	if (jwt)
 		text_jwt(e, out);
 }
@@ -204,11 +166,7 @@ static void text_identity(const struct token_explanation *e, struct buf *out)
 		relative(out, id->expires - now_of(e));
 		buf_addc(out, '\n');
 	}
-	if (e->call->ngranted) {
-		buf_adds(out, "  audiences ");
-		json_list(out, e->call->granted, e->call->ngranted, ", ");
-		buf_addc(out, '\n');
-	}
+	text_list("audiences", e->call->granted, e->call->ngranted, out);
 }
 
 void token_write_text(const struct token_explanation *e, struct buf *out)
@@ -241,32 +199,27 @@ static void json_strings(struct buf *out, const char *name, const struct slice *
 	buf_addc(out, ']');
 }
 
-static void json_time(const struct token_explanation *e, const char *name, struct buf *out)
+static void json_time(struct buf *out, const char *name, const struct look_time *t)
 {
-	int64_t at;
-	bool have = false;
-	if (jsonx_int(e->jwt.claims, name, &at, &have, NULL) == ERR_OK && have)
-		buf_printf(out, ",\"%s\":%lld", name, (long long)at);
+	if (t->have)
+		buf_printf(out, ",\"%s\":%lld", name, (long long)t->at);
 }
 
-static void json_jwt(const struct token_explanation *e, struct buf *out)
+static void json_jwt(const struct token_look *l, struct buf *out)
 {
-	struct slice *list;
 	buf_adds(out, ",\"jwt\":{\"alg\":");
-	buf_json(out, slice_of(alg_of(e)));
-	if (e->jwt.has_kid)
-		buf_json_member(out, "kid", e->jwt.kid);
-	if (e->jwt.typ.len)
-		buf_json_member(out, "typ", e->jwt.typ);
-	if (e->jwt.iss.len)
-		buf_json_member(out, "iss", e->jwt.iss);
-	size_t n = audiences(e, &list);
-	json_strings(out, "aud", list, n);
-	json_time(e, "exp", out);
-	json_time(e, "nbf", out);
-	json_time(e, "iat", out);
-	n = claim_names(e, &list);
-	json_strings(out, "claims", list, n);
+	buf_json(out, slice_of(l->alg));
+	if (l->has_kid)
+		buf_json_member(out, "kid", l->kid);
+	if (l->typ.len)
+		buf_json_member(out, "typ", l->typ);
+	if (l->iss.len)
+		buf_json_member(out, "iss", l->iss);
+	json_strings(out, "aud", l->aud, l->naud);
+	json_time(out, "exp", &l->exp);
+	json_time(out, "nbf", &l->nbf);
+	json_time(out, "iat", &l->iat);
+	json_strings(out, "claims", l->claims, l->nclaims);
 	buf_addc(out, '}');
 }
 
@@ -325,15 +278,17 @@ static void json_identity(const struct token_explanation *e, struct buf *out)
 
 void token_write_json(const struct token_explanation *e, struct buf *out)
 {
+	static const char *const forms[] = {
+	    [LOOK_OPAQUE] = "opaque", [LOOK_BASIC] = "basic", [LOOK_JWT] = "jwt"};
 	const struct authn_call *call = e->call;
 	buf_printf(out, "{\"verdict\":\"%s\"", token_step_word(e->step));
 	add_text(out, "authenticator", call->authenticator);
 	add_text(out, "reason", call->reason);
 	add_text(out, "why", call->why.msg[0] ? call->why.msg : NULL);
-	add_text(out, "form", e->form);
-	add_text(out, "formWhy", e->form_why);
-	if (strcmp(e->form, "jwt") == 0)
-		json_jwt(e, out);
+	add_text(out, "form", forms[e->look.form]);
+	add_text(out, "formWhy", e->look.why);
+	if (e->look.form == LOOK_JWT)
+		json_jwt(&e->look, out);
 	json_asked(e, out);
 	if (e->step == AUTHN_ACCEPT)
 		json_identity(e, out);

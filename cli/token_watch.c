@@ -1,7 +1,5 @@
-/* Owns what `token explain` learns of a token: by its looks, and from the chain as it is asked. */
+/* Owns what `token explain` learns from the chain as it is asked. */
 #include "cli/token.h"
-
-#include "common/base64url.h"
 
 static void on_check(struct authn_trace *self, const char *name, bool passed, const char *detail)
 {
@@ -38,35 +36,4 @@ void token_watch(struct token_explanation *e)
 {
 	e->trace = (struct authn_trace){.check = on_check, .asked = on_asked};
 	e->call->trace = &e->trace;
-}
-
-static bool is_basic(struct arena *a, struct slice text)
-{
-	struct slice plain;
-	return base64_decode(a, text, &plain) && slice_printable(plain) &&
-	       slice_find(plain, ':') < plain.len;
-}
-
-static size_t dots(struct slice text)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < text.len; i++)
-		n += text.p[i] == '.';
-	return n;
-}
-
-void token_look(struct token_explanation *e, struct slice text)
-{
-	struct err why = {0};
-	e->form = "opaque";
-	if (jose_parse(e->arena, text, &e->jwt, &why) == ERR_OK) {
-		e->form = "jwt";
-		e->form_why = e->jwt.header.code == ERR_OK ? NULL : e->jwt.header.msg;
-	} else if (slice_find(text, ' ') < text.len || slice_find(text, '\n') < text.len) {
-		e->form_why = "it holds a space or a line break: give the token alone";
-	} else if (dots(text) >= 2) {
-		e->form_why = arena_strdup(e->arena, why.msg);
-	} else if (is_basic(e->arena, text)) {
-		e->form = "basic";
-	}
 }
