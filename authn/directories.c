@@ -26,7 +26,7 @@ static const struct penalty_limits address_limits = {
 /* Refreshes of one session: several terminals at once, then as often as any client needs. */
 static const struct penalty_limits session_limits = {
     .key_burst = 20,
-    .key_interval = 5 * CLOCK_SECOND,
+    .key_interval = 30 * CLOCK_SECOND,
 };
 
 /* The same try again: answered without a directory. As short as a person who has just been given an account

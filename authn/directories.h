@@ -60,7 +60,7 @@ struct password_try {
 	/* its own */
 	const struct directories *all;
 	struct slice network, typed, account; /* keys of penalties taken; empty: none */
-	struct wrong attempt;
+	struct wrong attempt, account_attempt; /* the second with ACCOUNT or REPEATED */
 	bool repeated;
 };
 

@@ -32,7 +32,8 @@ static enum directory_verdict limited(struct password_try *t)
 
 static struct wrong account_attempt(const struct password_try *t, struct slice name)
 {
-	const struct slice parts[] = {slice_of(t->in), name, t->password};
+	/* With the version: a new password is another try, though it was wrong before. */
+	const struct slice parts[] = {slice_of(t->in), name, t->dir.account_version, t->password};
 	return wrongs_hash(t->all->guard->accounts, parts, ARRAY_LEN(parts));
 }
 
@@ -44,7 +45,8 @@ static bool may_bind(void *arg, struct slice name)
 	const struct ldap_services *g = t->all->guard;
 	if (t->account.len)
 		return true; /* another server's turn at the same entry */
-	if (wrongs_known(g->accounts, account_attempt(t, name), clock_mono())) {
+	t->account_attempt = account_attempt(t, name);
+	if (wrongs_known(g->accounts, t->account_attempt, clock_mono())) {
 		t->repeated = true;
 		return false;
 	}
@@ -146,7 +148,7 @@ static enum directory_verdict refused(struct password_try *t)
 		return refuse(t, "repeated", "the same wrong password again");
 	}
 	if (wrong && t->account.len)
-		wrongs_add(g->accounts, account_attempt(t, t->dir.name), now);
+		wrongs_add(g->accounts, t->account_attempt, now);
 	/* Both, or the second answer's haste would tell which of them it was. */
 	if (wrong || strcmp(t->dir.reason, "noUser") == 0)
 		wrongs_add(g->typed, t->attempt, now);
