@@ -64,8 +64,8 @@ def exists(test):
         text = f.read()
     if path.endswith(".py"):
         return re.search(rf"^def {re.escape(name)}\(", text, re.MULTILINE) is not None
-    used = re.findall(rf"(?<!static void )\b{re.escape(name)}\b", text)
-    return f"static void {name}(void **state)" in text and len(used) > 0
+    used = re.findall(rf"(?<!static void[ \n])\b{re.escape(name)}\b", text)
+    return re.search(rf"static void\s{re.escape(name)}\(void", text) is not None and len(used) > 0
 
 
 def proofs():
@@ -102,17 +102,20 @@ def _short(test):
     return f"`{os.path.basename(path)}` {name.replace('test_', '', 1).replace('_', ' ')}"
 
 
+def _line(row, r, tests):
+    answer = _cell(r["answer"])
+    if r.get("reasons"):
+        answer += ": " + ", ".join(f"`{x}`" for x in r["reasons"])
+    return f"| {row} | {_cell(r['input'])} | {_cell(r['must'])} | {answer} | {'; '.join(_short(t) for t in tests)} |\n"
+
+
 def page():
-    out, area, proof = [HEAD], None, proofs()
+    areas, proof = {}, proofs()
     for row, r in rows().items():
-        if r["area"] != area:
-            area = r["area"]
-            out.append(f"\n## {area}\n\n| # | input | must | answer | test |\n|---|---|---|---|---|\n")
-        answer = _cell(r["answer"])
-        if r.get("reasons"):
-            answer += ": " + ", ".join(f"`{x}`" for x in r["reasons"])
-        tests = "; ".join(_short(t) for t in proof.get(row, []))
-        out.append(f"| {row} | {_cell(r['input'])} | {_cell(r['must'])} | {answer} | {tests} |\n")
+        areas.setdefault(r["area"], []).append(_line(row, r, proof.get(row, [])))
+    out = [HEAD]
+    for area, lines in areas.items():
+        out += [f"\n## {area}\n\n| # | input | must | answer | test |\n|---|---|---|---|---|\n", *lines]
     return "".join(out)
 
 
