@@ -209,12 +209,18 @@ static bool credential_shaped(const struct keystone_authn *k, const struct authn
 	       keystone_credential_shaped(call->token, k->cfg->name, id, secret);
 }
 
-static enum authn_step try_now(const struct authn *self, struct authn_call *call)
+static bool mine(const struct authn *self, struct authn_call *call)
 {
 	const struct keystone_authn *k = (const struct keystone_authn *)self;
 	struct slice id, secret;
+	return credential_shaped(k, call, &id, &secret) || token_shaped(k->cfg, call);
+}
+
+static enum authn_step try_now(const struct authn *self, struct authn_call *call)
+{
+	const struct keystone_authn *k = (const struct keystone_authn *)self;
 	struct err e = {0};
-	if (!credential_shaped(k, call, &id, &secret) && !token_shaped(k->cfg, call))
+	if (!mine(self, call))
 		return AUTHN_PASS;
 	authn_check(call, "shape", true, NULL);
 	if (!keystone_ready(k->server, &e))
@@ -243,6 +249,7 @@ static const struct authn_ops keystone_ops = {
     .kind = "keystone",
     .try_now = try_now,
     .work = work,
+    .mine = mine,
     .destroy = destroy,
 };
 

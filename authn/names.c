@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "authn/keystone_config.h"
 #include "authn/ldap_config.h"
 
 static struct namer issuer_names(const void *obj)
@@ -20,6 +21,12 @@ static struct namer directory_names(const void *obj)
 	    c->group_search.present ? c->groups_prefix : NULL, &c->place};
 }
 
+static struct namer keystone_names(const void *obj)
+{
+	const struct keystone_config *c = obj;
+	return (struct namer){"keystone", c->name, c->username_prefix, c->groups_prefix, &c->place};
+}
+
 /* A kind of authenticator with a prefix of its own: a list in the configuration and what to make of an item. */
 static const struct source {
 	size_t list, size;
@@ -27,6 +34,7 @@ static const struct source {
 } sources[] = {
     {offsetof(struct authn_config, jwt), sizeof(struct jwt_config), issuer_names},
     {offsetof(struct authn_config, ldap), sizeof(struct ldap_config), directory_names},
+    {offsetof(struct authn_config, keystone), sizeof(struct keystone_config), keystone_names},
 };
 
 /* The one after *SOURCE, *ITEM; both start at 0. False at the end. One that did not bind whole is passed over. */

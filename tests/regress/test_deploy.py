@@ -46,7 +46,9 @@ def units(tmp_path):
 @pytest.mark.parametrize("name", UNITS)
 def test_unit_is_valid(units, name):
     got = run([tool("systemd-analyze"), "verify", "--man=no", units / name])
-    assert got.returncode == 0 and not got.stderr.strip(), got.stderr
+    # It also tells of the faults of units that the machine has.
+    ours = [line for line in got.stderr.splitlines() if name in line]
+    assert got.returncode == 0 and not ours, got.stderr
 
 
 @pytest.mark.parametrize("name", UNITS)
