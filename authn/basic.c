@@ -68,9 +68,11 @@ static enum authn_step basic_work(const struct authn *self, struct authn_call *c
 		return AUTHN_PASS;
 	enum directory_verdict v = directories_try(all, &t);
 	if (v == DIRECTORY_UNAVAILABLE)
-		return authn_say(call, AUTHN_UNAVAILABLE, t.dir.reason, "%s", t.dir.why.msg);
+		return authn_failed(call, "directory",
+		    authn_say(call, AUTHN_UNAVAILABLE, t.dir.reason, "%s", t.dir.why.msg));
 	if (v != DIRECTORY_GOOD)
-		return refuse(call, &t);
+		return authn_failed(call, "password", refuse(call, &t));
+	authn_check(call, "password", true, "");
 	call->id = t.dir.id;
 	call->credential = (struct credential){.subject = t.dir.name};
 	call->keep = keep_for(all, &t);

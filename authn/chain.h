@@ -59,6 +59,9 @@ void share_end(const struct authn_chain *c, struct authn_call *call, enum authn_
 
 /* After waiting. AUTHN_PASS: to be asked anew. Else the outcome, as with share_begin. */
 enum authn_step share_collect(const struct authn_chain *c, struct authn_call *call);
+/* Tells the trace that the check NAME has failed, for the reason that call->why says; returns STEP. */
+enum authn_step authn_failed(struct authn_call *call, const char *name, enum authn_step step);
+
 /* Tells the trace that ITEM said STEP; returns STEP. */
 enum authn_step authn_asked(struct authn_call *call, const struct authn *item, enum authn_step step);
 

@@ -30,7 +30,7 @@ struct issuer;
 
 /* Called when an issuer begins to fail (E says why), fails otherwise than before, or is well again (E NULL);
  * also when its set grows old or is dropped for its age, or a copy on disk cannot be written or used. From
- * refresher threads and from within issuer_acquire. */
+ * refresher threads and from within issuer_acquire: it may log, and must not call anything of here. */
 typedef void issuer_event_fn(void *arg, const char *issuer, const struct err *e);
 
 struct issuers_options {

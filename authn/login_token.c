@@ -46,6 +46,47 @@ static enum authn_step check_times(const struct mint_claims *c, struct authn_cal
 	return AUTHN_ACCEPT;
 }
 
+static enum authn_step check_signed(const struct login *l, const struct jose_token *t,
+    struct authn_call *call, struct claim_check *k)
+{
+	struct err e = {0};
+	if (mint_verify(l->mint, t, &e) != ERR_OK)
+		return authn_failed(
+		    call, "signature", authn_say(call, AUTHN_REJECT, "badSignature", "%s", e.msg));
+	authn_check(call, "signature", true, "");
+	if (mint_read(t, call->arena, &k->claims, &e) != ERR_OK)
+		return authn_failed(
+		    call, "claims", authn_say(call, AUTHN_REJECT, "badClaim", "%s", e.msg));
+	/* RFC 8725 3.11: a refresh handle has our signature, too. */
+	if (!jose_typ_is_jwt(t) || k->claims.refresh)
+		return authn_failed(call, "tokenKind",
+		    authn_say(call, AUTHN_REJECT, "tokenKind", "a refresh handle is no token"));
+	authn_check(call, "tokenKind", true, "");
+	return AUTHN_ACCEPT;
+}
+
+static enum authn_step check_claims(
+    const struct login *l, struct authn_call *call, struct claim_check *k)
+{
+	enum authn_step step = check_times(&k->claims, call);
+	if (step != AUTHN_ACCEPT)
+		return authn_failed(call, "expiry", step);
+	authn_check(call, "expiry", true, "");
+	if (!audience_is_ours(l, &k->claims))
+		return authn_failed(call, "audience",
+		    authn_say(call, AUTHN_REJECT, "badAudience", "token is for other audiences"));
+	authn_check(call, "audience", true, "");
+	if (sessions_ended(l->sessions, k->claims.session))
+		return authn_failed(call, "session",
+		    authn_say(call, AUTHN_REJECT, "revoked", "the session was ended"));
+	authn_check(call, "session", true, "");
+	k->directory = directories_find(l->directories, k->claims.directory);
+	if (!k->directory)
+		return authn_failed(call, "directory", authn_say(call, AUTHN_REJECT, "unknownDirectory",
+			    "token's directory is not configured any more"));
+	return AUTHN_ACCEPT;
+}
+
 /* AUTHN_ACCEPT: ours, good, and K tells whose. The cheap half of both steps below; done again by
  * the second, since nothing but the token itself is handed over. */
 static enum authn_step check_token(
@@ -55,25 +96,11 @@ static enum authn_step check_token(
 	    authn_call_says_issuer(call, l->issuer) ? authn_call_jwt(call) : NULL;
 	if (!t || !slice_eq(t->iss, l->issuer))
 		return AUTHN_PASS;
-	struct err e;
-	if (mint_verify(l->mint, t, &e) != ERR_OK)
-		return authn_say(call, AUTHN_REJECT, "badSignature", "%s", e.msg);
-	if (mint_read(t, call->arena, &k->claims, &e) != ERR_OK)
-		return authn_say(call, AUTHN_REJECT, "badClaim", "%s", e.msg);
-	/* RFC 8725 3.11: a refresh handle has our signature, too. */
-	if (!jose_typ_is_jwt(t) || k->claims.refresh)
-		return authn_say(call, AUTHN_REJECT, "tokenKind", "a refresh handle is no token");
-	enum authn_step step = check_times(&k->claims, call);
+	enum authn_step step = check_signed(l, t, call, k);
+	if (step == AUTHN_ACCEPT)
+		step = check_claims(l, call, k);
 	if (step != AUTHN_ACCEPT)
 		return step;
-	if (!audience_is_ours(l, &k->claims))
-		return authn_say(call, AUTHN_REJECT, "badAudience", "token is for other audiences");
-	if (sessions_ended(l->sessions, k->claims.session))
-		return authn_say(call, AUTHN_REJECT, "revoked", "the session was ended");
-	k->directory = directories_find(l->directories, k->claims.directory);
-	if (!k->directory)
-		return authn_say(call, AUTHN_REJECT, "unknownDirectory",
-		    "token's directory is not configured any more");
 	k->kid = t->kid;
 	k->key = directories_cache_key(
 	    call->arena, k->claims.directory, k->claims.account, k->claims.uid);
@@ -96,6 +123,7 @@ static enum authn_step accept(struct authn_call *call, const struct claim_check 
 	    .issued = k->claims.issued,
 	};
 	call->reason = "ok";
+	authn_check(call, "account", true, "");
 	return AUTHN_ACCEPT;
 }
 
@@ -148,7 +176,7 @@ static enum authn_step token_work(const struct authn *self, struct authn_call *c
 	}
 	account_cache_drop(l->directories->cache, k.key);
 	step = v == DIRECTORY_UNAVAILABLE ? AUTHN_UNAVAILABLE : AUTHN_REJECT;
-	return authn_say(call, step, d.reason, "%s", d.why.msg);
+	return authn_failed(call, "account", authn_say(call, step, d.reason, "%s", d.why.msg));
 }
 
 static void token_destroy(struct authn *self)

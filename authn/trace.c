@@ -11,6 +11,12 @@ void authn_check(struct authn_call *call, const char *name, bool passed, const c
 		call->trace->check(call->trace, name, passed, detail);
 }
 
+enum authn_step authn_failed(struct authn_call *call, const char *name, enum authn_step step)
+{
+	authn_check(call, name, false, call->why.msg);
+	return step;
+}
+
 enum authn_step authn_asked(struct authn_call *call, const struct authn *item, enum authn_step step)
 {
 	if (call->trace)

@@ -27,7 +27,7 @@ def parts_of(token):
 class Site:
     """A configuration with one issuer of fixed keys and a token file."""
 
-    def __init__(self, folder, **authentication):
+    def __init__(self, folder, prefix="a:", **authentication):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.key = tokens.Key("P-256", "k1")
@@ -44,7 +44,7 @@ class Site:
                 "audiences": [AUDIENCE],
                 "jwt": [{
                     "issuer": {"url": URL, "audiences": ["kubernetes"], "jwksFile": "jwks.json"},
-                    "claimMappings": {"username": {"claim": "sub", "prefix": "a:"},
+                    "claimMappings": {"username": {"claim": "sub", "prefix": prefix},
                                       "groups": {"claim": "groups", "prefix": ""},
                                       "uid": {"claim": "oid"}}}],
                 "tokenFiles": ["tokens.csv"], **authentication},
@@ -128,11 +128,7 @@ def test_accepted_as_text(site):
 ])
 def test_refused_for_its_claims(site, tmp_path, reason, failed, claims):
     if reason == "reservedName":
-        site = Site(tmp_path)
-        with open(site.config, encoding="utf-8") as f:
-            text = f.read().replace("a:", "")
-        with open(site.config, "w", encoding="utf-8") as f:
-            f.write(text)
+        site = Site(tmp_path, prefix="", tokenFiles=[])
         claims = {"sub": "system:admin"}
     token = site.token(**claims)
     got = as_json(site.config, token, "--now", AT, code=1)
@@ -251,12 +247,17 @@ def test_login_and_basic_tokens(daemon, directory):
     before = listing(d.state)
     got = as_json(d.config_path, token, code=0)
     assert got["user"]["username"] == "corp:bob" and got["form"] == "jwt"
+    checks = got["asked"][-1]["checks"]
+    assert [c["name"] for c in checks] == ["signature", "tokenKind", "expiry", "audience", "session", "account"]
+    assert all(c["passed"] for c in checks)
     basic = base64.b64encode(f"bob:{password}".encode()).decode()
     got = as_json(d.config_path, basic, code=0)
     assert (got["form"], got["user"]["username"]) == ("basic", "corp:bob")
     assert as_json(d.config_path, basic, "--offline", code=1)["reason"] == "offline"
     wrong = base64.b64encode(b"bob:hidden-4711").decode()
-    assert as_json(d.config_path, wrong, code=1)["reason"] == "badPassword"
+    got = as_json(d.config_path, wrong, code=1)
+    assert got["reason"] == "badPassword"
+    assert [(c["name"], c["passed"]) for c in got["asked"][-1]["checks"]] == [("password", False)]
     assert listing(d.state) == before
 
 
