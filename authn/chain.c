@@ -262,7 +262,7 @@ enum authn_step authn_try_now(const struct authn_chain *c, struct authn_call *ca
 	if (call->arrived == 0)
 		call->arrived = clock_mono();
 	if (call->token.len == 0)
-		return refuse(call, authn_say(call, AUTHN_REJECT, "emptyToken", "the token is empty"));
+		return refuse(call, authn_say(call, AUTHN_REJECT, "empty", "the token is empty"));
 	if (call->token.len > JOSE_TOKEN_MAX)
 		return refuse(call, authn_say(call, AUTHN_REJECT, "tooLong", "the token is too long"));
 	return ask_from(c, call, 0);

@@ -107,7 +107,7 @@ bool firewall_pass(struct identity *id, struct arena *arena, const char **reason
 {
 	pthread_once(&metrics_once, find_metrics);
 	if (id->username.len == 0)
-		return say(reason, why, "emptyUsername", "the user name is empty");
+		return say(reason, why, "badUsername", "the user name is empty");
 	if (!sane(id->username))
 		return say(reason, why, "badUsername", "the user name is overlong or not printable");
 	if (firewall_reserved(id->username)) {

@@ -122,8 +122,7 @@ void handlers_init(struct server_metrics *m)
 	}
 	m->access_errors = metrics_counter("portcullis_access_reviews_total",
 	    "Access reviews that were answered, by verdict.", "verdict=\"error\"");
-	m->tokens_accepted = token_reviews("accepted", "ok");
-	m->tokens_foreign = token_reviews("refused", "noMatch");
+	handle_token_init(m);
 	m->access_seconds = metrics_histogram("portcullis_access_review_duration_seconds",
 	    "Time from an access review's head to its answer.", "", metrics_latency_bounds,
 	    metrics_latency_bounds_len);

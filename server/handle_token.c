@@ -1,4 +1,5 @@
 /* Owns POST /authenticate: from the TokenReview to its answer, its audit record and the new user's event. */
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "authn/review.h"
@@ -20,46 +21,53 @@ struct token_state {
 	enum authn_step step;
 };
 
-static const char *result_word(enum authn_step step)
+enum result { ACCEPTED, REFUSED, UNAVAILABLE };
+_Static_assert(UNAVAILABLE + 1 == TOKEN_RESULTS, "a counter for each result");
+
+static const char *const results[] = {"accepted", "refused", "unavailable"};
+
+static enum result result_of(enum authn_step step)
 {
 	switch (step) {
 	case AUTHN_ACCEPT:
-		return "accepted";
+		return ACCEPTED;
 	case AUTHN_UNAVAILABLE:
-		return "unavailable";
+		return UNAVAILABLE;
 	default:
-		return "refused";
+		return REFUSED;
 	}
 }
 
-struct metric *token_reviews(const char *result, const char *reason)
+/* Looked up under the registry's lock once; a reason that never occurs makes no series. */
+static struct metric *counter(struct server_metrics *m, enum result result, const char *reason)
 {
+	size_t i = authn_reason_index(reason);
+	struct metric *c = atomic_load_explicit(&m->token_reviews[result][i], memory_order_relaxed);
+	if (c)
+		return c;
 	struct buf labels;
 	buf_init(&labels, 256);
-	metrics_label(&labels, "result", slice_of(result));
-	metrics_label(&labels, "reason", slice_of(reason));
-	struct metric *m = metrics_counter("portcullis_token_reviews_total",
+	metrics_label(&labels, "result", slice_of(results[result]));
+	metrics_label(&labels, "reason", slice_of(authn_reason_word(i)));
+	c = metrics_counter("portcullis_token_reviews_total",
 	    "Token reviews that were answered, by result and the reason of a refusal.",
 	    buf_cstr(&labels));
 	buf_done(&labels);
-	return m;
+	atomic_store_explicit(&m->token_reviews[result][i], c, memory_order_relaxed);
+	return c;
 }
 
-/* Good tokens and foreign ones are nearly all there are: they cost no look-up under the registry's lock. */
-static struct metric *reviews(const struct exchange *ex, const struct token_state *t)
+void handle_token_init(struct server_metrics *m)
 {
-	struct slice reason = slice_of(t->call.reason);
-	if (t->step == AUTHN_ACCEPT && slice_is(reason, "ok"))
-		return ex->server->metrics.tokens_accepted;
-	if (t->step == AUTHN_REJECT && slice_is(reason, "noMatch"))
-		return ex->server->metrics.tokens_foreign;
-	return token_reviews(result_word(t->step), t->call.reason);
+	counter(m, ACCEPTED, "ok");
+	counter(m, REFUSED, "noMatch");
 }
 
 static void count(const struct exchange *ex, const struct token_state *t)
 {
-	metric_inc(reviews(ex, t));
-	metric_observe(ex->server->metrics.token_seconds,
+	struct server_metrics *m = &ex->server->metrics;
+	metric_inc(counter(m, result_of(t->step), t->call.reason));
+	metric_observe(m->token_seconds,
 	    (double)(clock_mono() - ex->request.received) / (double)CLOCK_SECOND);
 }
 
@@ -205,14 +213,6 @@ static void woken(void *arg)
 	collect(arg);
 }
 
-static enum authn_step decide(struct exchange *ex, struct token_state *t)
-{
-	if (t->review.token.len > 0 && t->review.token.len <= TOKEN_MAX)
-		return authn_try_now(ex->snapshot->authn, &t->call);
-	t->call.reason = t->review.token.len ? "tooLong" : "empty";
-	return AUTHN_REJECT;
-}
-
 void handle_token(struct exchange *ex)
 {
 	struct token_state *t = ARENA_NEW(&ex->arena, struct token_state);
@@ -232,7 +232,7 @@ void handle_token(struct exchange *ex)
 	    .wake_arg = ex,
 	};
 	ex->state = t;
-	t->step = decide(ex, t);
+	t->step = authn_try_now(ex->snapshot->authn, &t->call);
 	if (t->step == AUTHN_NEEDS_WORK)
 		exchange_defer(ex, ex->server->token_work, t->call.deadline, work, overloaded);
 	else if (t->step == AUTHN_SHARED)

@@ -18,8 +18,8 @@ exchange_fn handle_login, handle_refresh, handle_revoke, handle_login_discovery,
 /* Probes, metrics, version. */
 exchange_fn handle_livez, handle_readyz, handle_metrics, handle_version;
 
-/* The counter of token reviews with RESULT for REASON: a look-up in the registry. */
-struct metric *token_reviews(const char *result, const char *reason);
+/* Makes the counters of what most token reviews come to. */
+void handle_token_init(struct server_metrics *m);
 
 /* Looks up the metrics of all handlers, so that each stands in the exposition from the start. */
 void handlers_init(struct server_metrics *m);

@@ -2,15 +2,20 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "authn/reasons.h"
 #include "common/metrics.h"
 #include "common/work.h"
 #include "server/snapshot.h"
 #include "server/status.h"
 
+/* accepted, refused, unavailable */
+#define TOKEN_RESULTS 3
+
 /* The outcomes of reviews, as counters that stand in the exposition from the start. */
 struct server_metrics {
 	struct metric *verdicts[3], *access_errors; /* by enum verdict */
-	struct metric *tokens_accepted, *tokens_foreign;
+	/* By the result's index and the reason's: looked up at the first of its kind. */
+	_Atomic(struct metric *) token_reviews[TOKEN_RESULTS][AUTHN_REASON_COUNT];
 	struct metric *access_seconds, *token_seconds;
 };
 

@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from support import attacks, etcd, oidc, pki, samba, slapd  # noqa: E402  pylint: disable=wrong-import-position
+from support import attacks, etcd, oidc, pki, reasons, samba, slapd  # noqa: E402  pylint: disable=wrong-import-position
 from support.portcullisd import Portcullisd  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -91,4 +91,6 @@ def daemon(tmp_path):
                 text = f.read()
         if code not in (0, None, -9) or "Sanitizer" in text or "runtime error:" in text:
             bad.append(f"exit {code}\n{text[-6000:]}")
+        bad += [f"unknown reason: {r}" for r in d.audit() if r["type"].startswith("authn.")
+                and r.get("reason") not in reasons.words()]
     assert not bad, "\n".join(bad)

@@ -433,7 +433,7 @@ static void test_rows14_32_and_36_foreign_tokens_touch_no_network(void **state)
 	/* What claims refuse anyway is not worth a fetch for an unknown key. */
 	expect(c, token("/a", fx.a, "nobody", 0, ",\"typ\":\"Bearer\""), AUTHN_REJECT, "tokenKind");
 	expect(c, strdup("opaque"), AUTHN_REJECT, "noMatch");
-	expect(c, strdup(""), AUTHN_REJECT, "emptyToken");
+	expect(c, strdup(""), AUTHN_REJECT, "empty");
 	free(good);
 	assert_int_equal(tls_server_connections(fx.server), connections);
 	assert_int_equal(atomic_load(&fx.fetches), 1);
