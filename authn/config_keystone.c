@@ -228,7 +228,8 @@ static const struct field keystone_fields[] = {
 	.min = TIMEOUT_MIN, .max = TIMEOUT_MAX, .doc = "Longest wait for one answer, connecting included."},
     {.name = "cacheTTL", .type = FIELD_DURATION, .offset = CFG(cache_ttl), .def = "60s", .min = 0,
 	.max = CACHE_TTL_MAX,
-	.doc = "How long Keystone is not asked again about a token: a revoked one goes on so long at most."},
+	.doc = "How long Keystone is not asked again about a token: a revoked one goes on so long at most. "
+	       "`authentication.cache` may say less."},
     {0},
 };
 

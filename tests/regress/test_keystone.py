@@ -1,5 +1,6 @@
 """Keystone as an authenticator: against Debian's Keystone, and against servers that misbehave."""
 import base64
+import datetime
 import json
 import os
 import threading
@@ -200,6 +201,19 @@ def test_role_that_is_taken_away_ends(cloud, served):
     refused(d, token, "badToken")
 
 
+def test_answers_are_kept_for_cache_ttl(tmp_path, daemon):
+    with FakeKeystone(tmp_path / "fake") as fake:
+        d = daemon(edit=with_keystone(fake.config(cacheTTL="60s")))
+        for _ in range(3):
+            assert d.user_of(fernet_shaped(1))["username"] == "os:Default/alice"
+        assert len(fake.asked) == 1
+        fake.answer = lambda *a: (404, {"error": {"code": 404}})
+        for _ in range(3):
+            refused(d, fernet_shaped(2), "badToken")
+        assert len(fake.asked) == 2
+        assert d.user_of(fernet_shaped(1)), "kept, though Keystone knows it no more"
+
+
 # --- application credentials ---
 
 def test_application_credential_as_token_and_directly(cloud, served):
@@ -222,6 +236,19 @@ def test_application_credential_as_token_and_directly(cloud, served):
     k.api("DELETE", f"/users/{cloud.alice}/application_credentials/{ident}",
           token=k.token("alice", ALICE, "team"))
     refused(d, f"v3applicationcredential:cloud:{ident}:{secret}", "badCredential")
+
+
+def test_application_credential_ends_when_it_expires(cloud, served):
+    k, d = cloud.keystone, served(applicationCredentials=True)
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=8)
+    ident, secret = k.application_credential(
+        cloud.alice, k.token("alice", ALICE, "team"), "short",
+        expires_at=soon.strftime("%Y-%m-%dT%H:%M:%S.000000"))
+    token = k.credential_token(ident, secret)
+    assert d.user_of(token)["username"] == "os:Default/alice"
+    wait_until(lambda: d.user_of(token) is None, "the token to end with its credential")
+    wait_until(lambda: d.user_of(f"v3applicationcredential:cloud:{ident}:{secret}") is None,
+               "the credential to end")
 
 
 def test_guesses_at_a_secret_are_slow(cloud, served):
