@@ -760,6 +760,9 @@ static void test_what_a_cache_and_a_denylist_are_told(void **state)
 	assert_null(refusal(cfg, claims(",\"email\":\"e\""), &id));
 	assert_int_equal(call.credential.subject.len, 0);
 	assert_int_equal(call.credential.issued, 0);
+	/* As far as exp may be: no overflow on the way to nanoseconds. */
+	assert_null(refusal(cfg, claims(",\"email\":\"e\",\"exp\":9007199254740992"), &id));
+	assert_int_equal(call.keep, INT64_C(86400) * CLOCK_SECOND);
 	/* Only time may turn this one. */
 	assert_reason("nbf", refusal(cfg, claims(",\"email\":\"e\",\"nbf\":1800000000"), &id), "notYetValid");
 	assert_int_equal(call.keep, 0);
