@@ -357,11 +357,17 @@ static void keep_login(struct process *p)
 	}
 	if (strcmp(e.msg, p->login_trouble.msg) == 0)
 		return;
-	if (e.code != ERR_OK)
-		log_error("login state", LOG_STR("error", e.msg));
-	else
-		log_info("login state is well again");
 	p->login_trouble = e;
+	if (e.code == ERR_OK) {
+		log_info("login state is well again");
+		status_forget(&p->server.status, STATUS_LOGIN);
+		return;
+	}
+	log_error("login state", LOG_STR("error", e.msg));
+	char since[CLOCK_RFC3339_LEN];
+	clock_rfc3339(clock_now(), since);
+	/* What is in memory serves on. */
+	status_set(&p->server.status, STATUS_LOGIN, false, "stale since %s: %s", since, e.msg);
 }
 
 static void keep_house(struct process *p, struct agenda *a)

@@ -11,6 +11,7 @@ enum status_item {
 	STATUS_CONFIG,
 	STATUS_POLICY,
 	STATUS_TLS,
+	STATUS_LOGIN, /* shown while something is wrong */
 	STATUS_SHUTDOWN,
 	STATUS_COUNT
 };

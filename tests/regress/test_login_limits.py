@@ -10,6 +10,7 @@ import pytest
 
 from support import slapd
 from support.https import tls_context
+from support.proc import wait_until
 from support.slapd import Slapd
 
 ALICE = "alice-secret-5512"
@@ -140,8 +141,10 @@ def test_an_outage_is_not_a_wrong_password(daemon, own):
         assert d.login("alice", ALICE).status == 503
         assert d.token_review(basic("alice", ALICE)).status == 503
     own.start()
-    assert d.login("alice", ALICE).status == 200
+    # A server that failed is not asked again at once.
+    wait_until(lambda: d.login("alice", ALICE).status == 200, "the directory to be asked again")
     assert d.user_of(basic("alice", ALICE))["username"] == "corp:alice"
+    assert d.metric("portcullis_logins_total", result="limited") == 0
 
 
 def test_limits_outlive_a_reload(daemon, own):

@@ -9,6 +9,7 @@ import pytest
 
 from support import slapd
 from support.crypto_jws import new_es256, sign_es256
+from support.fakeldap import FakeLdap, bind_result, entry, search_done
 from support.portcullisd import API_AUDIENCE, Load
 from support.proc import wait_until
 from support.slapd import GROUPS, Slapd
@@ -192,6 +193,8 @@ def test_a_damaged_file_does_not_let_anybody_back_in(daemon, directory):
     with open(path, "a", encoding="ascii") as f:
         f.write("half a li")
     d.wait_log("login state.*ended-sessions")
+    with d.ops() as c:
+        assert re.search(r"\[\+\]login ok: stale since .*ended-sessions: line 2", c.get("/readyz?verbose").text)
     assert d.user_of(s.token) is None
     d.stop()
     d.process.start()
@@ -203,6 +206,36 @@ def test_a_damaged_file_does_not_let_anybody_back_in(daemon, directory):
         f.write(whole)
     d.start()
     assert d.user_of(s.token, client=d.client()) is None
+
+
+def test_a_changed_password_ends_the_session(daemon, ca):
+    account = {"pwdLastSet": "133000000000000000", "userAccountControl": "512",
+               "msDS-User-Account-Control-Computed": "0", "accountExpires": "0"}
+    right = [b"first-secret"]
+
+    def search(_):
+        return [entry("uid=jane,ou=people", uid="jane", **account), search_done()]
+
+    def bind(dn, password):
+        return [bind_result(0 if password in right or not dn.startswith("uid=jane") else 49)]
+
+    with FakeLdap(ca.server("fake-ad"), on_search=search, on_bind=bind) as fake:
+        d = daemon(ldap=[{"name": "ad", "urls": [fake.url], "certificateAuthority": ca.pem,
+                          "userSearch": {"baseDN": "ou=people", "username": "uid"},
+                          "usernamePrefix": "ad:", "accountState": "activeDirectory"}])
+        s = Session(d, "jane", "first-secret")
+        assert s.refresh().status == 200
+        assert d.login("jane", "second-secret").status == 401
+        account["pwdLastSet"] = "133000000000000001"
+        right[0] = b"second-secret"
+        assert s.refresh().status == 401
+        assert d.audit("authn.refresh")[-1]["reason"] == "passwordChanged"
+        # What was wrong for the old version of the account is a new try for the new one.
+        assert d.login("jane", "second-secret", directory="ad").status == 200
+        s = Session(d, "jane2", "second-secret")
+        account["userAccountControl"] = "514"
+        assert s.refresh().status == 401
+        assert d.audit("authn.refresh")[-1]["reason"] == "accountDisabled"
 
 
 def test_refresh_off_and_shorter(daemon, directory):
