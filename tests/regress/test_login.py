@@ -184,7 +184,7 @@ def test_reserved_names_do_not_come_out_of_a_directory(daemon, own):
                f"member: {slapd.person_dn('alice')}\n", add=True)
     own.add_person("system:admin", "pw-admin-1", ["dev"])
     own.add_person("kubernetes-admin", "pw-admin-2", ["dev"])
-    d = daemon(ldap=[own.config(usernamePrefix="", groupsPrefix="")])
+    d = daemon(tokens={}, ldap=[own.config(usernamePrefix="", groupsPrefix="")])
     assert d.user_of(d.login_token("alice", ALICE))["groups"] == ["dev", "ops"]
     assert d.login("system:admin", "pw-admin-1").status == 401
     assert d.login("kubernetes-admin", "pw-admin-2").status == 401
