@@ -4,7 +4,6 @@
 
 #include "authn/authn.h"
 
-#define TOKEN_MAX ((size_t)64 << 10) /* longer tokens are refused with a clean 200 */
 #define AUDIENCES_MAX 64
 
 struct token_review {

@@ -78,6 +78,7 @@ class Askers:
         return self.replies
 
 
+@pytest.mark.load
 def test_reviews_of_one_token_cause_one_bind_and_hold_no_worker(daemon, gate):
     """More of them wait than there are workers, and everybody else is served meanwhile."""
     d = daemon(ldap=[gate.config], edit=patient)
@@ -98,6 +99,7 @@ def test_reviews_of_one_token_cause_one_bind_and_hold_no_worker(daemon, gate):
     assert d.metric("portcullis_verifications_shared_total") == 59
 
 
+@pytest.mark.load
 def test_an_outage_is_shared_and_not_kept(daemon, gate):
     d = daemon(ldap=[gate.config], edit=patient)
     token = basic("alice", "secret-1")
@@ -110,6 +112,7 @@ def test_an_outage_is_shared_and_not_kept(daemon, gate):
     assert d.metric("portcullis_token_reviews_total", result="unavailable") == 10
 
 
+@pytest.mark.load
 def test_who_waits_is_answered_when_the_daemon_ends(daemon, gate):
     d = daemon(ldap=[gate.config], edit=patient)
     askers = Askers(d, basic("alice", "secret-1"), 10)
@@ -123,6 +126,7 @@ def test_who_waits_is_answered_when_the_daemon_ends(daemon, gate):
     assert d.process.popen.returncode == 0
 
 
+@pytest.mark.load
 def test_who_waits_for_a_snapshot_that_is_gone_is_answered(daemon, gate):
     d = daemon(ldap=[gate.config], edit=patient)
     token = basic("alice", "secret-1")
