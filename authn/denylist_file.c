@@ -156,9 +156,11 @@ static bool read_time(const char *text, int64_t *out)
 		n = n * 10 + (s.p[i] - '0');
 	if (s.len == 0 || i < s.len)
 		return clock_parse_rfc3339(s, out);
-	/* What ends before the year 2262, where nanoseconds do. */
+	/* Nanoseconds end with the year 2262. */
+	if (n >= INT64_MAX / CLOCK_SECOND)
+		return false;
 	*out = n * CLOCK_SECOND;
-	return n < INT64_MAX / CLOCK_SECOND;
+	return true;
 }
 
 static int64_t time_of(const struct row *r, const char *key, const char *text, struct diags *d)

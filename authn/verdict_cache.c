@@ -186,8 +186,10 @@ static int64_t end_of(const struct store *st, const struct verdict *v, int64_t k
 	int64_t expires = verdict_expires(v);
 	if (keep > st->ttl)
 		keep = st->ttl;
-	/* Whole seconds: far from where nanoseconds overflow, unlike what a token may say. */
-	if (expires && expires < (wall + keep) / CLOCK_SECOND)
+	/* In whole seconds first: a token may say what no nanoseconds hold. */
+	if (expires && expires <= wall / CLOCK_SECOND)
+		return now;
+	if (expires && expires <= (wall + keep) / CLOCK_SECOND)
 		keep = expires * CLOCK_SECOND - wall;
 	return now + keep;
 }
