@@ -1,8 +1,6 @@
 /* Owns the judgement of account states: Active Directory's attributes, the password policy's, a bind's words. */
 #include "authn/ldap_account.h"
 
-#include <stdio.h>
-
 #include "authn/ldap.h"
 #include "common/clock.h"
 
@@ -109,22 +107,27 @@ static const char *ad_state(
 
 /* --- the password policy overlay --- */
 
-/* Generalized time (RFC 4517) in UTC to the second; fractions are cut. */
-static bool generalized_time(struct slice s, int64_t *out)
-{
-	char text[sizeof("2026-11-22T10:00:00Z")];
-	if (s.len < 15 || s.p[s.len - 1] != 'Z' || (s.len > 15 && s.p[14] != '.'))
-		return false;
-	snprintf(text, sizeof(text), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", s.p, s.p + 4, s.p + 6,
-	    s.p + 8, s.p + 10, s.p + 12);
-	return clock_parse_rfc3339(slice_of(text), out);
-}
+/* Digits of a generalized time (RFC 4517) to the second. */
+#define TIME_DIGITS 14
 
-/* A date that cannot be read is taken for the worse. */
+/* NOW is TIME or later. In UTC their digits sort as they do, whatever the year; a time that cannot be read is
+ * UNREADABLE. */
 static bool reached(struct slice time, int64_t now, bool unreadable)
 {
-	int64_t t;
-	return generalized_time(time, &t) ? now >= t : unreadable;
+	char text[CLOCK_RFC3339_LEN], digits[CLOCK_RFC3339_LEN];
+	size_t n = 0;
+	clock_rfc3339(now, text);
+	for (const char *p = text; n < TIME_DIGITS; p++) {
+		if (*p >= '0' && *p <= '9')
+			digits[n++] = *p;
+	}
+	if (time.len <= TIME_DIGITS || time.p[time.len - 1] != 'Z')
+		return unreadable;
+	for (size_t i = 0; i < TIME_DIGITS; i++) {
+		if (time.p[i] < '0' || time.p[i] > '9')
+			return unreadable;
+	}
+	return memcmp(digits, time.p, TIME_DIGITS) >= 0;
 }
 
 static const char *policy_state(const struct ldapx_entry *entry, const char *const *attrs,

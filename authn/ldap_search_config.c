@@ -105,11 +105,11 @@ static const struct field group_search_fields[] = {
 	.doc = "sub: the whole tree below baseDN; one: its direct children."},
     {.name = "userMatchers", .type = FIELD_OBJECTS, .offset = GROUP(matchers), .nonempty = true,
 	.max_items = MATCHERS_MAX, .sub = &matcher_schema,
-	.doc = "Ways a group may name a person; one that matches is enough. Absent with "
-	       "activeDirectory: DN in member."},
+	.doc = "Ways a group may name a person; one that matches is enough."},
     {.name = "memberOfAttr", .type = FIELD_STRING, .offset = GROUP(member_of_attr), .nonempty = true,
 	.doc = "Attribute of the person's entry that holds the names (DN) of their groups, as memberOf "
-	       "does; in place of userMatchers."},
+	       "does; in place of userMatchers. Absent with activeDirectory: memberOf, unless userMatchers or "
+	       "nested: inChain stand there."},
     {.name = "nameFrom", .type = FIELD_ENUM, .offset = GROUP(name_from), .choices = name_froms,
 	.def = "entry",
 	.doc = "With memberOfAttr. entry: each group is read, and filter applies; dn: the name is "
@@ -117,7 +117,7 @@ static const struct field group_search_fields[] = {
     {.name = "nested", .type = FIELD_ENUM, .offset = GROUP(nested), .choices = nestings,
 	.def = "none",
 	.doc = "Groups in groups. search: one search for each level; inChain: the server follows them "
-	       "(matching rule 1.2.840.113556.1.4.1941). Absent with activeDirectory: inChain."},
+	       "(matching rule 1.2.840.113556.1.4.1941). Absent with activeDirectory: search."},
     {.name = "primaryGroup", .type = FIELD_BOOL, .offset = GROUP(primary_group), .def = "false",
 	.doc = "Count the group of primaryGroupID too, which no member attribute lists. Absent with "
 	       "activeDirectory: true."},
@@ -367,13 +367,16 @@ static void fill_active_directory(struct ldap_config *c, const struct yaml_node 
 	fill(&g->name_attr, AD_NAME);
 	if (!stands(node, "groupSearch", "primaryGroup"))
 		g->primary_group = true;
-	if (g->member_of_attr)
-		return;
-	if (g->matchers.len == 0)
+	bool silent = !stands(node, "groupSearch", "nested");
+	/* From memberOf up: two cheap look-ups a level and group, where a search for members may cost
+	 * the server a walk through all groups, and inChain many of them. */
+	if (g->matchers.len == 0 && !g->member_of_attr && g->nested == LDAP_NESTED_IN_CHAIN)
 		g->matchers =
 		    (struct object_list){.items = ad_matchers, .len = ARRAY_LEN(ad_matchers)};
-	if (!stands(node, "groupSearch", "nested") && matches_dn(g) && !recurses(g))
-		g->nested = LDAP_NESTED_IN_CHAIN;
+	else if (g->matchers.len == 0)
+		fill(&g->member_of_attr, "memberOf");
+	if (silent && g->name_from == LDAP_NAME_FROM_ENTRY && (g->member_of_attr || matches_dn(g)))
+		g->nested = LDAP_NESTED_SEARCH;
 }
 
 static void check_group_source(

@@ -50,9 +50,11 @@ def test_the_short_form_gives_identity_and_groups(ad, probe):
 
 
 def test_a_person_may_type_either_name_and_has_one(ad, probe):
-    for typed in ("ann", "ANN", "ann@ad.example.com", "Ann@AD.Example.com"):
-        assert probe.login(typed, password(ad, "ann"))["username"] == "ad:ann"
-    refused(probe.lookup("ann@ad.example.com", probe.login("ann", password(ad, "ann"))["uid"]), "noUser")
+    for typed in ("BEA", "bea@ad.example.com", "Bea@AD.Example.com"):
+        good(probe.login(typed, password(ad, "bea")), "ad:bea", PLAIN)
+    uid = probe.login("bea", password(ad, "bea"))["uid"]
+    refused(probe.lookup("bea@ad.example.com", uid), "noUser")
+    refused(probe.lookup("BEA", uid), "accountChanged")
 
 
 def test_wrong_password_says_so_in_its_own_words(ad, probe):
@@ -79,20 +81,20 @@ def test_names_that_bite_find_their_own_groups_only(ad, probe):
 
 # --- groups ---
 
+MEMBER = {"userMatchers": [{"userAttr": "DN", "groupAttr": "member"}]}
+
+
 @pytest.mark.parametrize("how", [
-    {"nested": "inChain"},
-    {"nested": "search"},
+    {}, {"nested": "inChain"}, {**MEMBER, "nested": "inChain"}, {**MEMBER, "nested": "search"},
     {"userMatchers": [{"userAttr": "DN", "groupAttr": "member", "recursionGroupAttr": "member"}], "nested": "none"},
-    {"memberOfAttr": "memberOf", "nested": "search"},
-], ids=["chain", "search", "recursion", "memberOf"])
+], ids=["memberOf", "chain", "member-chain", "member", "recursion"])
 def test_three_levels_and_a_cycle(ad, tmp_path, how):
     good(groups_by(ad, tmp_path, "ann", **how), "ad:ann",
          ["ad:Domain Users", "ad:Users", "ad:cycle-a", "ad:cycle-b", "ad:level1", "ad:level2", "ad:level3"])
 
 
-@pytest.mark.parametrize("how", [{"nested": "none"}, {"memberOfAttr": "memberOf"},
-                                 {"memberOfAttr": "memberOf", "nameFrom": "dn", "nameAttr": "cn"}],
-                         ids=["member", "memberOf", "dn"])
+@pytest.mark.parametrize("how", [{**MEMBER, "nested": "none"}, {"nested": "none"},
+                                 {"nameFrom": "dn", "nameAttr": "cn"}], ids=["member", "memberOf", "dn"])
 def test_direct_groups(ad, tmp_path, how):
     good(groups_by(ad, tmp_path, "ann", **how), "ad:ann", ["ad:Domain Users", "ad:cycle-a", "ad:level1"])
     odd = samba.ODD_GROUP if how.get("nameFrom") else "odd-group"
@@ -113,19 +115,115 @@ def test_lists_of_mail_grant_nothing(ad, probe):
 
 
 @pytest.mark.parametrize("how", [
-    {}, {"pageSize": 100}, {"pageSize": 1000}, {"pageSize": 0}, {"memberOfAttr": "memberOf"},
-    {"memberOfAttr": "memberOf", "nameFrom": "dn", "nameAttr": "cn"},
-], ids=["default", "100", "1000", "unpaged", "memberOf", "dn"])
+    {}, {"nested": "inChain"}, {"nested": "inChain", "pageSize": 100}, {"nested": "inChain", "pageSize": 0},
+    {"nameFrom": "dn", "nameAttr": "cn"},
+], ids=["memberOf", "chain", "small-pages", "unpaged", "dn"])
 def test_two_thousand_groups_are_all_there(ad, tmp_path, how):
-    good(groups_by(ad, tmp_path, "many", **how), "ad:many", sorted(
-        ["ad:Domain Users"] + ["ad:Users"] * ("memberOfAttr" not in how) + [f"ad:{g}" for g in ALL_GROUPS]))
+    nested = [] if "nameFrom" in how else ["ad:Users"]
+    good(groups_by(ad, tmp_path, "many", **how), "ad:many",
+         sorted(["ad:Domain Users", *nested] + [f"ad:{g}" for g in ALL_GROUPS]))
 
 
 def test_many_groups_are_followed_in_several_filters(ad, tmp_path):
-    good(groups_by(ad, tmp_path, "some", nested="search"), "ad:some",
+    good(groups_by(ad, tmp_path, "some", **MEMBER, nested="search"), "ad:some",
          PLAIN + [f"ad:{g}" for g in samba.SOME_GROUPS])
 
 
 def test_a_group_with_thousands_of_members_is_as_any_other(ad, probe):
     assert len(ad.attribute(group_dn("crowd"), "member")) > 1500
     good(probe.login("eve", password(ad, "eve")), "ad:eve", PLAIN + ["ad:crowd"])
+
+
+# --- accounts (row 70) ---
+
+STATES = {"disabled": "accountDisabled", "locked": "accountLocked", "expired": "accountExpired",
+          "mustchange": "mustChangePassword", "oldpassword": "passwordExpired", "night": "logonHours"}
+
+
+@pytest.mark.parametrize("name,reason", STATES.items(), ids=STATES)
+def test_accounts_that_may_not_be_used_are_refused_in_their_own_words(ad, probe, name, reason):
+    refused(probe.login(name, password(ad, name)), reason)
+
+
+@pytest.mark.parametrize("name,reason", STATES.items(), ids=STATES)
+def test_their_tokens_end(ad, tmp_path, name, reason):
+    """What a review of a token reads: no bind is there to tell."""
+    with Probe(tmp_path / "uid", ad.config(accountState="none")) as p:
+        uid = str(uuid.UUID(bytes_le=ad.attribute(person_dn(name), "objectGUID")[0]))
+        assert p.lookup(name, uid)["verdict"] == "good"
+    with Probe(tmp_path / "state", ad.config()) as p:
+        refused(p.lookup(name, uid), reason)
+
+
+def test_an_account_that_will_expire_is_good_until_then(ad, probe):
+    got = probe.login("later", password(ad, "later"))
+    good(got, "ad:later", PLAIN)
+    good(probe.lookup("later", got["uid"]), "ad:later", PLAIN)
+
+
+def test_an_account_nothing_can_be_read_of_is_not_let_in(directory, tmp_path):
+    """accountState: activeDirectory against a directory of another kind."""
+    with Probe(tmp_path, directory.config(accountState="activeDirectory")) as p:
+        refused(p.login("alice", "alice-secret-5512"), "badEntry")
+
+
+# --- through the daemon ---
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A small domain that tests may change."""
+    people = {n: f"{n.title()}-secret-55" for n in ("fay", "gil", "hal", "ida", "jon")}
+    groups = {"team": [person_dn(n) for n in people], "all": [group_dn("team")]}
+    with samba.Samba(tmp_path_factory.mktemp("own-ad"), people=people, groups=groups) as s:
+        yield s
+
+
+def test_login_and_reviews_of_a_person(daemon, own):
+    d = daemon(ldap=[own.config()])
+    user = d.user_of(d.login_token("fay@ad.example.com", password(own, "fay")))
+    assert user["username"] == "ad:fay"
+    assert user["groups"] == ["ad:Domain Users", "ad:Users", "ad:all", "ad:team"]
+    assert user["uid"] == str(uuid.UUID(bytes_le=own.attribute(person_dn("fay"), "objectGUID")[0]))
+
+
+@pytest.mark.parametrize("name,reason,change", [
+    ("gil", "accountDisabled", lambda s, dn: s.replace(dn, userAccountControl=512 | 2)),
+    ("hal", "accountExpired", lambda s, dn: s.replace(dn, accountExpires=samba.filetime(1))),
+    ("ida", "mustChangePassword", lambda s, dn: s.replace(dn, pwdLastSet=0)),
+    ("jon", "accountLocked", lambda s, dn: s.lock("jon")),
+], ids=["disabled", "expired", "mustChange", "locked"])
+def test_an_account_that_changes_ends_its_tokens_and_logins(daemon, own, name, reason, change):
+    d = daemon(ldap=[own.config(cacheTTL="0s")])
+    token = d.login_token(name, password(own, name))
+    assert d.user_of(token)["username"] == f"ad:{name}"
+    change(own, person_dn(name))
+    assert d.user_of(token) is None
+    got, other = d.login(name, password(own, name)), d.login("no-such-person", "x")
+    assert got.status == other.status == 401 and got.text == other.text
+    for kind in ("authn.login", "authn.review"):
+        d.wait_audit(kind, lambda r: r["reason"] == reason)
+    assert d.metric("portcullis_logins_total", reason=reason) == 1
+
+
+def test_wrong_passwords_do_not_lock_the_account_at_the_directory(daemon, own):
+    """Row 72: retries of one wrong password are one bind."""
+    d = daemon(ldap=[own.config(cacheTTL="0s")])
+    token = d.login_token("fay", password(own, "fay"))
+    for _ in range(samba.LOCKOUT_THRESHOLD + 1):
+        assert d.login("fay", "wrong").status == 401
+    assert own.attribute(person_dn("fay"), "badPwdCount") == ["1"]
+    assert d.user_of(token)["username"] == "ad:fay"
+    assert d.login("fay", password(own, "fay")).status == 200
+
+
+def test_a_domain_that_comes_back_is_asked_again(daemon, own):
+    d = daemon(ldap=[own.config(cacheTTL="0s")])
+    token = d.login_token("fay", password(own, "fay"))
+    own.stop()
+    try:
+        assert d.login("fay", password(own, "fay")).status == 503
+        assert d.token_review(token).status == 503
+    finally:
+        own.start()
+    own.process.wait_for(lambda: d.token_review(token).status == 200, "the domain to be asked again")
+    assert d.user_of(token)["username"] == "ad:fay"

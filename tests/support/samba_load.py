@@ -2,6 +2,7 @@
 import sys
 
 import ldb
+from samba import dsdb
 from samba.auth import system_session
 from samba.param import LoadParm
 from samba.samdb import SamDB
@@ -16,7 +17,9 @@ def main():
         if kind in (ldb.CHANGETYPE_ADD, ldb.CHANGETYPE_NONE):
             db.add(message)
         elif kind == ldb.CHANGETYPE_MODIFY:
-            db.modify(message)
+            # pwdLastSet is the server's own affair otherwise.
+            plain = "pwdLastSet" not in message
+            db.modify(message, [] if plain else [f"local_oid:{dsdb.DSDB_CONTROL_BYPASS_PASSWORD_HASH_OID}:0"])
         else:
             sys.exit(f"unknown change of {message.dn}")
     db.transaction_commit()

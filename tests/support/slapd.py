@@ -23,7 +23,7 @@ DEFAULT_PEOPLE = {
 }
 
 
-def _ldif(people):
+def _ldif(people, extra=""):
     out = [f"dn: {BASE}\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: Example\n"]
     for ou in ("people", "groups", "services"):
         out.append(f"dn: ou={ou},{BASE}\nobjectClass: organizationalUnit\nou: {ou}\n")
@@ -36,7 +36,7 @@ def _ldif(people):
             groups.setdefault(g, []).append(uid)
     for name, members in groups.items():
         out.append(group_ldif(name, members))
-    return "\n".join(out)
+    return "\n".join(out + [extra])
 
 
 def person_dn(uid):
@@ -56,13 +56,15 @@ def group_ldif(name, members):
 class Slapd(Service):
     """start() loads PEOPLE with slapadd; change(ldif) talks to the running server."""
 
-    def __init__(self, folder, ca=None, people=None, cert=None, log="0"):
-        """CERT: a pki.Pair instead of one that is right. LOG: slapd's -d; "stats" shows each operation."""
+    def __init__(self, folder, ca=None, people=None, cert=None, log="0", overlays="", extra=""):
+        """CERT: a pki.Pair instead of one that is right. LOG: slapd's -d; "stats" shows each operation. OVERLAYS: lines
+        of slapd.conf, modules are loaded for them. EXTRA: LDIF to begin with."""
         self.folder = str(folder)
         os.makedirs(os.path.join(self.folder, "db"), exist_ok=True)
         self.ca = ca or pki.CA(os.path.join(self.folder, "pki"), "ldap-ca")
         self.cert = cert or self.ca.server("slapd", folder=os.path.join(self.folder, "pki"))
         self.log = log
+        self.overlays, self.extra = overlays, extra
         self.port, self.tls_port = free_ports(2)
         self.people = dict(DEFAULT_PEOPLE if people is None else people)
         self.process = None
@@ -78,13 +80,15 @@ class Slapd(Service):
 
     def _write_conf(self):
         f = self.folder
+        modules = "".join(f"moduleload {line.split()[1]}\n" for line in self.overlays.splitlines()
+                          if line.startswith("overlay "))
         text = f"""include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 include /etc/ldap/schema/nis.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
-pidfile {f}/slapd.pid
+{modules}pidfile {f}/slapd.pid
 argsfile {f}/slapd.args
 TLSCACertificateFile {self.ca.crt}
 TLSCertificateFile {self.cert.crt}
@@ -105,13 +109,13 @@ access to *
   by dn.exact="{SERVICE_DN}" read
   by self read
   by * none
-"""
+{self.overlays}"""
         with open(self.conf, "w", encoding="utf-8") as out:
             out.write(text)
 
     def _data(self):
         """What the database begins with, as LDIF."""
-        return _ldif(self.people)
+        return _ldif(self.people, self.extra)
 
     def start(self):
         if self.process is None:

@@ -93,9 +93,10 @@ static void test_active_directory_fills_in_the_rest(void **state UNUSED)
 	assert_true(ldap_filter_valid(c.user_search.filter));
 	assert_true(ldap_filter_valid(c.group_search.filter));
 	assert_string_equal(c.group_search.name_attr, "sAMAccountName");
-	assert_int_equal(c.group_search.nested, LDAP_NESTED_IN_CHAIN);
+	assert_int_equal(c.group_search.nested, LDAP_NESTED_SEARCH);
+	assert_string_equal(c.group_search.member_of_attr, "memberOf");
 	assert_true(c.group_search.primary_group);
-	assert_int_equal(c.group_search.matchers.len, 1);
+	assert_int_equal(c.group_search.matchers.len, 0);
 
 	snprintf(text, sizeof(text),
 	    "%saccountState: none\n"
@@ -113,15 +114,20 @@ static void test_active_directory_fills_in_the_rest(void **state UNUSED)
 	assert_string_equal(c.group_search.name_attr, "cn");
 	assert_int_equal(c.group_search.nested, LDAP_NESTED_NONE);
 	assert_false(c.group_search.primary_group);
-	assert_int_equal(c.group_search.matchers.len, 1);
+	assert_string_equal(c.group_search.member_of_attr, "memberOf");
 
 	snprintf(text, sizeof(text),
-	    "%suserSearch: {baseDN: 'dc=x'}\ngroupSearch: {baseDN: 'dc=x', memberOfAttr: memberOf}\n",
-	    head);
+	    "%suserSearch: {baseDN: 'dc=x'}\ngroupSearch: {baseDN: 'dc=x', nested: inChain}\n", head);
+	assert_string_equal(bind_text(&a, &ldap_config_schema, text, &c), "");
+	assert_int_equal(c.group_search.nested, LDAP_NESTED_IN_CHAIN);
+	assert_int_equal(c.group_search.matchers.len, 1);
+	assert_null(c.group_search.member_of_attr);
+	assert_true(c.group_search.primary_group);
+
+	snprintf(text, sizeof(text),
+	    "%suserSearch: {baseDN: 'dc=x'}\ngroupSearch: {baseDN: 'dc=x', nameFrom: dn}\n", head);
 	assert_string_equal(bind_text(&a, &ldap_config_schema, text, &c), "");
 	assert_int_equal(c.group_search.nested, LDAP_NESTED_NONE);
-	assert_int_equal(c.group_search.matchers.len, 0);
-	assert_true(c.group_search.primary_group);
 }
 
 static void test_unsafe_directories_are_refused(void **state UNUSED)
