@@ -565,6 +565,8 @@ static void test_row34_authorized_parties(void **state)
 	    {"", ",\"azp\":null,\"aud\":\"second\"", NULL},
 	    /* Several audiences and no azp say nothing. */
 	    {"", ",\"aud\":[\"kubernetes\",\"second\"]", "badParty"},
+	    {"", ",\"aud\":[\"second\",\"kubernetes\"]", "badParty"},
+	    {"", ",\"aud\":[\"second\",\"second\"]", "badParty"},
 	    {"", ",\"aud\":[\"kubernetes\",\"second\"],\"client_id\":\"cli\"", "badParty"},
 	    {"at+jwt", ",\"client_id\":\"cli\",\"iat\":1,\"jti\":\"j\"", NULL},
 	    {"at+jwt", ",\"client_id\":\"evil\",\"iat\":1,\"jti\":\"j\"", "badParty"},

@@ -393,6 +393,14 @@ static void test_row46_what_a_token_names_is_not_asked(void **state)
 		fx.base, (long long)clock_unix() + 60, fx.base));
 	expect(c, "forged", forged, AUTHN_REJECT, "badSignature");
 	free(forged);
+	forged = crypto_token(fx.src, "ES256", NULL, "{\"alg\":\"ES256\"}",
+	    arena_printf(&fx.arena,
+		"{\"iss\":\"%s/idp\",\"aud\":\"my-client\",\"exp\":%lld,\"username\":\"jane\",\"_claim_names\":{"
+		"\"groups\":\"s\"},\"_claim_sources\":{\"s\":{\"endpoint\":\"%s/claims/groups\"}}}",
+		fx.base, (long long)clock_unix() + 60, fx.base));
+	expect(c, "forged without a kid", forged, AUTHN_REJECT, "unknownKey");
+	free(forged);
+	assert_int_equal(atomic_load(&fx.asked), 0);
 	assert_int_equal(atomic_load(&fx.asked), 0);
 	assert_int_equal(tls_server_connections(fx.server), before);
 	assert_int_equal(tls_server_connections(fx.trap), 0);
