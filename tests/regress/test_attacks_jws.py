@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from support import tokens
-from support.attacks import STRICT, URL_A, URL_B
+from support.attacks import STRICT, URL_A, URL_B, Gate
 from support.fakeissuer import Listener
 from support.tokens import b64, compact, pkcs1, sha256_info, signing_input
 
@@ -105,6 +105,74 @@ def test_r_and_s_out_of_range(gate, site):
         pairs.append((r + n, s))
     for x, y in pairs:
         gate.refused(compact(header, claims, x.to_bytes(32, "big") + y.to_bytes(32, "big")), "badSignature")
+
+
+# P-256: y² = x³ - 3x + b
+P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+G = (0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+     0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5)
+
+
+def add(a, b):
+    if a is None or b is None:
+        return a or b
+    if a[0] == b[0] and (a[1] + b[1]) % P == 0:
+        return None
+    slope = (3 * a[0] * a[0] - 3) * pow(2 * a[1], -1, P) if a == b else (b[1] - a[1]) * pow(b[0] - a[0], -1, P)
+    x = (slope * slope - a[0] - b[0]) % P
+    return x, (slope * (a[0] - x) - a[1]) % P
+
+
+def times(k, a):
+    out = None
+    for bit in bin(k)[2:]:
+        out = add(out, out)
+        if bit == "1":
+            out = add(out, a)
+    return out
+
+
+def smallest_x(above):
+    """A point whose x is just above."""
+    x = above
+    while True:
+        yy = (x * x * x - 3 * x + B) % P
+        y = pow(yy, (P + 1) // 4, P)
+        if y * y % P == yy:
+            return x, y
+        x += 1
+
+
+@pytest.mark.attack("6")
+def test_extreme_signatures_verify_in_one_form_only(tmp_path, site):
+    """Keys made for a signature, not the other way round: r and s that are tiny, huge, or equal. They are good ones,
+    and nothing beside them is, above all not the same r with the order added, which fits into 32 bytes."""
+    n, url = tokens.ORDER_P256, "https://edge.example.com"
+    points = {"tiny r": smallest_x(1), "r past the order": smallest_x(n), "middle": times(1234567, G),
+              "r of G": G, "huge r": smallest_x(n - 1000)}
+    keys, signed = [], []
+    for i, (name, point) in enumerate(points.items()):
+        for s in (1, 2, n - 1, n // 2, point[0] % n):
+            header, claims = {"alg": "ES256", "kid": f"{i}-{s % 1000}"}, site.claims(url, sub=f"{name} {s}")
+            e = int.from_bytes(hashlib.sha256(signing_input(header, claims)).digest(), "big")
+            r = point[0] % n
+            # Q = r⁻¹ (s R - e G)
+            q = times(pow(r, -1, n), add(times(s, point), times(n - e % n, G)))
+            keys.append({"kty": "EC", "crv": "P-256", "kid": header["kid"],
+                         "x": tokens.number(q[0], 32), "y": tokens.number(q[1], 32)})
+            signed.append((header, claims, r, s))
+    site.write("edge", {"keys": keys})
+    with Gate(tmp_path / "gate", jwt=[site.entry(url, "edge", "edge:")]) as gate:
+        for header, claims, r, s in signed:
+            def token(x, y, h=header, c=claims):
+                return compact(h, c, x.to_bytes(32, "big") + y.to_bytes(32, "big"))
+            good(gate, token(r, s), "edge:" + claims["sub"])
+            for x, y in ((r + n, s), (r, s + n), (r ^ 1, s), (r, s ^ 1), (0, s), (r, 0), (n, s), (r, n)):
+                if x < 2 ** 256 and y < 2 ** 256 and y != n - s:
+                    gate.refused(token(x, y), "badSignature")
+            # The other root is as good as the first (ECDSA has two), and its own signature.
+            good(gate, token(r, n - s), "edge:" + claims["sub"])
 
 
 @pytest.mark.attack("7")

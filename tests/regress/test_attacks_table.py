@@ -15,6 +15,7 @@ def test_every_proof_is_there():
 
 
 def test_rows_are_complete():
+    assert list(attacks.rows()) == [str(n) + b for n in range(1, 101) for b in (("", "b") if n == 87 else ("",))]
     for row, r in attacks.rows().items():
         assert set(r) >= {"area", "input", "must", "answer"}, row
         assert set(r) <= {"area", "input", "must", "answer", "reasons", "also"}, row

@@ -5,6 +5,7 @@ tests/cases/attacks/rows.yaml has the rows. A test of tests/regress/test_attacks
 Run as a program, this prints docs/attack-table.md.
 """
 import ast
+import functools
 import glob
 import json
 import os
@@ -27,6 +28,7 @@ PAGE = os.path.join(TOP, "docs", "attack-table.md")
 
 # --- the table ---
 
+@functools.lru_cache(None)
 def rows():
     """{"87b": {"area": …, "input": …, "must": …, "answer": …, "reasons": […], "also": […]}}"""
     with open(ROWS, encoding="utf-8") as f:
