@@ -477,8 +477,8 @@ def hangup(*_):
     lambda base: [("raw", b"\x30\x84\x7f\xff\xff\xff\x02\x01\x02" + b"A" * 1000)],
     lambda base: [("raw", b"\x30\x80\x00\x00")],
     lambda base: [("raw", b"not LDAP at all" * 10)],
-    # libldap 2.5 itself loses the request of an answer that it cannot decode: 4 KiB.
-    pytest.param(lambda base: [ENTRY[:-3], search_done()], marks=pytest.mark.plain_only),
+    # libldap 2.5 itself loses the request of an answer that it cannot decode: tests/support/lsan_ldap.c.
+    lambda base: [ENTRY[:-3], search_done()],
     lambda base: [search_done(51)],
     lambda base: [search_done(1)],
     lambda base: [search_done(3)],

@@ -29,7 +29,8 @@ static struct slice tlv(struct arena *a, int tag, struct slice body)
 		p[2] = (char)(body.len >> 8);
 		p[3] = (char)body.len;
 	}
-	memcpy(p + head, body.p, body.len);
+	if (body.len)
+		memcpy(p + head, body.p, body.len);
 	return (struct slice){p, head + body.len};
 }
 
