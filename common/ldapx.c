@@ -68,7 +68,7 @@ static enum err_code fail_connect(struct ldapx *h, struct err *e, const char *wh
 	return code;
 }
 
-int ldapx_last_rc(const struct ldapx *h)
+static int last_rc(const struct ldapx *h)
 {
 	int rc = LDAP_OTHER;
 	ldap_get_option(h->ld, LDAP_OPT_RESULT_CODE, &rc);
@@ -84,6 +84,17 @@ struct timeval ldapx_until(int64_t deadline)
 		left = CLOCK_MS; /* zero would mean "poll" or "for ever" */
 	return (struct timeval){
 	    .tv_sec = left / CLOCK_SECOND, .tv_usec = left % CLOCK_SECOND / 1000};
+}
+
+struct ldapmsg *ldapx_wait(struct ldapx *h, int id, bool all, int *rc)
+{
+	struct timeval tv = ldapx_until(h->deadline);
+	LDAPMessage *msg = NULL;
+	int got = ldap_result(h->ld, id, all ? LDAP_MSG_ALL : LDAP_MSG_ONE, &tv, &msg);
+	/* A hostile server's message may be of the type that also means "none in time". */
+	if (!msg)
+		*rc = got == 0 ? LDAP_TIMEOUT : last_rc(h);
+	return msg;
 }
 
 /* A layer between libldap's TLS and its socket. ldap_result() gives up in time only between
@@ -207,14 +218,12 @@ static enum err_code start_tls(struct ldapx *h, struct err *e)
 	int rc = ldap_start_tls(h->ld, NULL, NULL, &id);
 	if (rc != LDAP_SUCCESS)
 		return fail_connect(h, e, "StartTLS", rc);
-	struct timeval tv = ldapx_until(h->deadline);
-	LDAPMessage *msg = NULL;
-	int got = ldap_result(h->ld, id, LDAP_MSG_ALL, &tv, &msg);
-	if (got <= 0)
-		return ldapx_fail(h, e, "StartTLS", got == 0 ? LDAP_TIMEOUT : ldapx_last_rc(h));
-	int result = LDAP_OTHER;
+	LDAPMessage *msg = ldapx_wait(h, id, true, &rc);
+	if (!msg)
+		return ldapx_fail(h, e, "StartTLS", rc);
+	int result = LDAP_OTHER, type = ldap_msgtype(msg);
 	rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
-	if (rc != LDAP_SUCCESS || result != LDAP_SUCCESS || got != LDAP_RES_EXTENDED)
+	if (rc != LDAP_SUCCESS || result != LDAP_SUCCESS || type != LDAP_RES_EXTENDED)
 		return ldapx_fail(h, e, "StartTLS refused", rc != LDAP_SUCCESS ? rc : result);
 	return ERR_OK;
 }

@@ -59,7 +59,9 @@ static bool read_policy(
 {
 	ber_int_t expires = -1, grace = -1;
 	LDAPPasswordPolicyError error = PP_noError;
-	if (c->ldctl_value.bv_len > CONTROL_MAX ||
+	/* Without a value, or with an empty one, libldap itself would crash. */
+	if (!c->ldctl_value.bv_val || c->ldctl_value.bv_len == 0 ||
+	    c->ldctl_value.bv_len > CONTROL_MAX ||
 	    ldap_parse_passwordpolicy_control(h->ld, c, &expires, &grace, &error) != LDAP_SUCCESS)
 		return false;
 	info->expires_in = expires >= 0 ? expires : -1;
@@ -162,17 +164,16 @@ static enum err_code judge(
 static enum err_code bind_result(
     struct ldapx *h, int id, struct ldapx_bind_info *info, struct err *e)
 {
-	struct timeval tv = ldapx_until(h->deadline);
-	LDAPMessage *msg = NULL;
-	int got = ldap_result(h->ld, id, LDAP_MSG_ALL, &tv, &msg);
-	if (got <= 0) {
+	int rc = LDAP_OTHER;
+	LDAPMessage *msg = ldapx_wait(h, id, true, &rc);
+	if (!msg) {
 		ldap_abandon_ext(h->ld, id, NULL, NULL);
-		return ldapx_fail(h, e, "bind", got == 0 ? LDAP_TIMEOUT : ldapx_last_rc(h));
+		return ldapx_fail(h, e, "bind", rc);
 	}
 	AUTO(answer_done) struct answer a = {.result = LDAP_OTHER};
-	int rc =
-	    ldap_parse_result(h->ld, msg, &a.result, NULL, &a.text, NULL, &a.controls, 1);
-	if (rc != LDAP_SUCCESS || got != LDAP_RES_BIND)
+	int type = ldap_msgtype(msg);
+	rc = ldap_parse_result(h->ld, msg, &a.result, NULL, &a.text, NULL, &a.controls, 1);
+	if (rc != LDAP_SUCCESS || type != LDAP_RES_BIND)
 		return ldapx_fail(h, e, "bind", rc != LDAP_SUCCESS ? rc : LDAP_PROTOCOL_ERROR);
 	return judge(h, &a, info, e);
 }

@@ -8,6 +8,7 @@
 
 struct ldap; /* libldap's LDAP */
 struct ldapcontrol; /* LDAPControl */
+struct ldapmsg; /* LDAPMessage */
 
 struct ldapx {
 	struct ldap *ld;
@@ -35,8 +36,9 @@ enum err_code ldapx_adopt(int fd, int64_t deadline, struct ldapx **out, struct e
  * names. */
 enum err_code ldapx_fail(struct ldapx *h, struct err *e, const char *what, int rc);
 
-/* libldap's code of the last call that failed without one; never LDAP_SUCCESS. */
-int ldapx_last_rc(const struct ldapx *h);
+/* The next message of operation ID (ALL: its whole answer), to be freed with ldap_msgfree; NULL with libldap's code in
+ * *RC when none comes before the handle's deadline. Its type may be any. */
+struct ldapmsg *ldapx_wait(struct ldapx *h, int id, bool all, int *rc);
 
 /* What is left until DEADLINE of clock_mono, at least a millisecond. */
 struct timeval ldapx_until(int64_t deadline);

@@ -91,8 +91,10 @@ enum err_code ldapx_read_pieces(struct ldapx *h, struct ldapx_found *f, struct e
 		struct ldapx_entry *entry = &f->items[p->entry];
 		struct ldapx_attr *attr = (struct ldapx_attr *)(uintptr_t)&entry->attrs[p->attr];
 		size_t cap = attr->n;
-		if (memchr(entry->dn.p, '\0', entry->dn.len))
+		if (memchr(entry->dn.p, '\0', entry->dn.len)) {
+			h->broken = true;
 			return err_set(e, ERR_UNAVAILABLE, "search: an entry's name holds a NUL");
+		}
 		while (!p->range.last) {
 			enum err_code code =
 			    next_piece(h, entry, attr, &cap, f, &p->range, e);

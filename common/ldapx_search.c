@@ -143,7 +143,10 @@ static enum err_code take_cookie(
 		return ERR_OK;
 	struct berval cookie = {0};
 	ber_int_t estimate;
-	int rc = ldap_parse_pageresponse_control(h->ld, c, &estimate, &cookie);
+	/* Without a value, or with an empty one, libldap itself would crash. */
+	int rc = c->ldctl_value.bv_val && c->ldctl_value.bv_len
+		     ? ldap_parse_pageresponse_control(h->ld, c, &estimate, &cookie)
+		     : LDAP_DECODING_ERROR;
 	if (rc == LDAP_SUCCESS && cookie.bv_len <= COOKIE_MAX)
 		f->cookie = slice_dup(f->a, (struct slice){cookie.bv_val, cookie.bv_len});
 	else
@@ -197,14 +200,10 @@ static enum err_code collect(struct ldapx *h, const struct ldapx_search *q, int 
     struct ldapx_found *f, struct err *e)
 {
 	for (bool done = false; !done;) {
-		struct timeval tv = ldapx_until(h->deadline);
-		LDAPMessage *msg = NULL;
-		int got = ldap_result(h->ld, id, LDAP_MSG_ONE, &tv, &msg);
-		enum err_code code;
-		if (got <= 0)
-			code = ldapx_fail(h, e, "search", got == 0 ? LDAP_TIMEOUT : ldapx_last_rc(h));
-		else
-			code = take_message(h, q, msg, f, &done, e);
+		int rc = LDAP_OTHER;
+		LDAPMessage *msg = ldapx_wait(h, id, false, &rc);
+		enum err_code code = msg ? take_message(h, q, msg, f, &done, e)
+					 : ldapx_fail(h, e, "search", rc);
 		ldap_msgfree(msg);
 		if (code == ERR_OK && !done && clock_mono() >= h->deadline)
 			code = ldapx_fail(h, e, "search", LDAP_TIMEOUT);

@@ -49,9 +49,11 @@ static struct slice octets(struct arena *a, const char *s)
 	return tlv(a, 0x04, slice_of(s));
 }
 
+/* VALUE without bytes: the control has none. */
 static struct slice control(struct arena *a, const char *oid, struct slice value)
 {
-	return tlv(a, 0x30, join(a, octets(a, oid), tlv(a, 0x04, value)));
+	struct slice octet_string = value.p ? tlv(a, 0x04, value) : value;
+	return tlv(a, 0x30, join(a, octets(a, oid), octet_string));
 }
 
 /* TAG with result CODE and TEXT, and CONTROLS (may be none) behind it. */
@@ -178,6 +180,10 @@ static const struct bind_case bind_cases[] = {
 	-1},
     {"broken with yes", 0, "", PPOLICY, {"\x30\x05\x81", 3}, ERR_UNAVAILABLE, LDAPX_ACCOUNT_UNSAID,
 	-1, -1},
+    {"empty value", 0, "", PPOLICY, {"", 0}, ERR_UNAVAILABLE, LDAPX_ACCOUNT_UNSAID, -1, -1},
+    {"no value", 0, "", PPOLICY, {NULL, 0}, ERR_UNAVAILABLE, LDAPX_ACCOUNT_UNSAID, -1, -1},
+    {"Netscape without value", 0, "", "2.16.840.1.113730.3.4.5", {NULL, 0}, ERR_UNAVAILABLE,
+	LDAPX_ACCOUNT_UNSAID, -1, -1},
     {"no sequence", 0, "", PPOLICY, {"AAAA", 4}, ERR_UNAVAILABLE, LDAPX_ACCOUNT_UNSAID, -1, -1},
     {"Netscape expired, yes", 0, "", "2.16.840.1.113730.3.4.4", {"0", 1}, ERR_OK,
 	LDAPX_ACCOUNT_MUST_CHANGE, -1, -1},
@@ -428,12 +434,15 @@ static void test_undecodable_pages_are_no_answer(void **state)
 {
 	(void)state;
 	AUTO(arena_done) struct arena a = {0};
-	struct slice bad = control(&a, "1.2.840.113556.1.4.319", SLICE("\x30\x09\x02"));
-	AUTO(peer_close) struct peer p = peer_with(done(&a, 1, 0x65, 0, "", bad));
-	struct ldapx_entry *found;
-	size_t n;
-	assert_int_equal(search(&p, &a, true, 10, 1, &found, &n), ERR_UNAVAILABLE);
-	assert_false(ldapx_alive(p.h));
+	const struct slice values[] = {SLICE("\x30\x09\x02"), {NULL, 0}, SLICE("")};
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		struct slice bad = control(&a, "1.2.840.113556.1.4.319", values[i]);
+		AUTO(peer_close) struct peer p = peer_with(done(&a, 1, 0x65, 0, "", bad));
+		struct ldapx_entry *found;
+		size_t n;
+		assert_int_equal(search(&p, &a, true, 10, 1, &found, &n), ERR_UNAVAILABLE);
+		assert_false(ldapx_alive(p.h));
+	}
 }
 
 static void test_range_options(void **state)
