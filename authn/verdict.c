@@ -15,6 +15,12 @@ struct verdict {
 	struct slice room[]; /* the arrays, then the bytes they point to */
 };
 
+/* A member more is to be copied below. */
+_Static_assert(sizeof(struct credential) == 4 * sizeof(struct slice) + sizeof(int64_t), "credential");
+_Static_assert(sizeof(struct identity) == 4 * sizeof(struct slice) + 4 * sizeof(void *) + sizeof(int64_t),
+    "identity");
+_Static_assert(sizeof(struct identity_extra) == sizeof(struct slice) + 2 * sizeof(void *), "extra");
+
 /* How much of ROOM a copy needs: arrays of slices and extras, and bytes. */
 struct need {
 	size_t slices, extras, bytes;

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from support import pki
-from support.fakeldap import FakeLdap, bind_result, entry, search_done
+from support.fakeldap import FakeLdap, Hangup, bind_result, entry, search_done
 from support.paths import program
 from support.proc import run, wait_until
 
@@ -23,17 +23,23 @@ class Gate(FakeLdap):
     """A directory that knows alice and answers her binds only when it is told to."""
 
     def __init__(self, pair):
-        self.go = threading.Event()
+        self.go, self.search_go = threading.Event(), threading.Event()
+        self.search_go.set()
+        self.hangs_up = False
         super().__init__(pair, on_bind=self._bind, on_search=self._search)
 
     def _bind(self, dn, _):
-        if dn == ALICE and not self.go.wait(30):
-            return []
+        if dn == ALICE and (not self.go.wait(30) or self.hangs_up):
+            raise Hangup
         return [bind_result(0)]
 
-    @staticmethod
-    def _search(base):
+    def _search(self, base):
+        if not self.search_go.wait(30):
+            return []
         return [entry(ALICE, uid="alice"), search_done()] if base == PEOPLE else [search_done()]
+
+    def searches(self):
+        return [s for s in self.seen if s == ("search", PEOPLE)]
 
     def people(self):
         return [dn for dn in self.binds() if dn == ALICE]
@@ -48,6 +54,7 @@ def gate(tmp_path):
                     "timeout": "10s"}
         yield g
         g.go.set()
+        g.search_go.set()
 
 
 def basic(user, password):
@@ -55,7 +62,6 @@ def basic(user, password):
 
 
 def patient(doc):
-    del doc["login"]
     doc["webhook"]["deadline"] = "10s"
 
 
@@ -106,7 +112,8 @@ def test_an_outage_is_shared_and_not_kept(daemon, gate):
     askers = Askers(d, token, 10)
     wait_until(lambda: d.metric(WAITING) == 9, "9 to wait")
     wait_until(lambda: len(gate.people()) == 1, "the bind")
-    gate.stop()
+    gate.hangs_up = True
+    gate.go.set()
     replies = askers.ended()
     assert [r.status for r in replies] == [503] * 10
     assert d.metric("portcullis_token_reviews_total", result="unavailable") == 10
@@ -124,6 +131,28 @@ def test_who_waits_is_answered_when_the_daemon_ends(daemon, gate):
     assert [r.status for r in askers.ended()] == [200] * 10
     ender.join(40)
     assert d.process.popen.returncode == 0
+
+
+@pytest.mark.load
+def test_tokens_of_one_account_cause_one_look_up(daemon, gate):
+    gate.go.set()
+    d = daemon(ldap=[gate.config], edit=patient)
+    tokens = [d.login_token("alice", "secret-1") for _ in range(3)]
+    assert len(set(tokens)) == 3
+    # A new configuration knows no account yet.
+    before = len(d.audit("config.loaded"))
+    d.config["authentication"]["cache"] = {"ttl": "2m"}
+    d.write_config()
+    d.reload()
+    d.wait_audit("config.loaded", after=before)
+    gate.search_go.clear()
+    searches = len(gate.searches())
+    askers = [Askers(d, t, 5) for t in tokens]
+    wait_until(lambda: d.metric(WAITING) == 14, "14 to wait")
+    gate.search_go.set()
+    for a in askers:
+        assert [r.json["status"]["user"]["username"] for r in a.ended()] == ["corp:alice"] * 5
+    assert len(gate.searches()) == searches + 1
 
 
 @pytest.mark.load
