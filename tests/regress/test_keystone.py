@@ -55,9 +55,9 @@ def with_keystone(*entries):
 @pytest.fixture
 def served(daemon, cloud):
     """Makes a portcullisd that asks the cloud's Keystone."""
-    def make(name="portcullisd", **override):
+    def make(name="portcullisd", tokens=None, **override):
         override = {"cacheTTL": "0s", "timeout": "10s", **override}
-        return daemon(name, edit=with_keystone(cloud.keystone.config(**override)))
+        return daemon(name, tokens=tokens, edit=with_keystone(cloud.keystone.config(**override)))
     return make
 
 
@@ -110,7 +110,7 @@ def test_project_token_gives_the_person_project_and_roles(cloud, served, version
 
 def test_as_k8s_keystone_auth_has_it(cloud, served):
     """Its defaults: the bare name, the project's id and Keystone's groups as groups."""
-    d = served(names="plain", domains=["Default"], usernamePrefix="", groupsPrefix="",
+    d = served(tokens={}, names="plain", domains=["Default"], usernamePrefix="", groupsPrefix="",
                groups=["projectID", "userGroup"])
     user = d.user_of(cloud.keystone.token("alice", ALICE, "team"))
     assert user["username"] == "alice" and user["groups"] == sorted([cloud.team, "operators"])
@@ -420,7 +420,7 @@ def test_reserved_names_never_leave(tmp_path, daemon):
             user={"id": "u", "name": name, "domain": {"id": "d", "name": "Default"}},
             roles=[{"name": "system:masters"}, {"name": "fine"}]))
     with FakeKeystone(tmp_path / "fake", person("system:admin")) as fake:
-        d = daemon(edit=with_keystone(fake.config(
+        d = daemon(tokens={}, edit=with_keystone(fake.config(
             names="plain", domains=["Default"], usernamePrefix="", groupsPrefix="", groups=["role"],
             projects=["Default/team"])))
         refused(d, fernet_shaped(1), "reservedName")
