@@ -67,3 +67,11 @@ def test_the_example_passes_the_check(etc, page, line, text):
     config.write_text(text, encoding="utf-8")
     got = run([program("portcullis"), "check", "--config", config])
     assert got.returncode == 0, got.stderr
+
+
+@pytest.mark.parametrize("name", ["active-directory", "openldap"])
+def test_the_directories_sample_passes_the_check(etc, name):
+    config = etc / f"{name}.yaml"
+    shutil.copy(os.path.join(TOP, "deploy", "examples", "directories", name + ".yaml"), config)
+    got = run([program("portcullis"), "check", "--config", config])
+    assert got.returncode == 0, got.stderr

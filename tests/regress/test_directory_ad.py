@@ -1,11 +1,14 @@
 """Directories of Active Directory's kind: a real Samba domain controller, asked by the directory code alone and
 through a running portcullisd. Rows are those of the table of attacks that docs/ldap.md repeats."""
+import os
 import uuid
 
 import pytest
+import yaml
 
 from support import samba
 from support.ldapprobe import Probe
+from support.paths import TOP
 from support.samba import ALL_GROUPS, BASE, group_dn, person_dn
 
 
@@ -132,6 +135,17 @@ def test_many_groups_are_followed_in_several_filters(ad, tmp_path):
 def test_a_group_with_thousands_of_members_is_as_any_other(ad, probe):
     assert len(ad.attribute(group_dn("crowd"), "member")) > 1500
     good(probe.login("eve", password(ad, "eve")), "ad:eve", PLAIN + ["ad:crowd"])
+
+
+def test_the_sample_configuration_serves_this_domain(ad, tmp_path):
+    with open(os.path.join(TOP, "deploy", "examples", "directories", "active-directory.yaml"), encoding="utf-8") as f:
+        (entry,) = yaml.safe_load(f)["authentication"]["ldap"]
+    here = {k: v for k, v in ad.config().items() if k in ("urls", "certificateAuthority", "bindDN", "bindPasswordFile")}
+    del entry["certificateAuthorityFile"]
+    with Probe(tmp_path, {**entry, **here}) as p:
+        good(p.login("ann", password(ad, "ann")), "ad:ann",
+             ["ad:Domain Users", "ad:Users", "ad:cycle-a", "ad:cycle-b", "ad:level1", "ad:level2", "ad:level3"])
+        refused(p.login("disabled", password(ad, "disabled")), "accountDisabled")
 
 
 # --- accounts (row 70) ---

@@ -1,11 +1,14 @@
 """Directories of OpenLDAP's kind with its password policy and memberOf overlays: a real slapd, asked by the directory
 code alone and through a running portcullisd. Rows are those of the table of attacks that docs/ldap.md repeats."""
+import os
+
 import pytest
+import yaml
 
 from support import slapd
 from support.ldapprobe import Probe
+from support.paths import TOP, tool
 from support.proc import run
-from support.paths import tool
 from support.slapd import BASE, GROUPS, PEOPLE, Slapd, person_dn, person_ldif
 
 OVERLAYS = """overlay memberof
@@ -229,6 +232,17 @@ def test_a_tower_of_groups_is_refused_rather_than_cut(tmp_path):
         s.change(f"dn: cn=t25,{GROUPS}\nchangetype: delete\n")
         for how in (RECURSE, {**MEMBER_OF, "nested": "search"}):
             good(groups_by(s, tmp_path, "ann", **how), "corp:ann", [f"corp:t{i:02}" for i in range(25)])
+
+
+def test_the_sample_configuration_serves_this_directory(ldap, tmp_path):
+    with open(os.path.join(TOP, "deploy", "examples", "directories", "openldap.yaml"), encoding="utf-8") as f:
+        (entry,) = yaml.safe_load(f)["authentication"]["ldap"]
+    here = {k: v for k, v in ldap.config().items() if k in ("urls", "certificateAuthority", "bindPasswordFile")}
+    del entry["certificateAuthorityFile"]
+    with Probe(tmp_path, {**entry, **here}) as p:
+        good(p.login("ann", password("ann")), "corp:ann",
+             ["corp:cycle-a", "corp:cycle-b", "corp:level1", "corp:level2", "corp:level3"])
+        refused(p.login("banned", password("banned")), "accountLocked")
 
 
 # --- through the daemon ---
