@@ -242,7 +242,7 @@ def test_reserved_user_names(tmp_path, says, site):
     for sub in ("tem:admin", "tem:serviceaccount:kube-system:x", "tem:masters", "tem:", "TEM:admin"):
         says("reservedName", iss=SYS, sub=sub)
     says(user="systematic", iss=SYS, sub="tematic")
-    with Gate(tmp_path / "bare", jwt=[site.entry(URL_A, "a", "")]) as gate:
+    with Gate(tmp_path / "bare", tokens={}, jwt=[site.entry(URL_A, "a", "")]) as gate:
         for sub in ("system:admin", "system:serviceaccount:kube-system:x", "system:node:n", "SYSTEM:admin",
                     "System:masters", "system:", "system:anonymous", "system:kube-controller-manager", "kubeadm:x",
                     "kubernetes-admin", "KUBERNETES-ADMIN"):
@@ -253,7 +253,7 @@ def test_reserved_user_names(tmp_path, says, site):
 
 @pytest.mark.attack("42")
 def test_reserved_and_strange_groups(tmp_path, says, site):
-    with Gate(tmp_path / "bare", jwt=[site.entry(URL_A, "a", "")]) as gate:
+    with Gate(tmp_path / "bare", tokens={}, jwt=[site.entry(URL_A, "a", "")]) as gate:
         got = gate.accepted(site.rsa.token(site.claims(groups=[
             "dev", "system:masters", "system:nodes", "SYSTEM:Masters", "kubeadm:cluster-admins", "dev", "", "ops",
             "system:"])))
