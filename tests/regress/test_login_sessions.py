@@ -277,6 +277,7 @@ def test_the_denylist_holds_for_refreshes(daemon, directory):
     assert Session(d, "bob", BOB).refresh().status == 200
 
 
+@pytest.mark.load
 def test_keys_change_under_logins_and_reviews(daemon, directory):
     """An operator's new key, published at once and signing seconds later: nobody is refused."""
     d = daemon(ldap=[directory.config()], login={"limitAddresses": False})
