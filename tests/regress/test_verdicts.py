@@ -243,6 +243,19 @@ def test_what_the_denylist_names_is_refused_by_the_next_review(daemon, issuer):
     wait_until(lambda: d.user_of(token), "what was issued later to be accepted")
 
 
+def test_whom_the_denylist_names_gets_no_token_either(daemon, gate):
+    gate.go.set()
+    d = with_list(daemon(ldap=[gate.config], edit=patient, start=False))
+    assert d.login("alice", "secret-1").status == 200
+    write_list(d, "{user: \"corp:alice\", reason: \"left\"}")
+    assert d.login("alice", "secret-1").status == 401
+    record = d.wait_audit("authn.login", lambda r: r["reason"] == "revoked")
+    assert record["decision"] == "refused" and record["user"]["name"] == "corp:alice", record
+    # Tokens of before some time are refused, new ones given.
+    write_list(d, "{user: \"corp:alice\", issuedBefore: 2026-01-01T00:00:00Z}")
+    wait_until(lambda: d.login("alice", "secret-1").status == 200, "the old entry to be gone")
+
+
 def test_row96_a_denylist_that_breaks_stays_in_force(daemon):
     d = with_list(daemon(start=False))
     write_list(d, "{user: bob}")
