@@ -231,7 +231,8 @@ static enum authn_step judge_answer(
 		return authn_say(call, AUTHN_REJECT, "distributedClaims", "it is no token");
 	if (!slice_is(t->iss, d->keys->cfg->url))
 		return authn_say(call, AUTHN_REJECT, "distributedClaims", "it is of another issuer");
-	enum authn_step step = jwt_keys_verify(d->keys, t, &wait, call);
+	struct slice kid;
+	enum authn_step step = jwt_keys_verify(d->keys, t, &wait, call, &kid);
 	if (step != AUTHN_ACCEPT)
 		return step;
 	bool ok = claims_admissible(d->keys->cfg, t, call, expires) && same_person(d, t, call) &&

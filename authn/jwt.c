@@ -40,13 +40,14 @@ static bool worthwhile(void *arg, struct authn_call *call)
 	return true;
 }
 
-static enum authn_step read_claims(
-    const struct jwt_authn *j, const struct jose_token *t, struct authn_call *call)
+/* KID: of the key that verified T. */
+static enum authn_step read_claims(const struct jwt_authn *j, const struct jose_token *t,
+    struct authn_call *call, struct slice kid)
 {
 	enum authn_step step = claims_identity(j->cfg, t, call);
 	call->id.provider = slice_of(j->name);
 	call->id.issuer = slice_of(j->cfg->issuer.url);
-	call->credential.kid = t->kid;
+	call->credential.kid = kid;
 	return step;
 }
 
@@ -79,8 +80,9 @@ static enum authn_step try_now(const struct authn *self, struct authn_call *call
 	authn_check(call, "issuer", true, j->cfg->issuer.url);
 	struct candidate c = {j, t};
 	const struct jwt_patience p = {issuer_ask, worthwhile, &c};
-	enum authn_step step = jwt_keys_verify(&j->keys, t, &p, call);
-	return counted(j, step == AUTHN_ACCEPT ? read_claims(j, t, call) : step);
+	struct slice kid;
+	enum authn_step step = jwt_keys_verify(&j->keys, t, &p, call, &kid);
+	return counted(j, step == AUTHN_ACCEPT ? read_claims(j, t, call, kid) : step);
 }
 
 static enum authn_step work(const struct authn *self, struct authn_call *call)
@@ -91,10 +93,11 @@ static enum authn_step work(const struct authn *self, struct authn_call *call)
 		return authn_say(call, AUTHN_REJECT, "badHeader", "the token cannot be read");
 	struct candidate c = {j, t};
 	const struct jwt_patience p = {issuer_wait_keys, worthwhile, &c};
-	enum authn_step step = jwt_keys_verify(&j->keys, t, &p, call);
+	struct slice kid;
+	enum authn_step step = jwt_keys_verify(&j->keys, t, &p, call, &kid);
 	if (step != AUTHN_ACCEPT)
 		return counted(j, step);
-	step = read_claims(j, t, call);
+	step = read_claims(j, t, call, kid);
 	return counted(j, step == AUTHN_NEEDS_WORK ? distributed_groups(j->distributed, t, call) : step);
 }
 

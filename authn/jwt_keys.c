@@ -73,13 +73,15 @@ static struct issuer_question question(
 
 /* What KEYS, NULL when there are none yet, say of T. AUTHN_PASS: newer ones may say more. */
 static enum authn_step try_keys(const struct jwt_keys *k, const struct keyset *keys,
-    const struct jose_token *t, struct authn_call *call)
+    const struct jose_token *t, struct authn_call *call, struct slice *kid)
 {
+	const struct jose_key *key = NULL;
 	struct err e = {0};
 	if (!keys)
 		return AUTHN_PASS;
-	switch (keyset_verify(keys, t, jwt_algs(k->cfg), &e)) {
+	switch (keyset_verify(keys, t, jwt_algs(k->cfg), &key, &e)) {
 	case KEYSET_VERIFIED:
+		*kid = slice_dup(call->arena, jose_key_kid(key));
 		authn_check(call, "signature", true, "");
 		return AUTHN_ACCEPT;
 	case KEYSET_NO_KEY:
@@ -92,11 +94,11 @@ static enum authn_step try_keys(const struct jwt_keys *k, const struct keyset *k
 }
 
 static enum authn_step verify_by_issuer(const struct jwt_keys *k, const struct jose_token *t,
-    const struct jwt_patience *p, struct authn_call *call)
+    const struct jwt_patience *p, struct authn_call *call, struct slice *kid)
 {
 	for (;;) {
 		AUTO(keyset_unref) struct keyset *keys = issuer_keys(k->issuer);
-		enum authn_step step = try_keys(k, keys, t, call);
+		enum authn_step step = try_keys(k, keys, t, call, kid);
 		if (step != AUTHN_PASS)
 			return step;
 		if (p->worthwhile && !p->worthwhile(p->arg, call))
@@ -117,9 +119,10 @@ static struct slice origin(const char *url)
 }
 
 enum authn_step jwt_keys_verify(const struct jwt_keys *k, const struct jose_token *t,
-    const struct jwt_patience *p, struct authn_call *call)
+    const struct jwt_patience *p, struct authn_call *call, struct slice *kid)
 {
 	struct jose_token tolerated;
+	*kid = (struct slice){0};
 	if (jose_without_jku(t, origin(k->cfg->url), &tolerated))
 		t = &tolerated;
 	bool header_ok = t->header.code == ERR_OK;
@@ -129,7 +132,7 @@ enum authn_step jwt_keys_verify(const struct jwt_keys *k, const struct jose_toke
 		return authn_say(call, AUTHN_REJECT, "badHeader", "%s", t->header.msg);
 	}
 	if (!k->file)
-		return verify_by_issuer(k, t, p, call);
-	enum authn_step step = try_keys(k, k->file, t, call);
+		return verify_by_issuer(k, t, p, call, kid);
+	enum authn_step step = try_keys(k, k->file, t, call, kid);
 	return step == AUTHN_PASS ? unknown_key(call) : step;
 }

@@ -26,10 +26,11 @@ struct jwt_patience {
 	void *arg;
 };
 
-/* AUTHN_ACCEPT: T verifies under an algorithm that the stanza allows. AUTHN_REJECT ("badHeader",
+/* AUTHN_ACCEPT: T verifies under an algorithm that the stanza allows, and *KID is that of the key, in CALL's
+ * arena, whether T names it or not; else it is empty. AUTHN_REJECT ("badHeader",
  * "badSignature", "unknownKey"), AUTHN_UNAVAILABLE ("issuerUnavailable"), or AUTHN_NEEDS_WORK when waiting may
  * bring the key. Sets call->keep for what it refuses. */
 enum authn_step jwt_keys_verify(const struct jwt_keys *k, const struct jose_token *t,
-    const struct jwt_patience *p, struct authn_call *call) MUST_CHECK;
+    const struct jwt_patience *p, struct authn_call *call, struct slice *kid) MUST_CHECK;
 
 #endif

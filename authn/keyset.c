@@ -489,8 +489,8 @@ static bool candidate(const struct jose_key *k, const struct jose_token *t)
 	return (k->algs & JOSE_BIT(t->alg)) != 0;
 }
 
-enum keyset_result keyset_verify(
-    const struct keyset *s, const struct jose_token *t, unsigned algs, struct err *e)
+enum keyset_result keyset_verify(const struct keyset *s, const struct jose_token *t, unsigned algs,
+    const struct jose_key **key, struct err *e)
 {
 	unsigned tried = 0;
 	if (t->header.code != ERR_OK || t->alg == JOSE_NONE) {
@@ -502,8 +502,11 @@ enum keyset_result keyset_verify(
 		if (!candidate(s->keys[i], t))
 			continue;
 		tried++;
-		if (jose_verify(t, s->keys[i], algs, e) == ERR_OK)
-			return KEYSET_VERIFIED;
+		if (jose_verify(t, s->keys[i], algs, e) != ERR_OK)
+			continue;
+		if (key)
+			*key = s->keys[i];
+		return KEYSET_VERIFIED;
 	}
 	return tried && t->has_kid ? KEYSET_BAD_SIGNATURE : KEYSET_NO_KEY;
 }

@@ -30,8 +30,9 @@ enum keyset_result {
 };
 
 /* With a kid, the keys of that kid; without, those that serve T's algorithm; at most JOSE_TRIES_MAX of
- * them. A bad header is KEYSET_BAD_SIGNATURE. E says why when the result is not KEYSET_VERIFIED. */
-enum keyset_result keyset_verify(
-    const struct keyset *s, const struct jose_token *t, unsigned algs, struct err *e);
+ * them. A bad header is KEYSET_BAD_SIGNATURE. E says why when the result is not KEYSET_VERIFIED. KEY, unless
+ * NULL, becomes the key that verified T, which lives as long as S. */
+enum keyset_result keyset_verify(const struct keyset *s, const struct jose_token *t, unsigned algs,
+    const struct jose_key **key, struct err *e);
 
 #endif

@@ -53,10 +53,10 @@ static void check_parsed(const struct jose_token *t)
 	FUZZ_CHECK(t->signing_len < t->text.len && t->text.p[t->signing_len] == '.');
 	FUZZ_CHECK((t->header.code == ERR_OK) == (t->alg != JOSE_NONE));
 	check_spelling(t);
-	if (keyset_verify(set, t, JOSE_ALGS_ALL, &e) == KEYSET_VERIFIED) {
+	if (keyset_verify(set, t, JOSE_ALGS_ALL, NULL, &e) == KEYSET_VERIFIED) {
 		FUZZ_CHECK(t->header.code == ERR_OK);
 		FUZZ_CHECK(t->alg == JOSE_ES256 ? t->signature.len == 64 : t->signature.len == 256);
-		FUZZ_CHECK(keyset_verify(set, t, JOSE_ALGS_ALL & ~JOSE_BIT(t->alg), &e) !=
+		FUZZ_CHECK(keyset_verify(set, t, JOSE_ALGS_ALL & ~JOSE_BIT(t->alg), NULL, &e) !=
 			   KEYSET_VERIFIED);
 	} else {
 		FUZZ_CHECK(e.msg[0] != '\0');
@@ -81,7 +81,7 @@ static bool verifies(struct slice text)
 	AUTO(arena_done) struct arena a = {0};
 	struct jose_token t;
 	return jose_parse(&a, text, &t, NULL) == ERR_OK &&
-	       keyset_verify(set, &t, JOSE_ALGS_ALL, NULL) == KEYSET_VERIFIED;
+	       keyset_verify(set, &t, JOSE_ALGS_ALL, NULL, NULL) == KEYSET_VERIFIED;
 }
 
 /* CLAIMS signed by us, then with one byte changed as CLAIMS themselves say. */

@@ -735,6 +735,25 @@ static void test_a_key_set_file_needs_no_network(void **state)
 	unlink(path);
 }
 
+static void test_a_denied_key_is_known_by_what_it_verified(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/portcullis-chain-XXXXXX";
+	static const char list[] = "apiVersion: portcullis.dev/v1alpha1\nkind: Denylist\n"
+				   "entries:\n- {kid: ka}\n";
+	int fd = mkstemp(path);
+	assert_int_equal(write(fd, list, sizeof(list) - 1), sizeof(list) - 1);
+	close(fd);
+	struct authn_chain *c =
+	    settled(issuers_ab, arena_printf(&fx.arena, "denylistFile: %s\n", path));
+	expect(c, token("/a", fx.a, "ka", 0, ""), AUTHN_REJECT, "revoked");
+	/* The thief of a key need not say which it is. */
+	expect(c, token("/a", fx.a, NULL, 0, ""), AUTHN_REJECT, "revoked");
+	expect(c, token("/b", fx.b, NULL, 0, ""), AUTHN_ACCEPT, "ok");
+	authn_chain_free(&c);
+	unlink(path);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -753,6 +772,7 @@ int main(void)
 	    TEST(test_a_reload_keeps_the_keys),
 	    TEST(test_token_files_and_the_firewall),
 	    TEST(test_a_key_set_file_needs_no_network),
+	    TEST(test_a_denied_key_is_known_by_what_it_verified),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

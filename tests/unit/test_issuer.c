@@ -185,7 +185,7 @@ static bool verifies(const struct life *l, EVP_PKEY *key, const char *kid)
 	struct err e = {0};
 	char *text = crypto_token(key, "ES256", kid, NULL, "{\"sub\":\"jane\"}");
 	assert_int_equal(jose_parse(&a, slice_of(text), &t, &e), ERR_OK);
-	bool ok = set && keyset_verify(set, &t, JOSE_ALGS_ALL, &e) == KEYSET_VERIFIED;
+	bool ok = set && keyset_verify(set, &t, JOSE_ALGS_ALL, NULL, &e) == KEYSET_VERIFIED;
 	free(text);
 	return ok;
 }

@@ -72,7 +72,7 @@ static int verdict_of(const struct keyset *set, struct slice token, unsigned alg
 	arena_init(&a, 0);
 	int r = UNREADABLE;
 	if (jose_parse(&a, token, &t, &e) == ERR_OK)
-		r = (int)keyset_verify(set, &t, algs, &e);
+		r = (int)keyset_verify(set, &t, algs, NULL, &e);
 	arena_done(&a);
 	return r;
 }
@@ -452,10 +452,10 @@ static void test_row14_a_jku_is_tolerated_at_its_issuer_only(void **state)
 		char *text = crypto_token(fx.key[EC256], "ES256", NULL, header, PAYLOAD);
 		assert_int_equal(jose_parse(&a, slice_of(text), &t, NULL), ERR_OK);
 		/* Who does not tolerate it is asked for nothing: it stays refused. */
-		assert_int_equal(keyset_verify(fx.set, &t, JOSE_ALGS_ALL, NULL), KEYSET_BAD_SIGNATURE);
+		assert_int_equal(keyset_verify(fx.set, &t, JOSE_ALGS_ALL, NULL, NULL), KEYSET_BAD_SIGNATURE);
 		assert_int_equal(jose_without_jku(&t, origin, &u), cases[i].ok);
 		if (cases[i].ok)
-			assert_int_equal(keyset_verify(fx.set, &u, JOSE_ALGS_ALL, NULL), KEYSET_VERIFIED);
+			assert_int_equal(keyset_verify(fx.set, &u, JOSE_ALGS_ALL, NULL, NULL), KEYSET_VERIFIED);
 		arena_done(&a);
 		free(text);
 	}

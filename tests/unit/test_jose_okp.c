@@ -81,7 +81,7 @@ static enum keyset_result verdict(const struct keyset *set, const char *token, u
 	arena_init(&a, 0);
 	enum keyset_result r = KEYSET_BAD_SIGNATURE;
 	if (jose_parse(&a, slice_of(token), &t, &e) == ERR_OK)
-		r = keyset_verify(set, &t, algs, &e);
+		r = keyset_verify(set, &t, algs, NULL, &e);
 	arena_done(&a);
 	return r;
 }
@@ -142,14 +142,14 @@ static void test_the_example_of_rfc_8037(void **state)
 	struct jose_token t = {.text = slice_of(jws), .alg = JOSE_EDDSA, .signing_len = dot};
 	struct err e = {0};
 	assert_true(base64url_decode(&a, slice_of(jws + dot + 1), &t.signature));
-	assert_int_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, &e), KEYSET_VERIFIED);
+	assert_int_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, NULL, &e), KEYSET_VERIFIED);
 	t.alg = JOSE_ED25519;
-	assert_int_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, &e), KEYSET_VERIFIED);
+	assert_int_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, NULL, &e), KEYSET_VERIFIED);
 	t.alg = JOSE_ED448;
-	assert_int_not_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, &e), KEYSET_VERIFIED);
+	assert_int_not_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, NULL, &e), KEYSET_VERIFIED);
 	t.alg = JOSE_EDDSA;
 	jws[30] = jws[30] == 'A' ? 'B' : 'A';
-	assert_int_not_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, &e), KEYSET_VERIFIED);
+	assert_int_not_equal(keyset_verify(set, &t, JOSE_ALGS_ALL, NULL, &e), KEYSET_VERIFIED);
 	arena_done(&a);
 	keyset_unref(&set);
 }

@@ -253,7 +253,7 @@ static void test_row49_two_keys_of_one_kid_are_both_tried(void **state)
 		char *token = crypto_token(
 		    keys[i], i == 2 ? "ES256" : "RS256", "same", NULL, "{\"iss\":\"x\"}");
 		assert_int_equal(jose_parse(&arena, slice_of(token), &t, &e), ERR_OK);
-		assert_int_equal(keyset_verify(s, &t, JOSE_ALGS_ALL, &e),
+		assert_int_equal(keyset_verify(s, &t, JOSE_ALGS_ALL, NULL, &e),
 		    i == 2 ? KEYSET_BAD_SIGNATURE : KEYSET_VERIFIED);
 		free(token);
 	}
