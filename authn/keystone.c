@@ -47,6 +47,7 @@ static bool token_shaped(const struct keystone_config *cfg, struct authn_call *c
 static enum authn_step unavailable(
     const struct keystone_authn *k, struct authn_call *call, const struct err *e)
 {
+	authn_check(call, "keystone", false, e->msg);
 	return authn_say(call, AUTHN_UNAVAILABLE, "keystoneUnavailable", "Keystone %s: %s",
 	    k->cfg->name, e->msg);
 }

@@ -449,6 +449,27 @@ def test_second_keystone_is_asked_about_what_the_first_does_not_know(tmp_path, d
         refused(d, fernet_shaped(2), "badToken")
 
 
+def test_explain_tells_each_check(tmp_path, daemon):
+    with FakeKeystone(tmp_path / "fake") as fake:
+        d = daemon(edit=with_keystone(fake.config(domains=["Default"], projects=["Default/team"])),
+                   start=False)
+
+        def explain():
+            got = run([os.path.join(BUILD, "portcullis"), "token", "explain", "--config", d.config_path],
+                      stdin=fernet_shaped(1))
+            assert fernet_shaped(1) not in got.stdout + got.stderr
+            return got
+        assert explain().returncode == 0
+        for answer, check in [
+                ((200, token_body(project=None, roles=None)), "scope"),
+                ((200, token_body(roles=[])), None),
+                ((401, {"error": {"code": 401}}), "keystone"), ((502, b""), "keystone")]:
+            fake.answer = lambda *a, answer=answer: answer
+            got = explain()
+            assert got.returncode == (1 if check else 0), got
+            assert check is None or f"FAILED {check}" in got.stdout, got.stdout
+
+
 def test_example_passes_the_check(tmp_path):
     """deploy/examples/keystone.yaml, with the certificates an admin puts beside it."""
     with open(os.path.join(TOP, "deploy", "examples", "keystone.yaml"), encoding="utf-8") as f:
