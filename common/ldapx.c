@@ -86,6 +86,11 @@ struct timeval ldapx_until(int64_t deadline)
 	    .tv_sec = left / CLOCK_SECOND, .tv_usec = left % CLOCK_SECOND / 1000};
 }
 
+int ldapx_said(int result)
+{
+	return result < 0 ? LDAP_OTHER : result;
+}
+
 struct ldapmsg *ldapx_wait(struct ldapx *h, int id, bool all, int *rc)
 {
 	struct timeval tv = ldapx_until(h->deadline);
@@ -224,7 +229,7 @@ static enum err_code start_tls(struct ldapx *h, struct err *e)
 	int result = LDAP_OTHER, type = ldap_msgtype(msg);
 	rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, NULL, 1);
 	if (rc != LDAP_SUCCESS || result != LDAP_SUCCESS || type != LDAP_RES_EXTENDED)
-		return ldapx_fail(h, e, "StartTLS refused", rc != LDAP_SUCCESS ? rc : result);
+		return ldapx_fail(h, e, "StartTLS refused", rc != LDAP_SUCCESS ? rc : ldapx_said(result));
 	return ERR_OK;
 }
 

@@ -175,6 +175,7 @@ static enum err_code bind_result(
 	rc = ldap_parse_result(h->ld, msg, &a.result, NULL, &a.text, NULL, &a.controls, 1);
 	if (rc != LDAP_SUCCESS || type != LDAP_RES_BIND)
 		return ldapx_fail(h, e, "bind", rc != LDAP_SUCCESS ? rc : LDAP_PROTOCOL_ERROR);
+	a.result = ldapx_said(a.result);
 	return judge(h, &a, info, e);
 }
 

@@ -36,6 +36,9 @@ enum err_code ldapx_adopt(int fd, int64_t deadline, struct ldapx **out, struct e
  * names. */
 enum err_code ldapx_fail(struct ldapx *h, struct err *e, const char *what, int rc);
 
+/* A server's result code: the negative ones are libldap's own, no server's to give. */
+int ldapx_said(int result);
+
 /* The next message of operation ID (ALL: its whole answer), to be freed with ldap_msgfree; NULL with libldap's code in
  * *RC when none comes before the handle's deadline. Its type may be any. */
 struct ldapmsg *ldapx_wait(struct ldapx *h, int id, bool all, int *rc);

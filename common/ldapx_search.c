@@ -161,6 +161,7 @@ static enum err_code take_done(
 	int result = LDAP_OTHER;
 	LDAPControl **controls = NULL;
 	int rc = ldap_parse_result(h->ld, msg, &result, NULL, NULL, NULL, &controls, 0);
+	result = ldapx_said(result);
 	enum err_code code = ERR_OK;
 	if (rc != LDAP_SUCCESS)
 		code = ldapx_fail(h, e, "search", rc);

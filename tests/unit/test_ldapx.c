@@ -194,6 +194,7 @@ static const struct bind_case bind_cases[] = {
     {"Netscape nonsense", 0, "", "2.16.840.1.113730.3.4.5", {"-1", 2}, ERR_UNAVAILABLE,
 	LDAPX_ACCOUNT_UNSAID, -1, -1},
     {"other control", 0, "", "1.2.3", {"x", 1}, ERR_OK, LDAPX_ACCOUNT_UNSAID, -1, -1},
+    {"libldap's own time-out", 0xfb, "", NULL, {0}, ERR_UNAVAILABLE, LDAPX_ACCOUNT_UNSAID, -1, -1},
     {"busy", 51, AD("533, v1"), NULL, {0}, ERR_UNAVAILABLE, LDAPX_ACCOUNT_UNSAID, -1, -1},
 };
 
