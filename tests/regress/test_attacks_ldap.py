@@ -71,7 +71,10 @@ def test_filters_in_names_match_nobody(real):
     for name in ("", " ", "   "):
         gate.refused(basic(name, ALICE), "badName", "noMatch")
     searches = re.findall(r'SRCH base="ou=people[^\n]*filter="([^"]*)"', operations(real))
-    assert searches and not [f for f in searches if "=*)" in f or "(|" in f or "(!" in f]
+    assert searches
+    for f in searches:
+        name = re.fullmatch(r"\(&\(objectClass=inetOrgPerson\)\(\|\(uid=(.*)\)\)\)", f).group(1)
+        assert not re.search(r"[()*]", name), f
     assert [f for f in searches if r"\2a" in f.lower()]
 
 
@@ -121,7 +124,7 @@ def test_reserved_groups_and_people_of_a_directory(real, tmp_path):
     s.add_person("gina", "gina-secret", ["system:masters", "kubeadm:cluster-admins", "SYSTEM:nodes", "dev"])
     s.add_person("system:admin", "root-secret")
     bare = s.config(basic=True, usernamePrefix="", groupsPrefix="")
-    with Gate(tmp_path / "bare", ldap=[bare]) as gate:
+    with Gate(tmp_path / "bare", tokens={}, ldap=[bare]) as gate:
         assert gate.accepted(basic("gina", "gina-secret"))["groups"] == ["dev"]
         assert gate.metric("portcullis_reserved_names_total", kind="group") >= 3
         # A user name ends at the first colon.
@@ -132,7 +135,7 @@ def test_reserved_groups_and_people_of_a_directory(real, tmp_path):
              "description: system:masters\n")
     config = s.config(basic=True, usernamePrefix="", groupsPrefix="",
                       groupSearch={**s.config()["groupSearch"], "nameAttr": "description"})
-    with Gate(tmp_path / "description", ldap=[config]) as gate:
+    with Gate(tmp_path / "description", tokens={}, ldap=[config]) as gate:
         assert gate.accepted(basic("gina", "gina-secret"))["groups"] == ["cn=system:masters"]
 
 
@@ -296,7 +299,10 @@ def test_referrals_lead_nowhere(ask):
 @pytest.mark.attack("75")
 @pytest.mark.parametrize("raw", [
     b"\x30\x82\x01\x00\x02\x01", b"\x30\x84\x7f\xff\xff\xff\x02\x01\x02" + b"A" * 1000, b"\x30\x80\x00\x00",
-    b"not LDAP at all" * 10, b"\x30\x00", b"\x30\x03\x02\x01\x02", b"\x30\x05\x02\x01\x02\x64\x81",
+    b"not LDAP at all" * 10, b"\x30\x00",
+    # libldap 2.5 itself loses what it had of these.
+    pytest.param(b"\x30\x03\x02\x01\x02", marks=pytest.mark.plain_only),
+    pytest.param(b"\x30\x05\x02\x01\x02\x64\x81", marks=pytest.mark.plain_only),
     b"\x30\x88\xff\xff\xff\xff\xff\xff\xff\xff", bytes.fromhex("300c02010265070a84ffffffff00"),
 ], ids=["half", "two-gigabytes", "indefinite", "noise", "empty", "no-operation", "cut-entry", "eight-byte-length",
         "long-code"])

@@ -119,6 +119,7 @@ def test_a_kept_verdict_is_that_of_one_token_and_its_audiences(gate, site):
         assert gate.accepted(site.rsa.token({**claims, "sub": "joe"}))["username"] == "a:joe"
 
 
+@pytest.mark.plain_only  # measures memory
 @pytest.mark.attack("87b")
 def test_a_flood_pushes_nobody_out(gate, site):
     """Random tokens, tokens of an issuer of ours with random claims, and one good one among them."""
@@ -177,7 +178,7 @@ def test_who_is_taken_out_of_the_configuration_is_out(tmp_path, site):
 def test_nothing_secret_or_raw_is_written_down(tmp_path, site, directory):
     """Tokens, passwords, also one typed as a name, and control characters, on every way in."""
     secret = "hunter2-of-alice-5512"
-    with Gate(tmp_path / "gate", jwt=[site.entry(URL_A, "a", "")], ldap=[directory.config(basic=True)]) as gate:
+    with Gate(tmp_path / "gate", jwt=[site.entry(URL_A, "a", "a:")], ldap=[directory.config(basic=True)]) as gate:
         good = site.rsa.token(site.claims(sub="jane"))
         bad = good[:-8] + "AAAAAAAA"
         rude = ["jane\r\nlevel=info msg=forged", "\x1b[2J\x1b[31mjane", "ja\u202ene", "\x9b31mjane", '{"seq":1}',
