@@ -90,6 +90,10 @@ another one every row to its tests.
 | O | `503`: cannot be decided now, and nobody keeps that |
 | K | that key or entry is left out, everything beside it serves on |
 
+The classes of Wycheproof's JOSE vectors (wrong primitives, modified padding and signatures, special r and s,
+spellings of base64, serializations, key sets) are in rows 1 to 11, 20, 22 to 24 and 47 to 50, made anew with keys
+of each run. The vectors as they stand would say little: their payloads are no claims, which refuses them all.
+
 Words in `code` under *answer* are reasons, as the [audit log](audit-record.md) and the metrics have them
 ([authentication.md](authentication.md#reasons)).
 """

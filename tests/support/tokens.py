@@ -111,9 +111,10 @@ class Key:
 
     def raw_rsa(self, em):
         """The private operation on an encoded message as it stands."""
-        n = self.private.private_numbers()
-        size = (self.public.key_size + 7) // 8
-        return pow(int.from_bytes(em, "big"), n.d, n.public_numbers.n).to_bytes(size, "big")
+        n, m = self.private.private_numbers(), int.from_bytes(em, "big")
+        a, b = pow(m, n.dmp1, n.p), pow(m, n.dmq1, n.q)
+        out = b + (a - b) * n.iqmp % n.p * n.q
+        return out.to_bytes((self.public.key_size + 7) // 8, "big")
 
     def token(self, claims, alg=None, header=None, drop=(), **more):
         """HEADER in place of the whole header (signed as it stands); else ALG, kid and MORE, without DROP."""
