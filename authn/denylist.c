@@ -13,16 +13,16 @@
 #include "common/metrics.h"
 #include "common/secret.h"
 
-/* What a changed file no longer has stays in force this long: a file may be seen while it is written, when it
- * reads well and lacks half of its entries. */
+/* What a changed file no longer has stays in force this long: a file may be seen while it is
+ * written, when it reads well and lacks half of its entries. */
 #define SETTLE (2 * CLOCK_SECOND)
 
-/* Changes within that time whose predecessors are all kept: a file that is written in pieces may be read
- * after each. */
+/* Changes within that time whose predecessors are all kept: a file that is written in pieces may be
+ * read after each. */
 #define OLD_MAX 16
 
-/* A file changed this shortly before it was read may change again without a new time: file systems count in
- * ticks of up to 10 ms. */
+/* A file changed this shortly before it was read may change again without a new time: file systems
+ * count in ticks of up to 10 ms. */
 #define TICK (100 * CLOCK_MS)
 
 /* What stat(2) tells a file's states apart by. Zeroed: no file. */

@@ -203,7 +203,8 @@ static enum err_code read_document(
     struct arena *scratch, const char *name, struct slice text, struct document *doc, struct diags *d)
 {
 	struct yaml_node *root = NULL;
-	/* Files can be cut off where the rest still parses; editors and here-documents end the last line. */
+	/* Files can be cut off where the rest still parses; editors and here-documents end the last
+	 * line. */
 	if (text.len && text.p[text.len - 1] != '\n')
 		return diags_error(
 		    d, name, 0, 0, "the last line has no line break: is the file whole?");

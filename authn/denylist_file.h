@@ -14,8 +14,9 @@ void denylist_file_free(struct denylist_file **f);
 
 size_t denylist_file_len(const struct denylist_file *f);
 
-/* True when an entry names the identity or its credential: all that the entry tells fits. An entry with
- * issuedBefore fits a credential without a time of issue. NOW: wall clock, ns. E says which entry. */
+/* True when an entry names the identity or its credential: all that the entry tells fits. An entry
+ * with issuedBefore fits a credential without a time of issue. NOW: wall clock, ns. E says which
+ * entry. */
 bool denylist_file_has(const struct denylist_file *f, const struct identity *id,
     const struct credential *cred, int64_t now, struct err *e);
 

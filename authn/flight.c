@@ -10,8 +10,8 @@
 
 #define SHARDS 16 /* a power of two */
 
-/* What verifies without waiting takes less than a millisecond, and longer only while the machine is busy with
- * others. Past this, whoever waits goes on alone. */
+/* What verifies without waiting takes less than a millisecond, and longer only while the machine is
+ * busy with others. Past this, whoever waits goes on alone. */
 #define BLOCK_MAX CLOCK_SECOND
 
 enum state { VERIFIES, WORKS, ENDED };

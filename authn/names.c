@@ -27,7 +27,8 @@ static struct namer keystone_names(const void *obj)
 	return (struct namer){"keystone", c->name, c->username_prefix, c->groups_prefix, &c->place};
 }
 
-/* A kind of authenticator with a prefix of its own: a list in the configuration and what to make of an item. */
+/* A kind of authenticator with a prefix of its own: a list in the configuration and what to make of
+ * an item. */
 static const struct source {
 	size_t list, size;
 	struct namer (*names)(const void *obj);
@@ -37,7 +38,8 @@ static const struct source {
     {offsetof(struct authn_config, keystone), sizeof(struct keystone_config), keystone_names},
 };
 
-/* The one after *SOURCE, *ITEM; both start at 0. False at the end. One that did not bind whole is passed over. */
+/* The one after *SOURCE, *ITEM; both start at 0. False at the end. One that did not bind whole is
+ * passed over. */
 static bool next(const struct authn_config *cfg, size_t *source, size_t *item, struct namer *out)
 {
 	for (; *source < ARRAY_LEN(sources); ++*source, *item = 0) {

@@ -1,5 +1,5 @@
-/* Every word that an authentication, a login or a session may give as its reason: in the audit log, in metrics and
- * in the manual, whose tables hold exactly these (a test compares them). */
+/* Every word that an authentication, a login or a session may give as its reason: in the audit log,
+ * in metrics and in the manual, whose tables hold exactly these (a test compares them). */
 #ifndef AUTHN_REASONS_H
 #define AUTHN_REASONS_H
 

@@ -1,4 +1,5 @@
-/* Owns what calls for the same token share: the verdict kept from a moment ago, and the one being found out. */
+/* Owns what calls for the same token share: the verdict kept from a moment ago, and the one being
+ * found out. */
 #include "authn/chain.h"
 #include "authn/flight.h"
 #include "authn/issuer.h"
@@ -18,8 +19,8 @@ struct authn_share {
 
 /* --- keys --- */
 
-/* Which of our audiences are asked for. What else is asked for has no say in the verdict, and whoever asks
- * cannot fill the cache with it. */
+/* Which of our audiences are asked for. What else is asked for has no say in the verdict, and
+ * whoever asks cannot fill the cache with it. */
 static uint64_t wanted(const struct authn_chain *c, const struct authn_call *call)
 {
 	uint64_t bits = 0;

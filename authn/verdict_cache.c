@@ -180,7 +180,8 @@ struct verdict *verdict_cache_get(struct verdict_cache *c, const struct verdict_
 	return v;
 }
 
-/* Until when, by the monotonic clock, so that a wall clock that is set back makes nothing live longer. */
+/* Until when, by the monotonic clock, so that a wall clock that is set back makes nothing live
+ * longer. */
 static int64_t end_of(const struct store *st, const struct verdict *v, int64_t keep, int64_t now, int64_t wall)
 {
 	int64_t expires = verdict_expires(v);
