@@ -318,6 +318,14 @@ def test_a_token_does_not_bring_its_own_key(gate, site):
             for member in ("jku", "x5u"):
                 for key in (own, stranger, site.rsa):
                     gate.refused(key.token(site.claims(), **{member: url}), "badHeader")
+        # The issuer's own host is the only one that may be named, and is not asked either.
+        for host in ("a.example.com.evil.example", "a.example.com@127.0.0.1", "evil.example/a.example.com",
+                     "A.example.com", "a.example.com:8443", "a.example.co", "", "a.example.com\\@evil.example"):
+            gate.refused(site.rsa.token(site.claims(), jku=f"https://{host}/keys"), "badHeader")
+        for url in ("http://a.example.com/keys", "a.example.com/keys", 5, [URL_A], URL_A + "@evil.example/"):
+            gate.refused(site.rsa.token(site.claims(), jku=url), "badHeader")
+        good(gate, site.rsa.token(site.claims(), jku=URL_A + "/keys"))
+        gate.refused(own.token(site.claims(), jku=URL_A + "/keys"), "badSignature")
         assert evil.calls == 0
         for key in (own, stranger, site.rsa):
             gate.refused(key.token(site.claims(), jwk=key.jwk()), "badHeader")
