@@ -47,8 +47,8 @@ struct denylist {
 		int64_t until; /* clock_mono() */
 	} old[OLD_MAX]; /* in force beside it; oldest first */
 	size_t nold;
-	bool racy;		    /* the stamp cannot be trusted yet */
-	struct err fault;	    /* of the last look; ERR_OK: none */
+	bool racy; /* the stamp cannot be trusted yet */
+	struct err fault; /* of the last look; ERR_OK: none */
 };
 
 static struct stamp look(const char *path, struct err *e)
@@ -73,7 +73,8 @@ static bool just_changed(const struct stamp *s)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t age = (now.tv_sec - s->ctime.tv_sec) * CLOCK_SECOND + now.tv_nsec - s->ctime.tv_nsec;
+	int64_t age =
+	    (now.tv_sec - s->ctime.tv_sec) * CLOCK_SECOND + now.tv_nsec - s->ctime.tv_nsec;
 	return age > -TICK && age < TICK;
 }
 
@@ -200,7 +201,8 @@ static struct denylist *new_list(const char *path, const struct denylist_options
 	if (o)
 		l->o = *o;
 	pthread_mutex_init(&l->lock, NULL);
-	l->entries = metrics_gauge("portcullis_denylist_entries", "Entries of the denylist in force.", "");
+	l->entries =
+	    metrics_gauge("portcullis_denylist_entries", "Entries of the denylist in force.", "");
 	l->stale = metrics_gauge("portcullis_denylist_stale",
 	    "1 while the denylist's file cannot be used and the entries read before serve on.", "");
 	l->loaded = metrics_counter(loads, loads_help, "result=\"loaded\"");
@@ -272,7 +274,8 @@ void denylist_status(struct denylist *l, struct buf *out)
 {
 	lock_and_look(l);
 	bool failed = l->fault.code != ERR_OK;
-	buf_printf(out, "%c%s: %zu entries", failed ? '-' : '+', l->path, denylist_file_len(l->file));
+	buf_printf(
+	    out, "%c%s: %zu entries", failed ? '-' : '+', l->path, denylist_file_len(l->file));
 	if (failed)
 		buf_printf(out, "; the file cannot be used: %s", l->fault.msg);
 	buf_addc(out, '\n');

@@ -28,8 +28,8 @@ struct document {
 struct entry {
 	struct entry *next; /* found by the same value */
 	struct slice by[BY_COUNT]; /* p NULL: says nothing of it */
-	int64_t issued_before;	   /* ns; INT64_MAX: any */
-	int64_t until;		   /* ns; INT64_MAX: for ever */
+	int64_t issued_before; /* ns; INT64_MAX: any */
+	int64_t until; /* ns; INT64_MAX: for ever */
 	const char *reason;
 	uint32_t line;
 };
@@ -101,7 +101,8 @@ static const struct schema expect_schema = {
     .present = SCHEMA_NO_PLACE,
 };
 
-static void check_document(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+static void check_document(
+    void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
 	const struct document *doc = obj;
 	const struct yaml_node *expect = yamlx_get(node, "expect");
@@ -168,7 +169,8 @@ static int64_t time_of(const struct row *r, const char *key, const char *text, s
 	int64_t t = INT64_MAX;
 	if (text && !read_time(text, &t))
 		diags_error(d, r->place.file, r->place.line, r->place.col,
-		    "`%s`: expected a time such as 2026-11-22T10:00:00Z, or seconds since 1970", key);
+		    "`%s`: expected a time such as 2026-11-22T10:00:00Z, or seconds since 1970",
+		    key);
 	return t;
 }
 
@@ -199,8 +201,8 @@ static bool is_text(const struct yaml_node *n, const char *text)
 	return n && n->kind == YAMLX_SCALAR && slice_is(n->text, text);
 }
 
-static enum err_code read_document(
-    struct arena *scratch, const char *name, struct slice text, struct document *doc, struct diags *d)
+static enum err_code read_document(struct arena *scratch, const char *name, struct slice text,
+    struct document *doc, struct diags *d)
 {
 	struct yaml_node *root = NULL;
 	/* Files can be cut off where the rest still parses; editors and here-documents end the last
@@ -258,15 +260,17 @@ size_t denylist_file_len(const struct denylist_file *f)
 	return f->len;
 }
 
-static bool fits(const struct entry *e, const struct slice by[BY_COUNT], int64_t issued, int64_t now)
+static bool fits(
+    const struct entry *e, const struct slice by[BY_COUNT], int64_t issued, int64_t now)
 {
 	for (int i = 0; i < BY_COUNT; i++)
 		if (e->by[i].p && !slice_eq(e->by[i], by[i]))
 			return false;
 	/* Who does not say when it was issued cannot show that it was not before. */
-	bool old = e->issued_before == INT64_MAX || issued <= 0 ||
-		   issued < e->issued_before / CLOCK_SECOND ||
-		   (issued == e->issued_before / CLOCK_SECOND && e->issued_before % CLOCK_SECOND > 0);
+	bool old =
+	    e->issued_before == INT64_MAX || issued <= 0 ||
+	    issued < e->issued_before / CLOCK_SECOND ||
+	    (issued == e->issued_before / CLOCK_SECOND && e->issued_before % CLOCK_SECOND > 0);
 	return old && now < e->until;
 }
 
@@ -286,8 +290,8 @@ bool denylist_file_has(const struct denylist_file *f, const struct identity *id,
 			x = x->next;
 		if (!x)
 			continue;
-		err_set(e, ERR_REFUSED, "denied by %s:%u%s%s", f->name, x->line, x->reason ? ": " : "",
-		    x->reason ? x->reason : "");
+		err_set(e, ERR_REFUSED, "denied by %s:%u%s%s", f->name, x->line,
+		    x->reason ? ": " : "", x->reason ? x->reason : "");
 		return true;
 	}
 	return false;

@@ -57,7 +57,8 @@ struct flights *flights_new(void)
 	}
 	pthread_condattr_destroy(&attr);
 	s->shared = metrics_counter("portcullis_verifications_shared_total",
-	    "Token reviews that took over what another one's verification found at the same time.", "");
+	    "Token reviews that took over what another one's verification found at the same time.",
+	    "");
 	s->waiting = metrics_gauge("portcullis_verifications_waiting",
 	    "Token reviews that wait for another one's verification to end.", "");
 	return s;
@@ -114,7 +115,8 @@ static void call_later(struct flight_waiter *w, struct flight_waiter **list)
 	*list = w;
 }
 
-static struct flight *begin(struct flights *s, struct flight_shard *h, const struct verdict_key *key)
+static struct flight *begin(
+    struct flights *s, struct flight_shard *h, const struct verdict_key *key)
 {
 	struct flight *f = calloc(1, sizeof(*f));
 	if (!f)
@@ -171,8 +173,8 @@ static void wake(struct flight_waiter *list)
 	}
 }
 
-enum flight_role flight_enter(struct flights *s, const struct verdict_key *key, struct flight_waiter *w,
-    struct flight **lead, struct verdict **verdict)
+enum flight_role flight_enter(struct flights *s, const struct verdict_key *key,
+    struct flight_waiter *w, struct flight **lead, struct verdict **verdict)
 {
 	struct flight_shard *h = &s->shards[key->b[0] & (SHARDS - 1)];
 	enum flight_role role = FLIGHT_LEADS;

@@ -65,7 +65,8 @@ static void check_pair(const struct namer *a, const struct namer *b, struct diag
 	const struct place *at = b->place;
 	if (meet(a->prefix, b->prefix))
 		diags_error(d, at->file, at->line, at->col,
-		    "user name prefixes \"%s\" and \"%s\" (%s %s) could give two people the same name",
+		    "user name prefixes \"%s\" and \"%s\" (%s %s) could give two people the same "
+		    "name",
 		    b->prefix, a->prefix, a->kind, a->who);
 	else if (a->groups_prefix && b->groups_prefix && meet(a->groups_prefix, b->groups_prefix))
 		diags_warn(d, at->file, at->line, at->col,

@@ -80,7 +80,7 @@ enum authn_reason {
 #define X(word) AUTHN_REASON_##word,
 	AUTHN_REASONS(X)
 #undef X
-	AUTHN_REASON_COUNT
+	    AUTHN_REASON_COUNT
 };
 
 /* The word of index I. */

@@ -11,10 +11,10 @@
 struct authn_share {
 	struct verdict_key key;
 	struct flight *flight; /* of the token, led by this call; NULL: alone, or not yet */
-	struct flight *work;   /* of what the work is about, likewise */
+	struct flight *work; /* of what the work is about, likewise */
 	struct flight_waiter waiter;
 	bool waits_for_work; /* the waiter is of a work flight, not of the token's */
-	bool working;	     /* waits for nobody any more */
+	bool working; /* waits for nobody any more */
 };
 
 /* --- keys --- */
@@ -35,9 +35,8 @@ static uint64_t wanted(const struct authn_chain *c, const struct authn_call *cal
 static struct verdict_key key_of(const struct authn_chain *c, const struct authn_call *call)
 {
 	struct verdict_key key;
-	const uint64_t facts[] = {
-	    c->id, issuers_generation(c->services->issuers), authn_login_generation(c), wanted(c, call),
-	    call->naudiences > 0};
+	const uint64_t facts[] = {c->id, issuers_generation(c->services->issuers),
+	    authn_login_generation(c), wanted(c, call), call->naudiences > 0};
 	const struct slice pieces[] = {call->token, {(const char *)facts, sizeof(facts)}};
 	hmac_sha256(c->services->verdict_key, pieces, ARRAY_LEN(pieces), key.b);
 	return key;
@@ -88,8 +87,8 @@ enum authn_step share_begin(const struct authn_chain *c, struct authn_call *call
 	struct verdict *v = kept(c, call);
 	if (v)
 		return verdict_give(&v, call);
-	switch (flight_enter(c->services->flights, &call->share->key, new_waiter(call),
-	    &call->share->flight, &v)) {
+	switch (flight_enter(
+	    c->services->flights, &call->share->key, new_waiter(call), &call->share->flight, &v)) {
 	case FLIGHT_LEADS:
 		return lead(c, call);
 	case FLIGHT_ENDED:

@@ -16,8 +16,10 @@ struct verdict {
 };
 
 /* A member more is to be copied below. */
-_Static_assert(sizeof(struct credential) == 4 * sizeof(struct slice) + sizeof(int64_t), "credential");
-_Static_assert(sizeof(struct identity) == 4 * sizeof(struct slice) + 4 * sizeof(void *) + sizeof(int64_t),
+_Static_assert(
+    sizeof(struct credential) == 4 * sizeof(struct slice) + sizeof(int64_t), "credential");
+_Static_assert(
+    sizeof(struct identity) == 4 * sizeof(struct slice) + 4 * sizeof(void *) + sizeof(int64_t),
     "identity");
 _Static_assert(sizeof(struct identity_extra) == sizeof(struct slice) + 2 * sizeof(void *), "extra");
 

@@ -103,7 +103,8 @@ static void make_room(struct store *st, struct shard *s, size_t bytes, int64_t n
 
 /* --- the cache --- */
 
-static void store_init(struct store *st, const char *labels, int64_t ttl, size_t entries, size_t bytes)
+static void store_init(
+    struct store *st, const char *labels, int64_t ttl, size_t entries, size_t bytes)
 {
 	for (int i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&st->shards[i].lock, NULL);
@@ -116,8 +117,8 @@ static void store_init(struct store *st, const char *labels, int64_t ttl, size_t
 	    "Verdicts that had to make room for others before their time, by kind.", labels);
 	st->held = metrics_gauge(
 	    "portcullis_verdict_cache_entries", "Verdicts in the cache, by kind.", labels);
-	st->held_bytes = metrics_gauge(
-	    "portcullis_verdict_cache_bytes", "Memory that the verdicts in the cache take, by kind.", labels);
+	st->held_bytes = metrics_gauge("portcullis_verdict_cache_bytes",
+	    "Memory that the verdicts in the cache take, by kind.", labels);
 }
 
 struct verdict_cache *verdict_cache_new(const struct verdict_cache_options *o)
@@ -169,7 +170,8 @@ static struct verdict *get(struct store *st, const struct verdict_key *key, int6
 	return v;
 }
 
-struct verdict *verdict_cache_get(struct verdict_cache *c, const struct verdict_key *key, int64_t now)
+struct verdict *verdict_cache_get(
+    struct verdict_cache *c, const struct verdict_key *key, int64_t now)
 {
 	struct verdict *v = NULL;
 	for (int i = 0; i < STORES && !v; i++)
@@ -182,7 +184,8 @@ struct verdict *verdict_cache_get(struct verdict_cache *c, const struct verdict_
 
 /* Until when, by the monotonic clock, so that a wall clock that is set back makes nothing live
  * longer. */
-static int64_t end_of(const struct store *st, const struct verdict *v, int64_t keep, int64_t now, int64_t wall)
+static int64_t end_of(
+    const struct store *st, const struct verdict *v, int64_t keep, int64_t now, int64_t wall)
 {
 	int64_t expires = verdict_expires(v);
 	if (keep > st->ttl)

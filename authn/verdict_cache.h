@@ -9,8 +9,9 @@
 struct verdict_cache;
 
 struct verdict_cache_options {
-	int64_t ttl, refused_ttl; /* ns: the longest that a verdict is kept; 0: none of its kind is */
-	size_t entries, bytes;	  /* of acceptances; past either the one longest unused goes */
+	int64_t ttl,
+	    refused_ttl; /* ns: the longest that a verdict is kept; 0: none of its kind is */
+	size_t entries, bytes; /* of acceptances; past either the one longest unused goes */
 };
 
 /* Belongs to one chain, since a reload may change any verdict. */
@@ -19,7 +20,8 @@ void verdict_cache_free(struct verdict_cache **c);
 
 /* The verdict of KEY with a reference for the caller; NULL when there is none or its time is over.
  * NOW is clock_mono(). Thread-safe. */
-struct verdict *verdict_cache_get(struct verdict_cache *c, const struct verdict_key *key, int64_t now);
+struct verdict *verdict_cache_get(
+    struct verdict_cache *c, const struct verdict_key *key, int64_t now);
 
 /* Keeps V, for KEEP ns at most: an ACCEPT or a REJECT, never what could not be decided; not past
  * the end of its identity; nothing of more than VERDICT_BYTES_MAX. Times: clock_mono() and wall
