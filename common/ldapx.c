@@ -287,6 +287,27 @@ static void url_free(LDAPURLDesc **u)
 		ldap_free_urldesc(*u);
 }
 
+/* Before there is a socket. */
+static enum err_code may_connect(const struct ldapx_server *s, bool ldaps, struct err *e)
+{
+	if (!ldaps && !s->start_tls)
+		return err_set(e, ERR_INVALID, "%s: clear text is not allowed", s->url);
+	if (!s->tls)
+		return err_set(e, ERR_INVALID, "%s: TLS without trust anchors", s->url);
+	return ERR_OK;
+}
+
+/* TLS is up when this is done, unless the server is LOCAL. */
+static enum err_code secure(
+    struct ldapx *h, const struct ldapx_server *s, bool local, bool ldaps, struct err *e)
+{
+	if (!set_options(h->ld) || (!local && !ldapx_tls_use(s->tls, h->ld)))
+		return ldapx_fail(h, e, "options", LDAP_LOCAL_ERROR);
+	if (!local && !ldaps)
+		TRY(start_tls(h, e));
+	return local ? ERR_OK : install_tls(h, e);
+}
+
 static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *s, struct err *e)
 {
 	AUTO(url_free) LDAPURLDesc *url = NULL;
@@ -294,24 +315,14 @@ static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *
 		return err_set(e, ERR_INVALID, "%s: no URL", s->url);
 	bool local = strcmp(url->lud_scheme, "ldapi") == 0;
 	bool ldaps = strcmp(url->lud_scheme, "ldaps") == 0;
-	if (!local && !ldaps && !s->start_tls)
-		return err_set(e, ERR_INVALID, "%s: clear text is not allowed", s->url);
-	if (!local && !s->tls)
-		return err_set(e, ERR_INVALID, "%s: TLS without trust anchors", s->url);
+	if (!local)
+		TRY(may_connect(s, ldaps, e));
 	enum err_code code = local
 				 ? dial_path(url->lud_host, h->deadline, &h->fd, e)
 				 : dial_host(url->lud_host, url->lud_port, h->deadline, &h->fd, e);
 	if (code == ERR_OK)
 		code = adopt(h, s->url, local, e);
-	if (code != ERR_OK)
-		return code;
-	if (!set_options(h->ld) || (!local && !ldapx_tls_use(s->tls, h->ld)))
-		return ldapx_fail(h, e, "options", LDAP_LOCAL_ERROR);
-	if (!local && !ldaps)
-		code = start_tls(h, e);
-	if (code == ERR_OK && !local)
-		code = install_tls(h, e);
-	return code;
+	return code == ERR_OK ? secure(h, s, local, ldaps, e) : code;
 }
 
 enum err_code ldapx_open(
