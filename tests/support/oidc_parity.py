@@ -15,7 +15,8 @@ authentication with egress selectors), and what became of each here. Counterpart
 about, with data of our own: `tests/cases/oidc_parity/cases.yaml`, run by `tests/regress/test_oidc_parity.py` on the
 daemon. This page is made from that file by `python3 tests/support/oidc_parity.py`; a test holds both together.
 
-Out are cases of CEL, whose keys are refused at load as not supported yet, and of interfaces of Go.
+Out are cases of CEL, whose keys are refused at load as not supported yet, of egress selectors, which exist inside
+the apiserver alone, and of interfaces of Go.
 """
 
 
