@@ -235,6 +235,7 @@ static enum authn_step ask_from(const struct authn_chain *c, struct authn_call *
 		const struct authn *item = c->items[i];
 		enum authn_step step = AUTHN_PASS;
 		call->work_key = (struct slice){0};
+		call->keep = 0; /* whatever one that passed said of it */
 		if (!call->share && item->ops->mine && item->ops->mine(item, call))
 			step = share_begin(c, call);
 		if (step != AUTHN_PASS)

@@ -32,12 +32,14 @@ static uint64_t wanted(const struct authn_chain *c, const struct authn_call *cal
 	return bits;
 }
 
+/* Of both kinds of key, the first bytes tell the kind, and only the last piece is of the asker's making: none
+ * can be made to equal another. */
 static struct verdict_key key_of(const struct authn_chain *c, const struct authn_call *call)
 {
 	struct verdict_key key;
 	const uint64_t facts[] = {c->id, issuers_generation(c->services->issuers),
 	    authn_login_generation(c), wanted(c, call), call->naudiences > 0};
-	const struct slice pieces[] = {call->token, {(const char *)facts, sizeof(facts)}};
+	const struct slice pieces[] = {SLICE("token"), {(const char *)facts, sizeof(facts)}, call->token};
 	hmac_sha256(c->services->verdict_key, pieces, ARRAY_LEN(pieces), key.b);
 	return key;
 }
@@ -46,7 +48,7 @@ static struct verdict_key work_key_of(const struct authn_chain *c, const struct 
 {
 	struct verdict_key key;
 	const struct slice pieces[] = {SLICE("work"), {(const char *)&c->id, sizeof(c->id)},
-	    slice_of(call->pending->name), call->work_key};
+	    {call->pending->name, strlen(call->pending->name) + 1}, call->work_key};
 	hmac_sha256(c->services->verdict_key, pieces, ARRAY_LEN(pieces), key.b);
 	return key;
 }
