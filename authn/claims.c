@@ -51,6 +51,10 @@ static unsigned kind_by_value(const json_t *claims, const char *name, const char
 	return slice_is(s, id) ? JWT_ID_TOKEN : slice_is(s, access) ? JWT_ACCESS_TOKEN : 0;
 }
 
+/* Entra and Okta put scp, Entra the others into access tokens only. What Entra gives an application that logs
+ * in as itself has neither scp nor, unless asked for, idtyp, but how the client proved itself. */
+static const char *const access_marks[] = {"scp", "idtyp", "azpacr", "appidacr"};
+
 /* The kinds that T may be, by all the marks that issuers put on tokens. */
 static unsigned kinds_of(const struct jose_token *t)
 {
@@ -67,9 +71,9 @@ static unsigned kinds_of(const struct jose_token *t)
 	unsigned typ = kind_by_value(c, "typ", "ID", "Bearer");
 	kinds &= typ ? typ : kind_by_value(c, "typ", "JWT", "Bearer");
 	kinds &= kind_by_value(c, "token_use", "id", "access"); /* Cognito */
-	/* Entra and Okta put scp, Entra idtyp into access tokens only. */
-	if (json_object_get(c, "scp") || json_object_get(c, "idtyp"))
-		kinds &= JWT_ACCESS_TOKEN;
+	for (size_t i = 0; i < ARRAY_LEN(access_marks); i++)
+		if (json_object_get(c, access_marks[i]))
+			kinds &= JWT_ACCESS_TOKEN;
 	return kinds;
 }
 

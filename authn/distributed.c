@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "authn/claims.h"
 #include "authn/claims_say.h"
@@ -21,6 +22,16 @@ struct distributed {
 
 /* --- where --- */
 
+/* S begins with an encoded dot, slash or backslash. */
+static bool encodes_separator(struct slice s)
+{
+	static const char *const codes[] = {"%2e", "%2f", "%5c"};
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (s.len >= 3 && strncasecmp(s.p, codes[i], 3) == 0)
+			return true;
+	return false;
+}
+
 /* True for a path below a listed prefix in which nothing leads up again, in any spelling. */
 static bool path_stays(struct slice rest)
 {
@@ -28,9 +39,7 @@ static bool path_stays(struct slice rest)
 		bool start = i == 0 || rest.p[i - 1] == '/';
 		if (start && rest.p[i] == '.')
 			return false;
-		/* An encoded dot or slash. */
-		if (rest.p[i] == '%' && rest.len - i > 2 && rest.p[i + 1] == '2' &&
-		    strchr("eEfF", rest.p[i + 2]))
+		if (encodes_separator(slice_skip(rest, i)))
 			return false;
 	}
 	return true;
@@ -95,15 +104,18 @@ static bool source_name(const json_t *claims, const char *claim, struct authn_ca
 	const json_t *names = json_object_get(claims, "_claim_names");
 	if (!names || json_is_null(names))
 		return true;
-	if (!json_is_object(names) || jsonx_string(names, claim, name, NULL) != ERR_OK)
+	if (!json_is_object(names) || jsonx_string(names, claim, name, NULL) != ERR_OK ||
+	    (json_object_get(names, claim) && !name->len))
 		return REFUSE(call, "distributedClaims", "_claim_names cannot be understood");
 	return true;
 }
 
-/* Entra, where a token has no room for a source: the user has groups, and they are not here. */
+/* Entra, where a token has no room for a source: the user has groups, and they are not here. Its only value is
+ * true, in whatever spelling. */
 static bool says_has_groups(const json_t *claims, const struct string_list *path)
 {
-	return jwt_claim_is(path, "groups") && json_is_true(json_object_get(claims, "hasgroups"));
+	const json_t *v = json_object_get(claims, "hasgroups");
+	return jwt_claim_is(path, "groups") && v && !json_is_null(v) && !json_is_false(v);
 }
 
 bool distributed_find(const struct jwt_groups_config *cfg, const json_t *claims, struct authn_call *call,
