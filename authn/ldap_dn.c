@@ -98,6 +98,8 @@ static void add_canonical(struct buf *out, struct slice type, struct slice value
 
 bool ldap_dn_canonical(struct slice dn, struct buf *out)
 {
+	if (dn.len == 0)
+		return false;
 	struct reader r = {dn.p, dn.p + dn.len};
 	AUTO(buf_done) struct buf value;
 	buf_init(&value, dn.len + 1);
@@ -125,6 +127,8 @@ bool ldap_dn_within(struct slice dn, struct slice base)
 
 bool ldap_dn_first(struct slice dn, const char *attr, struct buf *out)
 {
+	if (dn.len == 0)
+		return false;
 	struct reader r = {dn.p, dn.p + dn.len};
 	for (;;) {
 		struct slice type;

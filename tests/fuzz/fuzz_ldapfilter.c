@@ -3,6 +3,7 @@
  * that libldap takes. */
 #include <lber.h>
 
+#include "authn/ldap_dn.h"
 #include "authn/ldap_groups.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -124,6 +125,23 @@ static void check_built(const char *condition, const char *user_attr, struct sli
 	check_wire(built.p, value);
 }
 
+/* One spelling is one spelling: read again, it stays as it is, and it is below itself. */
+static void check_dn(struct slice dn)
+{
+	AUTO(buf_done) struct buf one, two;
+	buf_init(&one, 3 * dn.len + 1);
+	buf_init(&two, 9 * dn.len + 1);
+	if (!ldap_dn_canonical(dn, &one))
+		return;
+	FUZZ_CHECK(ldap_dn_canonical(buf_view(&one), &two));
+	FUZZ_CHECK(slice_eq(buf_view(&one), buf_view(&two)));
+	FUZZ_CHECK(ldap_dn_within(buf_view(&two), buf_view(&one)));
+	AUTO(buf_done) struct buf name;
+	buf_init(&name, dn.len + 1);
+	if (ldap_dn_first(dn, "cn", &name))
+		FUZZ_CHECK(name.len <= dn.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice in = fuzz_slice(data, size);
@@ -140,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		condition = "(objectClass=*)";
 	}
 	struct slice value = slice_skip(in, n);
+	check_dn(value);
 	check_built(condition, "uid", value);
 	if (value.len)
 		check_built(condition, "DN", value);

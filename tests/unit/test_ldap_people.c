@@ -103,6 +103,8 @@ static void test_names_that_differ_in_spelling_alone_are_one(void **state UNUSED
 	AUTO(buf_done) struct buf out;
 	buf_init(&out, 1000);
 	assert_false(ldap_dn_canonical(SLICE("cn=a\0b"), &out));
+	assert_false(ldap_dn_canonical((struct slice){0}, &out));
+	assert_false(ldap_dn_first((struct slice){0}, "cn", &out));
 }
 
 static void test_below_a_base(void **state UNUSED)
