@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/httpc_tls.h"
+
 /* Longest wait for DNS, TCP and TLS together, when the caller's own timeout is longer. */
 #define CONNECT_TIMEOUT_MS 10000
 
@@ -26,6 +28,7 @@ struct exchange {
 	const atomic_bool *cancel;
 	const char *want_header;
 	char *url; /* rewritten for tls_server_name; NULL: the request's own */
+	char *host; /* of the URL in use: whose certificate it must be */
 };
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;
@@ -182,6 +185,14 @@ static int on_progress(
 	return atomic_load_explicit(*cancel, memory_order_relaxed);
 }
 
+/* libcurl by itself takes a common name for a host, and would send the request before anybody else can look. */
+static CURLcode on_tls(CURL *c, void *ssl_ctx, void *arg)
+{
+	(void)c;
+	const struct exchange *x = arg;
+	return httpc_tls_demand_host(ssl_ctx, x->host) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
+}
+
 /* --- setting up --- */
 
 static struct curl_slist *append(struct curl_slist *list, const char *s)
@@ -225,6 +236,23 @@ static enum err_code override_name(
 	return ok ? ERR_OK : err_set(e, ERR_INVALID, "the URL or server name cannot be used");
 }
 
+/* The host as certificates write it: an IPv6 address without brackets, a name without its last dot. */
+static enum err_code find_host(const char *url, struct exchange *x, struct err *e)
+{
+	AUTO(free_url) CURLU *u = curl_url();
+	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_HOST, &x->host, 0) != CURLUE_OK)
+		return err_set(e, ERR_INVALID, "the URL cannot be used");
+	size_t n = strlen(x->host);
+	if (n > 2 && x->host[0] == '[') {
+		memmove(x->host, x->host + 1, n - 2);
+		x->host[n - 2] = '\0';
+	} else if (n > 1 && x->host[n - 1] == '.') {
+		x->host[n - 1] = '\0';
+	}
+	return ERR_OK;
+}
+
 static enum err_code add_headers(
     const struct httpc_request *req, struct exchange *x, struct err *e)
 {
@@ -254,7 +282,6 @@ static void set_tls(CURL *c, const struct httpc_request *req)
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_CERTINFO, 1L);
 	if (req->ca_pem.len) {
 		/* libcurl would go on trusting its built-in directory beside the blob. */
 		SET(CURLOPT_CAPATH, NULL);
@@ -289,7 +316,8 @@ static void set_method(CURL *c, const struct httpc_request *req)
 	SET(CURLOPT_CUSTOMREQUEST, method);
 }
 
-static void set_up(struct httpc *h, const struct httpc_request *req, struct exchange *x)
+static enum err_code set_up(
+    struct httpc *h, const struct httpc_request *req, struct exchange *x, struct err *e)
 {
 	CURL *c = h->easy;
 	curl_easy_reset(c);
@@ -322,34 +350,13 @@ static void set_up(struct httpc *h, const struct httpc_request *req, struct exch
 	}
 	set_tls(c, req);
 	set_method(c, req);
+	SET(CURLOPT_SSL_CTX_DATA, x);
+	if (curl_easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, on_tls) != CURLE_OK)
+		return err_set(e, ERR_INTERNAL, "libcurl is not built with OpenSSL");
+	return ERR_OK;
 }
 
 /* --- reading the result --- */
-
-/* TEXT as libcrypto prints it: "DNS:a, IP Address:1.2.3.4, email:b". */
-static bool names_host(const char *text)
-{
-	for (const char *p = text; p; p = strstr(p, ", ")) {
-		p += strspn(p, ", ");
-		if (strncmp(p, "DNS:", 4) == 0 || strncmp(p, "IP Address:", 11) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Browsers and Go refuse certificates that name their host in the subject alone; libcurl does not, unless an
- * alternative name is one of a host. No certificates are listed for a connection that was used before: it
- * passed then. */
-static bool has_alternative_name(CURL *c)
-{
-	struct curl_certinfo *ci = NULL;
-	if (curl_easy_getinfo(c, CURLINFO_CERTINFO, &ci) != CURLE_OK || !ci || ci->num_of_certs < 1)
-		return true;
-	for (const struct curl_slist *l = ci->certinfo[0]; l; l = l->next)
-		if (strncmp(l->data, "X509v3 Subject Alternative Name:", 32) == 0)
-			return names_host(l->data + 32);
-	return false;
-}
 
 static void read_content_type(CURL *c, struct httpc_response *res)
 {
@@ -394,13 +401,6 @@ static enum err_code perform(struct httpc *h, struct exchange *x, struct err *e)
 	CURLcode rc = curl_easy_perform(h->easy);
 	if (rc != CURLE_OK)
 		return failure(h, x, rc, e);
-	if (!has_alternative_name(h->easy)) {
-		/* The connection must not be used again. */
-		curl_easy_cleanup(h->easy);
-		h->easy = easy_new();
-		return err_set(e, ERR_UNAVAILABLE,
-		    "the server's certificate has no subject alternative name");
-	}
 	struct httpc_response *res = x->res;
 	curl_off_t after = 0;
 	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &res->status);
@@ -423,9 +423,12 @@ enum err_code httpc_do(struct httpc *h, const struct httpc_request *req, struct 
 	if (code == ERR_OK && req->tls_server_name)
 		code = override_name(req->url, req->tls_server_name, &x, e);
 	if (code == ERR_OK)
+		code = find_host(x.url ? x.url : req->url, &x, e);
+	if (code == ERR_OK)
 		code = add_headers(req, &x, e);
+	if (code == ERR_OK)
+		code = set_up(h, req, &x, e);
 	if (code == ERR_OK) {
-		set_up(h, req, &x);
 		code = perform(h, &x, e);
 		/* The handle must not keep pointers into this frame. */
 		curl_easy_reset(h->easy);
@@ -435,5 +438,6 @@ enum err_code httpc_do(struct httpc *h, const struct httpc_request *req, struct 
 	curl_slist_free_all(x.headers);
 	curl_slist_free_all(x.connect_to);
 	curl_free(x.url);
+	curl_free(x.host);
 	return code;
 }

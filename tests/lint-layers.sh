@@ -23,7 +23,7 @@ gnutls/.*             server/(tls|http1)[.]c
 nghttp2/.*            server/http2[.]c
 cjose/.*              authn/(jose|keyset)[.]c|authn/jose_key[.]h
 authn/jose_key[.]h    authn/(jose|jose_okp|keyset)[.]c
-openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|common/secret[.]c
+openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|common/(httpc_tls|secret)[.]c
 (open)?(ldap|lber)[.]h common/ldapx(_bind|_ranges|_search|_tls)?[.]c
 curl/.*               common/httpc[.]c
 yaml[.]h              common/yamlx[.]c
