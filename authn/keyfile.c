@@ -1,6 +1,9 @@
 /* Owns the files STATE_DIR/keyset-*: how a key set is written down and what is believed of it later. */
 #include "authn/keyfile.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "common/file.h"
 
 #define HEAD "portcullis-keyset 1\n"
@@ -104,12 +107,23 @@ enum err_code keyfile_parse(
 	return ERR_OK;
 }
 
+/* A directory that everybody may write to, as Kubernetes makes emptyDirs, lets everybody put files there. */
+static bool owner_ok(struct arena *a, const char *path, uid_t owner)
+{
+	struct stat st;
+	const char *dir = file_resolve(a, path, ".");
+	return owner == 0 || owner == geteuid() || (stat(dir, &st) == 0 && st.st_uid == owner);
+}
+
 enum err_code keyfile_load(struct arena *a, const char *path, const struct keyfile_source *src,
     int64_t now, struct keyfile *k, struct err *e)
 {
 	struct slice text;
 	mode_t mode;
-	TRY(file_read_mode(a, path, KEYFILE_BYTES_MAX, &text, &mode, e));
+	uid_t owner;
+	TRY(file_read_owned(a, path, KEYFILE_BYTES_MAX, &text, &mode, &owner, e));
+	if (!owner_ok(a, path, owner))
+		return err_set(e, ERR_REFUSED, "%s: belongs to user %u", path, (unsigned)owner);
 	if (mode & 022)
 		return err_set(e, ERR_REFUSED, "%s: mode %04o: others may write it", path, mode);
 	if (keyfile_parse(text, src, k, e) != ERR_OK)

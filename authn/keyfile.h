@@ -38,7 +38,8 @@ void keyfile_format(const struct keyfile *k, const struct keyfile_source *src, s
 enum err_code keyfile_parse(struct slice text, const struct keyfile_source *src, struct keyfile *k,
     struct err *e) MUST_CHECK;
 
-/* Reads PATH into A. Beyond keyfile_parse: ERR_NOT_FOUND; ERR_REFUSED when others may write the file;
+/* Reads PATH into A. Beyond keyfile_parse: ERR_NOT_FOUND; ERR_REFUSED when others may write the file, or
+ * it is neither ours, nor root's, nor of who owns its directory;
  * ERR_INVALID when it is dated after NOW (unix seconds). */
 enum err_code keyfile_load(struct arena *a, const char *path, const struct keyfile_source *src,
     int64_t now, struct keyfile *k, struct err *e) MUST_CHECK;

@@ -80,6 +80,7 @@ struct reading {
 	char *p;
 	size_t cap; /* of p, which has one byte more for the NUL */
 	mode_t mode;
+	uid_t owner;
 };
 
 static enum err_code too_long(const struct reading *r, struct err *e)
@@ -123,6 +124,7 @@ static enum err_code read_once(struct reading *r, struct slice *out, struct err 
 		return ERR_EXPIRED;
 	r->p[n] = '\0';
 	r->mode = after.st_mode & 07777;
+	r->owner = after.st_uid;
 	*out = (struct slice){r->p, (size_t)n};
 	return ERR_OK;
 }
@@ -137,11 +139,19 @@ enum err_code file_read(
 enum err_code file_read_mode(struct arena *a, const char *path, size_t max, struct slice *out,
     mode_t *mode, struct err *e)
 {
+	uid_t owner;
+	return file_read_owned(a, path, max, out, mode, &owner, e);
+}
+
+enum err_code file_read_owned(struct arena *a, const char *path, size_t max, struct slice *out,
+    mode_t *mode, uid_t *owner, struct err *e)
+{
 	struct reading r = {.arena = a, .path = path, .max = max};
 	*out = (struct slice){0};
 	for (int i = 0; i < READ_TRIES; i++) {
 		enum err_code code = read_once(&r, out, e);
 		*mode = r.mode;
+		*owner = r.owner;
 		if (code != ERR_EXPIRED)
 			return code;
 		nanosleep(&(struct timespec){.tv_nsec = READ_PAUSE}, NULL);

@@ -21,6 +21,10 @@ enum err_code file_read(struct arena *a, const char *path, size_t max, struct sl
 enum err_code file_read_mode(struct arena *a, const char *path, size_t max, struct slice *out,
     mode_t *mode, struct err *e) MUST_CHECK;
 
+/* The same, and whose that file is. */
+enum err_code file_read_owned(struct arena *a, const char *path, size_t max, struct slice *out,
+    mode_t *mode, uid_t *owner, struct err *e) MUST_CHECK;
+
 /* Writes DIR/.tmp-…, fsyncs, renames to PATH, fsyncs the directory: after ERR_OK the content is whole
  * and durable; after any error PATH is what it was and no temporary is left (but when the last fsync, of
  * the directory, fails: then PATH is new and whole, and only a power cut may bring the old one back).

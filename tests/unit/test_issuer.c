@@ -439,6 +439,19 @@ static void test_a_copy_that_is_not_right_is_never_used(void **state)
 	b.len--;
 	put(b.p, b.len, 0660);
 	assert_not_used("others may write it");
+	/* Where everybody may put a file, its mode says nothing. */
+	if (geteuid() == 0) {
+		put(b.p, b.len, 0644);
+		assert_int_equal(chown(kept(), 4711, (gid_t)-1), 0);
+		assert_not_used("belongs to user 4711");
+		assert_int_equal(chown(dir, 4711, (gid_t)-1), 0);
+		struct life l = live();
+		struct keyset *set = issuer_keys(l.i);
+		assert_non_null(set);
+		keyset_unref(&set);
+		die(&l);
+		assert_int_equal(chown(dir, 0, (gid_t)-1), 0);
+	}
 	put("", 0, 0600);
 	assert_not_used("damaged");
 	/* Of another issuer, or fetched from elsewhere. */
