@@ -11,6 +11,10 @@
 #include "common/jsonx.h"
 #include "common/metrics.h"
 
+/* Tokens of real people have 180 to 300 bytes, of the longest kinds some hundred more. Two of these still fit into
+ * the smallest common limit of a request's header, uWSGI's 4 KiB. */
+#define TOKEN_USUAL 1536
+
 struct keystone_server {
 	struct keystone_server *next;
 	struct keystones *store;
@@ -240,6 +244,9 @@ static void leave(struct keystone_server *s, struct httpc *http, bool answered, 
 		s->last = *e;
 		if (++s->failures >= KEYSTONE_FAILURES_MAX)
 			s->rest_until = clock_mono() + KEYSTONE_REST;
+	} else {
+		/* Whoever tried after a rest has learnt nothing: the next one tries. */
+		s->rest_until = 0;
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -293,8 +300,9 @@ static void headers_of(const struct keystone_query *q, struct arena *arena, cons
 	list[n] = NULL;
 }
 
+/* *STATUS: 0 when no whole answer came. */
 static enum keystone_answer exchange(struct keystone_server *s, struct httpc *http,
-    struct keystone_query *q, struct arena *arena, bool *answered, struct err *e)
+    struct keystone_query *q, struct arena *arena, long *status, struct err *e)
 {
 	const char *headers[6];
 	AUTO(httpc_response_done) struct httpc_response res = {0};
@@ -312,7 +320,7 @@ static enum keystone_answer exchange(struct keystone_server *s, struct httpc *ht
 	if (httpc_do(http, &req, &res, e) != ERR_OK)
 		return KEYSTONE_UNAVAILABLE;
 	enum keystone_answer a = read_answer(q, &res, e);
-	*answered = a != KEYSTONE_UNAVAILABLE;
+	*status = res.status;
 	q->answer = slice_dup(arena, buf_view(&res.body));
 	q->issued = slice_dup(arena, buf_view(&res.header));
 	return a;
@@ -326,6 +334,19 @@ static void count(const struct keystone_server *s, enum keystone_answer a, int64
 					       : s->refused);
 }
 
+/* Anybody can send a token that web servers find too long (it stands twice in the request's header): they say so,
+ * or hang up. That must not close Keystone to everybody else's. */
+static bool blames_keystone(
+    const struct keystone_query *q, long status, int64_t given, const struct err *e)
+{
+	if (q->token.len > TOKEN_USUAL || e->code == ERR_LIMIT)
+		return false;
+	if (status == 400 || status == 413 || status == 414 || status == 431)
+		return false;
+	/* A caller that came late and gave it no time has learnt nothing. */
+	return e->code != ERR_TIMEOUT || given >= CLOCK_SECOND;
+}
+
 enum keystone_answer keystone_ask(
     struct keystone_server *s, struct keystone_query *q, struct arena *arena, struct err *e)
 {
@@ -333,11 +354,10 @@ enum keystone_answer keystone_ask(
 	if (!enter(s, &http, e))
 		return KEYSTONE_UNAVAILABLE;
 	int64_t began = clock_mono();
-	bool answered = false;
-	enum keystone_answer a = exchange(s, http, q, arena, &answered, e);
-	/* A caller that came late and gave it no time has learnt nothing. */
-	bool counts = e->code != ERR_TIMEOUT || q->deadline - began >= CLOCK_SECOND;
-	leave(s, http, answered, counts, e);
+	long status = 0;
+	enum keystone_answer a = exchange(s, http, q, arena, &status, e);
+	bool answered = a != KEYSTONE_UNAVAILABLE;
+	leave(s, http, answered, !answered && blames_keystone(q, status, q->deadline - began, e), e);
 	count(s, a, began);
 	return a;
 }

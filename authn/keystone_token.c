@@ -242,7 +242,9 @@ enum err_code keystone_token_read(
 static enum err_code check_whole(const json_t *doc, struct err *e)
 {
 	const json_t *cut = json_object_get(doc, "truncated");
-	if (cut && !json_is_false(cut))
+	/* Since 2025.1 Keystone gives a page and where the next one is. */
+	const json_t *next = json_object_get(json_object_get(doc, "links"), "next");
+	if ((cut && !json_is_false(cut)) || (next && !json_is_null(next)))
 		return err_set(e, ERR_LIMIT, "Keystone cut the list of groups short");
 	return ERR_OK;
 }

@@ -339,6 +339,40 @@ def test_keystone_down_is_503_and_over_when_it_is_back(tmp_path, daemon):
             assert "keystone fake: " not in c.get("/readyz?verbose").text
 
 
+@pytest.mark.parametrize("status", [400, 413, 414, 431, 502])
+def test_a_token_that_no_web_server_takes_closes_keystone_to_nobody(tmp_path, daemon, status):
+    """Two tokens of the longest shape, each twice in a request's header, are more than many servers read: their refusal
+    says nothing about other tokens."""
+    monster = "gAAAAABrA" + "x" * 5955
+
+    def answer(method, path, headers, body):
+        return (status, b"too much") if len(headers["X-Auth-Token"]) > 4000 else (200, token_body())
+
+    with FakeKeystone(tmp_path / "fake", answer) as fake:
+        d = daemon(edit=with_keystone(fake.config()))
+        for i in range(3):
+            unavailable(d, monster[:-1] + str(i))
+        assert len(fake.asked) == 3
+        assert d.user_of(fernet_shaped(1))["username"] == "os:Default/alice"
+
+
+def test_a_token_that_no_web_server_takes_prolongs_no_outage(tmp_path, daemon):
+    """After a rest one request tries Keystone: that it was such a token keeps nobody from being the next."""
+    monster = "gAAAAABrA" + "x" * 5955
+    with FakeKeystone(tmp_path / "fake", lambda *a: (502, b"")) as fake:
+        d = daemon(edit=with_keystone(fake.config()))
+        for i in range(2):
+            unavailable(d, fernet_shaped(i))
+        asked = len(fake.asked)
+
+        def tried():
+            unavailable(d, monster)
+            return len(fake.asked) > asked
+        wait_until(tried, "the rest to end")
+        fake.answer = lambda *a: (200, token_body())
+        assert d.user_of(fernet_shaped(1))["username"] == "os:Default/alice"
+
+
 def test_silent_keystone_is_503_within_the_deadline(tmp_path, daemon):
     with FakeKeystone(tmp_path / "fake", lambda *a: None) as fake:
         d = daemon(edit=with_keystone(fake.config(timeout="300ms")))
@@ -412,6 +446,10 @@ def test_answers_that_refuse(tmp_path, daemon):
             (200, {"groups": [], "truncated": True}) if path.endswith("/groups")
             else (200, token_body()))
         refused(d, fernet_shaped(2), "tooManyGroups")
+        fake.answer = lambda method, path, *a: (
+            (200, {"groups": [], "links": {"next": "https://x/v3/users/u/groups?marker=g&limit=1"}})
+            if path.endswith("/groups") else (200, token_body()))
+        refused(d, fernet_shaped(3), "tooManyGroups")
 
 
 def test_reserved_names_never_leave(tmp_path, daemon):

@@ -216,7 +216,7 @@ static void test_groups_are_those_of_the_persons_domain(void **state)
 	size_t n;
 	struct err e = {0};
 	static const char good[] =
-	    "{\"links\":{},\"groups\":[{\"id\":\"1\",\"name\":\"a\",\"domain_id\":\"default\"},"
+	    "{\"links\":{\"next\":null},\"groups\":[{\"id\":\"1\",\"name\":\"a\",\"domain_id\":\"default\"},"
 	    "{\"id\":\"2\",\"name\":\"b\",\"domain_id\":\"other\"},"
 	    "{\"id\":\"3\",\"name\":\"c\",\"domain_id\":\"default\"}]}";
 	assert_int_equal(
@@ -237,6 +237,8 @@ static void test_groups_are_those_of_the_persons_domain(void **state)
 	    {"{\"groups\":[{\"domain_id\":\"default\",\"name\":\"\"}]}", ERR_INVALID},
 	    {"{\"groups\":[],\"truncated\":true}", ERR_LIMIT},
 	    {"{\"groups\":[],\"truncated\":1}", ERR_LIMIT},
+	    {"{\"groups\":[],\"links\":{\"next\":\"https://k/v3/users/u/groups?marker=g\"}}", ERR_LIMIT},
+	    {"{\"groups\":[],\"links\":{\"next\":1}}", ERR_LIMIT},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(keystone_groups_read(slice_of(bad[i].text), SLICE("default"), &arena,
