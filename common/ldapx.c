@@ -265,7 +265,8 @@ static enum err_code add_layer(struct ldapx *h, struct err *e)
 	ber_len_t max = LDAPX_MESSAGE_MAX;
 	if (ldap_get_option(h->ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS || !sb ||
 	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) != 1 ||
-	    ber_sockbuf_add_io(sb, &deadline_layer, LBER_SBIOD_LEVEL_PROVIDER + 5, h) != 0)
+	    ber_sockbuf_add_io(sb, &deadline_layer, LBER_SBIOD_LEVEL_PROVIDER + 5, h) != 0 ||
+	    !ldapx_frame_install(&h->frame, sb))
 		return ldapx_fail(h, e, "socket", LDAP_LOCAL_ERROR);
 	return ERR_OK;
 }

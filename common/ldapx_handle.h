@@ -10,8 +10,26 @@ struct ldap; /* libldap's LDAP */
 struct ldapcontrol; /* LDAPControl */
 struct ldapmsg; /* LDAPMessage */
 
+struct sockbuf; /* liblber's Sockbuf */
+
+/* How far a server's bytes have been followed: ldapx_frame.c. Zeroed: at the start of a message. */
+struct ldapx_frame {
+	int state;
+	size_t left; /* of the message */
+	size_t more; /* of the number that is being read */
+	uint64_t id;
+};
+
+/* Takes the next N bytes; false when they are no beginning of a message with a number from 1 on: then nothing more of
+ * this server counts. */
+bool ldapx_frame_pass(struct ldapx_frame *f, const uint8_t *p, size_t n);
+
+/* Lets only such messages through to libldap; F lives as long as SB. */
+bool ldapx_frame_install(struct ldapx_frame *f, struct sockbuf *sb);
+
 struct ldapx {
 	struct ldap *ld;
+	struct ldapx_frame frame;
 	int fd;
 	int64_t deadline; /* of the operation under way: the socket layer obeys it */
 	const struct ldapx_watch *watch; /* NULL: nobody counts */

@@ -24,7 +24,7 @@ nghttp2/.*            server/http2[.]c
 cjose/.*              authn/(jose|keyset)[.]c|authn/jose_key[.]h
 authn/jose_key[.]h    authn/(jose|jose_okp|keyset)[.]c
 openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|common/(httpc_tls|secret)[.]c
-(open)?(ldap|lber)[.]h common/ldapx(_bind|_ranges|_search|_tls)?[.]c
+(open)?(ldap|lber)[.]h common/ldapx(_bind|_frame|_ranges|_search|_tls)?[.]c
 curl/.*               common/httpc[.]c
 yaml[.]h              common/yamlx[.]c
 jansson[.]h           common/jsonx[.][ch]|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*

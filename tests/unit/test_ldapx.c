@@ -446,6 +446,57 @@ static void test_undecodable_pages_are_no_answer(void **state)
 	}
 }
 
+static void test_messages_that_answer_nothing_end_the_connection(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		struct slice bytes;
+		bool ok;
+	} cases[] = {
+	    {"an answer", SLICE("\x30\x0c\x02\x01\x01\x65\x07\x0a\x01\x00\x04\x00\x04\x00"), true},
+	    {"two", SLICE("\x30\x03\x02\x01\x01\x30\x03\x02\x01\x02"), true},
+	    {"long length", SLICE("\x30\x84\x00\x00\x00\x05\x02\x01\x01\x65\x00"), true},
+	    {"padded number", SLICE("\x30\x05\x02\x02\x00\x01\x65"), true},
+	    {"number 0", SLICE("\x30\x05\x02\x01\x00\x78\x00"), false},
+	    {"padded 0", SLICE("\x30\x06\x02\x02\x00\x00\x78\x00"), false},
+	    {"0 in the second", SLICE("\x30\x03\x02\x01\x01\x30\x03\x02\x01\x00"), false},
+	    {"negative", SLICE("\x30\x06\x02\x04\xff\xff\xff\xff"), false},
+	    {"too long a number", SLICE("\x30\x09\x02\x05\x01\x00\x00\x00\x00"), false},
+	    {"no number", SLICE("\x30\x03\x04\x01\x01"), false},
+	    {"an empty number", SLICE("\x30\x02\x02\x00"), false},
+	    {"shorter than its number", SLICE("\x30\x02\x02\x01\x01"), false},
+	    {"empty", SLICE("\x30\x00\x02"), false},
+	    {"indefinite", SLICE("\x30\x80\x02\x01\x01"), false},
+	    {"too long a length", SLICE("\x30\x85"), false},
+	    {"no sequence", SLICE("HTTP/1.1"), false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("%s\n", cases[i].name);
+		const uint8_t *p = (const uint8_t *)cases[i].bytes.p;
+		struct ldapx_frame whole = {0}, pieces = {0};
+		bool ok = true;
+		assert_int_equal(ldapx_frame_pass(&whole, p, cases[i].bytes.len), cases[i].ok);
+		for (size_t j = 0; j < cases[i].bytes.len && ok; j++)
+			ok = ldapx_frame_pass(&pieces, p + j, 1);
+		assert_int_equal(ok, cases[i].ok);
+	}
+}
+
+/* libldap itself would end the process. */
+static void test_a_notification_without_a_name_harms_nobody(void **state)
+{
+	(void)state;
+	AUTO(arena_done) struct arena a = {0};
+	struct slice notice = SLICE("\x30\x0e\x02\x01\x00\x78\x09\x0a\x01\x34\x04\x00\x04\x00\x8a\x00");
+	AUTO(peer_close) struct peer p =
+	    peer_with(join(&a, notice, done(&a, 1, 0x65, 0, "", NONE)));
+	struct ldapx_entry *found;
+	size_t n;
+	assert_int_equal(search(&p, &a, true, 10, 0, &found, &n), ERR_UNAVAILABLE);
+	assert_false(ldapx_alive(p.h));
+}
+
 static void test_range_options(void **state)
 {
 	(void)state;
@@ -494,6 +545,8 @@ int main(void)
 	    cmocka_unit_test(test_pages_end_with_what_may_be_held),
 	    cmocka_unit_test(test_pages_stop_at_the_deadline),
 	    cmocka_unit_test(test_undecodable_pages_are_no_answer),
+	    cmocka_unit_test(test_messages_that_answer_nothing_end_the_connection),
+	    cmocka_unit_test(test_a_notification_without_a_name_harms_nobody),
 	    cmocka_unit_test(test_range_options),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
