@@ -115,7 +115,8 @@ static enum directory_verdict ask(struct password_try *t)
 			continue;
 		t->in = directory_name(d);
 		v = directory_authenticate(d, t->username, t->password, &t->dir);
-		if (v != DIRECTORY_REFUSED || strcmp(t->dir.reason, "noUser") != 0)
+		/* Whose entry was found and whose bind was sent is known here, whatever the bind's answer says. */
+		if (v != DIRECTORY_REFUSED || strcmp(t->dir.reason, "noUser") != 0 || t->account.len)
 			break;
 	}
 	return v;

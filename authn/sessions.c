@@ -207,7 +207,7 @@ enum err_code sessions_open(const char *state_dir, struct sessions **out, struct
 		s->path = join(state_dir, FILE_NAME);
 		s->lock_path = join(state_dir, LOCK_NAME);
 		/* Before reading: a change in between is then seen by the first tick. */
-		if (file_stamp(s->path, &s->stamp, &ignored) == ERR_OK)
+		if (file_stamp(s->path, &s->stamp, &ignored) != ERR_NOT_FOUND)
 			TRY(read_file(s->path, s->set, e));
 	}
 	metric_set(s->count, (double)s->set->map.len);

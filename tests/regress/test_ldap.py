@@ -288,7 +288,7 @@ def test_starttls_works(directory, tmp_path):
         good(p.login("alice", ALICE), "corp:alice", ["corp:dev", "corp:ops"])
 
 
-@pytest.mark.parametrize("how", ["refuse", "plain", "silent"])
+@pytest.mark.parametrize("how", ["refuse", "plain", "silent", "inject"])
 def test_starttls_never_falls_back(tmp_path, how):
     ca = pki.CA(tmp_path / "ca")
     with FakeLdap(ca.server(), tls=False, on_starttls=how) as f:

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from support import slapd
+from support import pki, slapd
+from support.fakeldap import FakeLdap, bind_result, entry, search_done
 from support.https import tls_context
 from support.proc import wait_until
 from support.slapd import Slapd
@@ -132,6 +133,28 @@ def test_a_stale_password_never_locks_its_account(daemon, own):
     assert d.login("nobody", "other").status == 401
     assert d.metric("portcullis_logins_total", reason="repeated") == 60
     assert d.metric("portcullis_logins_total", reason="limited") == 0
+
+
+def test_a_password_that_was_sent_goes_to_no_second_directory(daemon, tmp_path):
+    """A bind answered by "no such user" (a replica that lags) is that of an entry that was found all the same."""
+    text = "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 525, v3839"
+
+    def search(base):
+        return [entry("uid=alice," + base, uid="alice"), search_done(0)]
+
+    def bind(dn, password):
+        return [bind_result(49, text=text) if "alice" in dn else bind_result(0)]
+
+    ca = pki.CA(tmp_path / "ca")
+    pair = ca.server()
+    with FakeLdap(pair, on_search=search, on_bind=bind) as first, FakeLdap(pair, on_search=search) as second:
+        d = daemon(ldap=[{"name": name, "urls": [f.url], "certificateAuthority": ca.pem,
+                          "userSearch": {"baseDN": "ou=people", "username": "uid"}, "usernamePrefix": name + ":",
+                          "timeout": "10s"}
+                         for name, f in (("one", first), ("two", second))])
+        assert d.login("alice", ALICE).status == 401
+        assert len(first.binds()) == 1
+        assert second.seen == []
 
 
 def test_an_outage_is_not_a_wrong_password(daemon, own):

@@ -68,7 +68,7 @@ class Hangup(Exception):
 class FakeLdap:
     """ON_BIND(dn, password) and ON_SEARCH(base) give a list of operations to answer with; bytes in a list
     element that is a tuple ("raw", b"…") are sent as they are. ON_STARTTLS: "ok", "refuse", "plain"
-    (says yes, then speaks no TLS) or "silent". SEEN lists what arrived: (op, …)."""
+    (says yes, then speaks no TLS), "inject" (a bind's answer in clear text behind its own) or "silent". SEEN lists what arrived: (op, …)."""
 
     def __init__(self, pair=None, tls=True, on_bind=None, on_search=None, on_starttls="ok", silent=False,
                  newest=None):
@@ -170,8 +170,10 @@ class FakeLdap:
         if self.on_starttls == "silent":
             return conn
         code = 2 if self.on_starttls == "refuse" else 0
-        conn.sendall(message(ident, result(0x78, code)))
-        if self.on_starttls == "ok":
+        # What stands behind the answer in the same packet is clear text of whoever sits between the two.
+        behind = message(ident + 1, bind_result(0)) if self.on_starttls == "inject" else b""
+        conn.sendall(message(ident, result(0x78, code)) + behind)
+        if self.on_starttls in ("ok", "inject"):
             conn = self.context.wrap_socket(conn, server_side=True)
             self.open.append(conn)
         return conn

@@ -87,6 +87,15 @@ static void test_an_end_is_kept_until_its_time(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+static void test_a_file_that_cannot_be_looked_at_is_not_taken_for_none(void **state)
+{
+	struct world *w = *state;
+	struct sessions *again = NULL;
+	assert_int_equal(symlink("ended-sessions", w->path), 0); /* of itself: ELOOP */
+	assert_int_not_equal(sessions_open(w->dir, &again, NULL), ERR_OK);
+	sessions_free(&again);
+}
+
 static void test_processes_do_not_lose_each_others_ends(void **state)
 {
 	struct world *w = *state;
@@ -227,6 +236,7 @@ int main(void)
 	    WITH_WORLD(test_a_damaged_file_is_refused_and_left_alone),
 	    WITH_WORLD(test_their_number_is_bounded),
 	    WITH_WORLD(test_names_are_ulids),
+	    WITH_WORLD(test_a_file_that_cannot_be_looked_at_is_not_taken_for_none),
 	    cmocka_unit_test(test_forms_are_read_as_rfc_7009_has_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
