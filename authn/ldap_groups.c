@@ -344,16 +344,30 @@ static enum err_code ask_own(struct walk *w, const struct ldapx_entry *person,
 	return ldap_groups_filter(w->g, person, attrs, &filter) ? ask(w, &filter, e) : ERR_OK;
 }
 
+/* In chain the server climbs from the person's DN alone: groups found otherwise (the primary one, those that name a
+ * person by another attribute) are where it begins, too. */
+static enum err_code climb_in_chain(struct walk *w, const struct ldapx_entry *person,
+    const char *const *attrs, struct err *e)
+{
+	const struct ldap_user_matcher *m = w->g->matchers.items;
+	bool by_dn_alone = true;
+	for (size_t i = 0; i < w->g->matchers.len; i++)
+		by_dn_alone = by_dn_alone && is_dn(&m[i]);
+	if (by_dn_alone)
+		TRY(ask_all(w, PARENTS, w->found, w->nfound, e));
+	TRY(ask_own(w, person, attrs, e));
+	return by_dn_alone ? ERR_OK : ask_all(w, PARENTS, w->found, w->nfound, e);
+}
+
 static enum err_code walk_all(struct walk *w, const struct ldapx_entry *person,
     const char *const *attrs, struct err *e)
 {
 	if (w->g->primary_group)
 		TRY(ask_primary(w, person, attrs, e));
-	/* In chain the server climbs: for the person, and apart from them for the primary group. */
 	if (w->g->nested == LDAP_NESTED_IN_CHAIN)
-		TRY(ask_all(w, PARENTS, w->found, w->nfound, e));
+		return climb_in_chain(w, person, attrs, e);
 	TRY(ask_own(w, person, attrs, e));
-	return follows(w->g) && w->g->nested != LDAP_NESTED_IN_CHAIN ? climb(w, e) : ERR_OK;
+	return follows(w->g) ? climb(w, e) : ERR_OK;
 }
 
 /* --- the whole --- */

@@ -434,6 +434,19 @@ static void test_the_chain_rule_leaves_the_climb_to_the_server(void **state UNUS
 	assert_string_equal(f.seen, "(&(a=b)(|(member:1.2.840.113556.1.4.1941:=p)))");
 }
 
+static void test_the_chain_begins_at_groups_found_by_other_matchers_too(void **state UNUSED)
+{
+	AUTO(arena_done) struct arena a = {0};
+	struct fake f = {.groups = cycle, .n = ARRAY_LEN(cycle)};
+	struct ldap_user_matcher both[] = {dn_member[0], {.user_attr = "memberOf", .group_attr = "member"}};
+	struct ldap_group_search g = by_member(LDAP_NESTED_IN_CHAIN);
+	g.matchers = (struct object_list){.items = both, .len = ARRAY_LEN(both)};
+	struct slice of[] = {SLICE("cn=z")};
+	assert_string_equal(walk(&f, &g, of, 1, &a), "x:other");
+	assert_int_equal(f.searches, 2);
+	assert_string_equal(f.seen, "(&(a=b)(|(member:1.2.840.113556.1.4.1941:=cn=other)))");
+}
+
 static void test_names_out_of_names_stay_below_the_base(void **state UNUSED)
 {
 	AUTO(arena_done) struct arena a = {0};
@@ -538,6 +551,7 @@ int main(void)
 	    cmocka_unit_test(test_versions_tell_of_a_new_password),
 	    cmocka_unit_test(test_groups_in_groups_are_followed_once_each),
 	    cmocka_unit_test(test_the_chain_rule_leaves_the_climb_to_the_server),
+	    cmocka_unit_test(test_the_chain_begins_at_groups_found_by_other_matchers_too),
 	    cmocka_unit_test(test_names_out_of_names_stay_below_the_base),
 	    cmocka_unit_test(test_names_of_groups_cannot_leave_their_filter),
 	    cmocka_unit_test(test_limits_refuse_rather_than_cut),
