@@ -87,7 +87,8 @@ static enum authn_step find_groups(const struct keystone_authn *k, struct authn_
 {
 	struct err e = {0};
 	if (!keystone_id_shaped(t->user_id))
-		return authn_say(call, AUTHN_REJECT, "badUid", "the user's id cannot stand in a URL");
+		return authn_failed(call, "groups", authn_say(call, AUTHN_REJECT, "badUid",
+							"the user's id cannot stand in a URL"));
 	if (token.len == 0) {
 		err_set(&e, ERR_INVALID, "no X-Subject-Token");
 		return unreadable(k, call, &e);
@@ -103,8 +104,12 @@ static enum authn_step find_groups(const struct keystone_authn *k, struct authn_
 	enum err_code code =
 	    keystone_groups_read(q.answer, t->domain_id, call->arena, groups, n, &e);
 	if (code == ERR_LIMIT)
-		return authn_say(call, AUTHN_REJECT, "tooManyGroups", "%s", e.msg);
-	return code == ERR_OK ? AUTHN_ACCEPT : unreadable(k, call, &e);
+		return authn_failed(
+		    call, "groups", authn_say(call, AUTHN_REJECT, "tooManyGroups", "%s", e.msg));
+	if (code != ERR_OK)
+		return unreadable(k, call, &e);
+	authn_check(call, "groups", true, NULL);
+	return AUTHN_ACCEPT;
 }
 
 static void keep_for(const struct keystone_authn *k, struct authn_call *call, int64_t expires)
@@ -196,8 +201,8 @@ static enum authn_step ask_about_credential(const struct keystone_authn *k, stru
 {
 	/* No verdict: a right secret among the wrong ones must not be remembered as refused. */
 	if (!keystone_try_take(k->server, id))
-		return authn_say(call, AUTHN_UNAVAILABLE, "limited",
-		    "too many wrong secrets of this application credential");
+		return authn_failed(call, "limit", authn_say(call, AUTHN_UNAVAILABLE, "limited",
+						       "too many wrong secrets of this application credential"));
 	return exchange(k, call, id, secret);
 }
 

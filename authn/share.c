@@ -70,12 +70,19 @@ static struct verdict *kept(const struct authn_chain *c, const struct authn_call
 	return c->cache ? verdict_cache_get(c->cache, &call->share->key, clock_mono()) : NULL;
 }
 
+static enum authn_step missed(const struct authn_chain *c, enum authn_step step)
+{
+	if (c->cache)
+		verdict_cache_missed(c->cache);
+	return step;
+}
+
 /* It may have been found out between the look into the cache and now. */
 static enum authn_step lead(const struct authn_chain *c, struct authn_call *call)
 {
 	struct verdict *v = kept(c, call);
 	if (!v)
-		return AUTHN_PASS;
+		return missed(c, AUTHN_PASS);
 	flight_end(&call->share->flight, v, call->deadline);
 	return verdict_give(&v, call);
 }
@@ -94,11 +101,11 @@ enum authn_step share_begin(const struct authn_chain *c, struct authn_call *call
 	case FLIGHT_LEADS:
 		return lead(c, call);
 	case FLIGHT_ENDED:
-		return verdict_give(&v, call);
+		return missed(c, verdict_give(&v, call));
 	case FLIGHT_JOINED:
-		return AUTHN_SHARED;
+		return missed(c, AUTHN_SHARED);
 	default:
-		return AUTHN_PASS;
+		return missed(c, AUTHN_PASS);
 	}
 }
 

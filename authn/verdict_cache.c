@@ -131,7 +131,7 @@ struct verdict_cache *verdict_cache_new(const struct verdict_cache_options *o)
 	store_init(&c->stores[REFUSED], "kind=\"refused\"", o->refused_ttl, VERDICT_REFUSALS_MAX,
 	    VERDICT_REFUSALS_BYTES);
 	c->misses = metrics_counter("portcullis_verdict_cache_misses_total",
-	    "Look-ups in the cache of verdicts that found nothing.", "");
+	    "Token reviews for which no verdict was kept.", "");
 	return c;
 }
 
@@ -177,9 +177,12 @@ struct verdict *verdict_cache_get(
 	for (int i = 0; i < STORES && !v; i++)
 		if (c->stores[i].ttl > 0)
 			v = get(&c->stores[i], key, now);
-	if (!v)
-		metric_inc(c->misses);
 	return v;
+}
+
+void verdict_cache_missed(struct verdict_cache *c)
+{
+	metric_inc(c->misses);
 }
 
 /* Until when, by the monotonic clock, so that a wall clock that is set back makes nothing live

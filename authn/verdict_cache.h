@@ -19,9 +19,12 @@ struct verdict_cache *verdict_cache_new(const struct verdict_cache_options *o);
 void verdict_cache_free(struct verdict_cache **c);
 
 /* The verdict of KEY with a reference for the caller; NULL when there is none or its time is over.
- * NOW is clock_mono(). Thread-safe. */
+ * NOW is clock_mono(). Counts hits alone: a review may look twice. Thread-safe. */
 struct verdict *verdict_cache_get(
     struct verdict_cache *c, const struct verdict_key *key, int64_t now);
+
+/* Counts a review for which nothing was kept. Thread-safe. */
+void verdict_cache_missed(struct verdict_cache *c);
 
 /* Keeps V, for KEEP ns at most: an ACCEPT or a REJECT, never what could not be decided; not past
  * the end of its identity; nothing of more than VERDICT_BYTES_MAX. Times: clock_mono() and wall

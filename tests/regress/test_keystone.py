@@ -501,6 +501,10 @@ def test_explain_tells_each_check(tmp_path, daemon):
         for answer, check in [
                 ((200, token_body(project=None, roles=None)), "scope"),
                 ((200, token_body(roles=[])), None),
+                ((200, token_body(user={"id": "11" * 16, "name": "alice", "domain": {"id": "x", "name": "Other"}})),
+                 "domain"),
+                ((200, token_body(project={"id": "22" * 16, "name": "other",
+                                           "domain": {"id": "default", "name": "Default"}})), "project"),
                 ((401, {"error": {"code": 401}}), "keystone"), ((502, b""), "keystone")]:
             fake.answer = lambda *a, answer=answer: answer
             got = explain()

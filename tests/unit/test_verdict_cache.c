@@ -62,8 +62,8 @@ static double gauge(const char *name, const char *kind)
 static double counter(const char *name, const char *kind)
 {
 	char labels[64];
-	snprintf(labels, sizeof(labels), kind ? "kind=\"%s\"" : "", kind);
-	return metric_value(metrics_counter(name, "", labels));
+	snprintf(labels, sizeof(labels), "kind=\"%s\"", kind ? kind : "");
+	return metric_value(metrics_counter(name, "", kind ? labels : ""));
 }
 
 #define ENTRIES "portcullis_verdict_cache_entries"
@@ -84,7 +84,7 @@ static void test_gives_back_what_was_put(void **state)
 	struct authn_call in = {.reason = "ok",
 	    .authenticator = "jwt:x",
 	    .id = {SLICE("jane"), SLICE("u1"), groups, 3, extra, 2, SLICE("jwt:x"), SLICE("https://x"), 77},
-	    .credential = {SLICE("sub"), SLICE("id"), SLICE("kid"), 55}};
+	    .credential = {SLICE("sub"), SLICE("id"), SLICE("kid"), 55, SLICE("sid")}};
 	struct authn_call out = {.arena = &a};
 	struct verdict *v = verdict_new(&in, AUTHN_ACCEPT);
 	struct verdict_cache *c = verdict_cache_new(&usual);
@@ -258,6 +258,8 @@ static void test_hits_and_misses_are_counted(void **state)
 	put(c, 2, AUTHN_REJECT, MINUTE, 0);
 	assert_true(has(c, 1, AUTHN_ACCEPT) && has(c, 2, AUTHN_REJECT) && !has(c, 3, AUTHN_ACCEPT));
 	assert_true(counter(HITS, "accepted") == hits + 1 && counter(HITS, "refused") == refused + 1);
+	assert_true(counter(MISSES, NULL) == misses);
+	verdict_cache_missed(c);
 	assert_true(counter(MISSES, NULL) == misses + 1);
 	verdict_cache_free(&c);
 }
