@@ -45,8 +45,9 @@ def units(tmp_path):
 
 @pytest.mark.parametrize("name", UNITS)
 def test_unit_is_valid(units, name):
-    got = run([tool("systemd-analyze"), "verify", "--man=no", units / name])
-    # It also tells of the faults of units that the machine has.
+    # Ours and those of packages, but nothing that this machine enables: it tells of their faults, too.
+    folders = f"{units}:/usr/lib/systemd/system:/lib/systemd/system"
+    got = run([tool("systemd-analyze"), "verify", "--man=no", units / name], env={"SYSTEMD_UNIT_PATH": folders})
     ours = [line for line in got.stderr.splitlines() if name in line]
     assert got.returncode == 0 and not ours, got.stderr
 

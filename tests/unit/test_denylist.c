@@ -78,7 +78,7 @@ static void test_refuses_with_a_place(void **state)
 	    {HEAD "entries: {}\n", "list", 3},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct denylist_file *f = (void *)&cases;
+		struct denylist_file *f = (void *)(uintptr_t)&cases;
 		struct diags d = {0};
 		bool found = false;
 		assert_int_not_equal(denylist_parse("d.yaml", slice_of(cases[i].text), &f, &d), ERR_OK);
@@ -393,7 +393,7 @@ static void test_at_start_the_file_must_be_good(void **state)
 	(void)state;
 	static const char *const bad[] = {NULL, "", "x\n", HEAD "entries: 5\n"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		struct denylist *l = (void *)&bad;
+		struct denylist *l = (void *)(uintptr_t)&bad;
 		struct diags d = {0};
 		if (bad[i])
 			put(bad[i]);
