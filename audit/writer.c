@@ -189,11 +189,7 @@ static void end_batch(struct writer *w, bool written)
 /* Waits until NS have passed or someone kicks or closes. */
 static void back_off(struct writer *w, int64_t ns)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	ns += until.tv_nsec;
-	until.tv_sec += ns / CLOCK_SECOND;
-	until.tv_nsec = ns % CLOCK_SECOND;
+	struct timespec until = clock_until(clock_mono() + ns);
 	pthread_mutex_lock(&w->lock);
 	w->failures++;
 	pthread_cond_broadcast(&w->news);

@@ -132,11 +132,7 @@ static struct flight *begin(
 /* Until F's leader has verified or goes on elsewhere. False when that takes too long. */
 static bool block(struct flight *f)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t ns = until.tv_nsec + BLOCK_MAX;
-	until.tv_sec += ns / CLOCK_SECOND;
-	until.tv_nsec = ns % CLOCK_SECOND;
+	struct timespec until = clock_until(clock_mono() + BLOCK_MAX);
 	int rc = 0;
 	while (f->state == VERIFIES && rc == 0)
 		rc = pthread_cond_timedwait(&f->shard->moved, &f->shard->lock, &until);

@@ -18,15 +18,10 @@
 
 void issuer_wait_until(struct issuer *i, int64_t t)
 {
-	int64_t left = t - clock_mono();
-	struct timespec ts;
-	if (left <= 0)
+	int64_t now = clock_mono(), hour = now + 3600 * CLOCK_SECOND;
+	if (t <= now)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	left = left > 3600 * CLOCK_SECOND ? 3600 * CLOCK_SECOND : left;
-	left += ts.tv_nsec;
-	ts.tv_sec += left / CLOCK_SECOND;
-	ts.tv_nsec = left % CLOCK_SECOND;
+	struct timespec ts = clock_until(t < hour ? t : hour);
 	pthread_cond_timedwait(&i->cond, &i->lock, &ts);
 }
 

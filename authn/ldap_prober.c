@@ -42,13 +42,7 @@ static void wait_until(struct ldap_pool *p, int64_t when)
 		pthread_cond_wait(&p->wake, &p->lock);
 		return;
 	}
-	int64_t left = when - clock_mono();
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += left / CLOCK_SECOND;
-	until.tv_nsec += left % CLOCK_SECOND;
-	until.tv_sec += until.tv_nsec / CLOCK_SECOND;
-	until.tv_nsec %= CLOCK_SECOND;
+	struct timespec until = clock_until(when);
 	pthread_cond_timedwait(&p->wake, &p->lock, &until);
 }
 

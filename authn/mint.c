@@ -115,15 +115,6 @@ static enum err_code open_keys(struct mint *m, struct err *e)
 	return create(m, &m->keys, e);
 }
 
-static char *join(const char *dir, const char *name)
-{
-	struct buf b;
-	buf_init(&b, 1 << 16);
-	buf_printf(&b, "%s/%s", dir, name);
-	buf_cstr(&b);
-	return b.p;
-}
-
 enum err_code mint_open(const char *state_dir, struct mint **out, struct err *e)
 {
 	AUTO(mint_free) struct mint *m = calloc(1, sizeof(*m));
@@ -136,8 +127,8 @@ enum err_code mint_open(const char *state_dir, struct mint **out, struct err *e)
 	m->since = metrics_gauge("portcullis_login_key_timestamp_seconds",
 	    "Since when the key that signs does; 0: its file does not say.", "");
 	if (state_dir) {
-		m->path = join(state_dir, KEYS_FILE);
-		m->lock_path = join(state_dir, LOCK_FILE);
+		m->path = file_join(state_dir, KEYS_FILE);
+		m->lock_path = file_join(state_dir, LOCK_FILE);
 	}
 	if (open_keys(m, e) != ERR_OK)
 		return err_wrap(e, "login keys");

@@ -183,15 +183,6 @@ static void set_current(struct sessions *s, struct set *owned)
 	set_free(&old);
 }
 
-static char *join(const char *dir, const char *name)
-{
-	struct buf b;
-	buf_init(&b, 1 << 16);
-	buf_printf(&b, "%s/%s", dir, name);
-	buf_cstr(&b);
-	return b.p;
-}
-
 enum err_code sessions_open(const char *state_dir, struct sessions **out, struct err *e)
 {
 	AUTO(sessions_free) struct sessions *s = calloc(1, sizeof(*s));
@@ -204,8 +195,8 @@ enum err_code sessions_open(const char *state_dir, struct sessions **out, struct
 	s->set = set_new();
 	if (state_dir) {
 		struct err ignored;
-		s->path = join(state_dir, FILE_NAME);
-		s->lock_path = join(state_dir, LOCK_NAME);
+		s->path = file_join(state_dir, FILE_NAME);
+		s->lock_path = file_join(state_dir, LOCK_NAME);
 		/* Before reading: a change in between is then seen by the first tick. */
 		if (file_stamp(s->path, &s->stamp, &ignored) != ERR_NOT_FOUND)
 			TRY(read_file(s->path, s->set, e));

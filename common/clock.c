@@ -3,7 +3,6 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 static _Atomic int64_t offset, wall_offset;
 
@@ -23,6 +22,14 @@ int64_t clock_now(void)
 int64_t clock_mono(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+struct timespec clock_until(int64_t deadline)
+{
+	int64_t ns = deadline - atomic_load_explicit(&offset, memory_order_relaxed);
+	if (ns < 0)
+		ns = 0;
+	return (struct timespec){.tv_sec = ns / CLOCK_SECOND, .tv_nsec = ns % CLOCK_SECOND};
 }
 
 void clock_advance(int64_t ns)

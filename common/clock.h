@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "common/str.h"
 
@@ -12,6 +13,10 @@
 
 int64_t clock_now(void);  /* wall clock, nanoseconds since the epoch */
 int64_t clock_mono(void); /* monotonic, nanoseconds: for every TTL, deadline and interval */
+
+/* The time to give to pthread_cond_timedwait of a condition on CLOCK_MONOTONIC, so that it ends when
+ * clock_mono() is DEADLINE, also where a test has moved the clocks. */
+struct timespec clock_until(int64_t deadline);
 
 static inline int64_t clock_unix(void)
 {

@@ -314,6 +314,15 @@ enum err_code file_list(struct arena *a, const char *dir, const char *suffix, si
 	return ERR_OK;
 }
 
+char *file_join(const char *dir, const char *name)
+{
+	struct buf b;
+	buf_init(&b, 1 << 16);
+	buf_printf(&b, "%s/%s", dir, name);
+	buf_cstr(&b);
+	return b.p;
+}
+
 char *file_resolve(struct arena *a, const char *base_file, const char *rel)
 {
 	const char *slash = strrchr(base_file, '/');

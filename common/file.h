@@ -67,6 +67,9 @@ bool file_leaving(const char *name);
 /* BASE's directory joined with REL, or REL itself when absolute. */
 char *file_resolve(struct arena *a, const char *base_file, const char *rel);
 
+/* DIR/NAME in memory of its own: free() it. */
+char *file_join(const char *dir, const char *name) MUST_CHECK;
+
 /* Watches the directories that hold a set of paths (and the paths themselves when they are
  * directories). One owner thread. */
 struct file_watch;

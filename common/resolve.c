@@ -152,16 +152,9 @@ static struct host *entry(const char *name)
 
 static bool wait_change(int64_t deadline)
 {
-	/* clock_mono() may have been moved by a test: what counts is how much is left of it. */
-	int64_t left = deadline - clock_mono();
-	if (left <= 0)
+	struct timespec until = clock_until(deadline);
+	if (clock_mono() >= deadline)
 		return false;
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += left / CLOCK_SECOND;
-	until.tv_nsec += left % CLOCK_SECOND;
-	until.tv_sec += until.tv_nsec / CLOCK_SECOND;
-	until.tv_nsec %= CLOCK_SECOND;
 	return pthread_cond_timedwait(&table.changed, &table.lock, &until) == 0 ||
 	       clock_mono() < deadline;
 }

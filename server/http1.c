@@ -496,7 +496,7 @@ void listener_quiesce(struct listener *l)
 
 bool listener_idle(struct listener *l, int64_t until)
 {
-	struct timespec ts = {until / CLOCK_SECOND, until % CLOCK_SECOND};
+	struct timespec ts = clock_until(until);
 	pthread_mutex_lock(&l->lock);
 	int r = 0;
 	while (l->active && r == 0)

@@ -212,16 +212,12 @@ enum err_code unit_policy_check(const struct config *cfg, struct diags *d)
 {
 	if (!cfg->authorization.present)
 		return ERR_OK;
-	struct arena a;
-	arena_init(&a, 0);
+	AUTO(arena_done) struct arena a = {0};
+	AUTO(policy_free) struct policy *p = NULL;
 	struct policy_file *files;
 	size_t n;
-	struct policy *p = NULL;
 	const char *stage;
-	enum err_code code = read_policy(cfg, &a, &files, &n, &p, &stage, d);
-	policy_free(&p);
-	arena_done(&a);
-	return code;
+	return read_policy(cfg, &a, &files, &n, &p, &stage, d);
 }
 
 enum err_code unit_policy_recover(
