@@ -143,8 +143,8 @@ static enum directory_verdict refused(struct password_try *t)
 	bool wrong = strcmp(t->dir.reason, "badPassword") == 0;
 	int64_t now = clock_mono();
 	if (t->repeated) {
-		/* No guess was made: the password is known to be wrong. */
-		forgive_typed(t);
+		/* No guess was made: the password is known to be wrong. The search counts all the same, or
+		 * endless spellings of a name would be endless searches. */
 		wrongs_add(g->typed, t->attempt, now);
 		return refuse(t, "repeated", "the same wrong password again");
 	}

@@ -135,6 +135,24 @@ def test_a_stale_password_never_locks_its_account(daemon, own):
     assert d.metric("portcullis_logins_total", reason="limited") == 0
 
 
+def test_endless_spellings_of_one_name_are_no_endless_searches(daemon, tmp_path):
+    """A directory may take any number of texts for one name: a wrong password that is known is no guess, but the
+    search that found so counts."""
+    def search(base):
+        return [entry("uid=alice," + base, uid="alice"), search_done(0)]
+
+    ca = pki.CA(tmp_path / "ca")
+    with FakeLdap(ca.server(), on_search=search, on_bind=lambda *a: [bind_result(49)]) as f:
+        d = daemon(ldap=[{"name": "one", "urls": [f.url], "certificateAuthority": ca.pem, "timeout": "10s",
+                          "userSearch": {"baseDN": "ou=people", "username": "uid"}, "usernamePrefix": "one:"}])
+        start = time.monotonic()
+        with d.login_client() as c:
+            got = [c.post("/login", json={"username": f"alice{i}", "password": "stale"}).status for i in range(180)]
+        took = time.monotonic() - start
+        assert got[0] == 401 and len([s for s in f.seen if s[0] == "search"]) <= 100 + 2 * took + 1
+        assert f.binds().count("uid=alice,ou=people") == 1
+
+
 def test_a_password_that_was_sent_goes_to_no_second_directory(daemon, tmp_path):
     """A bind answered by "no such user" (a replica that lags) is that of an entry that was found all the same."""
     text = "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 525, v3839"
