@@ -3,8 +3,6 @@
  * with programs that talk to hostile directories or show a certificate; without sanitizers nobody calls it.
  *
  * ldap_send_server_request: an answer that cannot be decoded leaves its request referenced for ever, 4 KiB each.
- * ldap_result: so do notices of disconnection and other messages that nobody asked for. This hides messages that we
- * would forget ourselves; tests/unit/test_ldapx.c runs without it and shows those.
  * gnutls_x509_privkey_init, gnutls_x509_crt_list_import: a context with a certificate of our own keeps the parsed
  * originals beside the copies, some 17 KiB each time the certificate changes. */
 const char *__lsan_default_suppressions(void);
@@ -13,7 +11,6 @@ const char *__asan_default_options(void);
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:ldap_send_server_request\n"
-	       "leak:ldap_result\n"
 	       "leak:gnutls_x509_privkey_init\n"
 	       "leak:gnutls_x509_crt_list_import\n";
 }
