@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/str.h"
 
@@ -24,6 +25,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static inline struct slice fuzz_slice(const uint8_t *data, size_t size)
 {
 	return (struct slice){(const char *)data, size};
+}
+
+/* The bytes with a NUL behind them, for free(). Not strndup: it looks for a NUL past the input when the
+ * address sanitizer is strict. */
+static inline char *fuzz_text(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+	FUZZ_CHECK(text);
+	if (size)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	return text;
 }
 
 #endif
