@@ -8,7 +8,8 @@
 #include "common/ldapx.h"
 
 /* Failures of one name: as many as a person who misremembers needs, fewer than directories lock
- * accounts at. Of all names: far above a morning's mistypings, far below what a guesser wants. */
+ * accounts at. Of all names on one path: far above a morning's mistypings, far below what a guesser
+ * wants. */
 static const struct penalty_limits name_limits = {
     .key_burst = 5,
     .key_interval = 30 * CLOCK_SECOND,

@@ -12,7 +12,7 @@
 
 /* Failures that were counted. Of the services: a reload does not forgive. */
 struct ldap_services {
-	struct penalty *names;	   /* by typed name, by account, and all together */
+	struct penalty *names;	   /* by typed name, by account, and all of a path */
 	struct penalty *addresses; /* by the client's network */
 	struct penalty *sessions;  /* refreshes, by session */
 	struct wrongs *typed;	   /* directory, name as typed, password */

@@ -377,13 +377,14 @@ bool keystone_try_take(struct keystone_server *s, struct slice id)
 {
 	AUTO(buf_done) struct buf b;
 	int64_t wait;
-	return penalty_take(s->store->penalty, try_key(s, id, &b), clock_mono(), &wait);
+	struct slice key = try_key(s, id, &b);
+	return penalty_take(s->store->penalty, PENALTY_REVIEW, key, clock_mono(), &wait);
 }
 
 void keystone_try_give(struct keystone_server *s, struct slice id)
 {
 	AUTO(buf_done) struct buf b;
-	penalty_give(s->store->penalty, try_key(s, id, &b));
+	penalty_give(s->store->penalty, PENALTY_REVIEW, try_key(s, id, &b));
 }
 
 /* --- all of them --- */

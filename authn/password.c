@@ -59,13 +59,18 @@ static bool may_bind(void *arg, struct slice name)
 
 /* --- what is counted --- */
 
+static enum penalty_path path_of(const struct password_try *t)
+{
+	return t->basic ? PENALTY_REVIEW : PENALTY_LOGIN;
+}
+
 static void forgive_typed(struct password_try *t)
 {
 	const struct ldap_services *g = t->all->guard;
 	if (t->network.len)
 		penalty_give_key(g->addresses, t->network);
 	if (t->typed.len)
-		penalty_give(g->names, t->typed);
+		penalty_give(g->names, path_of(t), t->typed);
 	t->network = t->typed = (struct slice){0};
 }
 
@@ -88,7 +93,7 @@ static bool take(struct password_try *t)
 		t->network = network;
 	}
 	struct slice typed = directories_fold(t->arena, "typed:", t->username);
-	if (penalty_take(g->names, typed, now, &t->wait)) {
+	if (penalty_take(g->names, path_of(t), typed, now, &t->wait)) {
 		t->typed = typed;
 		return true;
 	}

@@ -20,7 +20,7 @@ struct bucket {
 struct penalty {
 	struct penalty_limits limits;
 	pthread_mutex_t lock; /* guards what follows */
-	int64_t all_full_at;
+	int64_t all_full_at[PENALTY_PATHS];
 	struct bucket sets[SETS][WAYS];
 };
 
@@ -83,51 +83,53 @@ static void take(int64_t *full_at, int64_t interval, int64_t now)
 	*full_at = (*full_at > now ? *full_at : now) + interval;
 }
 
-static bool take_both(struct penalty *p, struct slice key, bool all, int64_t now, int64_t *wait)
+/* ALL: the path's bucket; NULL: KEY's alone. */
+static bool take_both(struct penalty *p, struct slice key, int64_t *all, int64_t now, int64_t *wait)
 {
 	const struct penalty_limits *l = &p->limits;
 	uint64_t hash = map_hash(key);
 	pthread_mutex_lock(&p->lock);
 	struct bucket *b = find(p, hash);
 	int64_t w = b ? wait_for(b->full_at, l->key_burst, l->key_interval, now) : 0;
-	int64_t v = all ? wait_for(p->all_full_at, l->all_burst, l->all_interval, now) : 0;
+	int64_t v = all ? wait_for(*all, l->all_burst, l->all_interval, now) : 0;
 	*wait = w > v ? w : v;
 	if (*wait == 0) {
 		take(&claim(p, hash)->full_at, l->key_interval, now);
 		if (all)
-			take(&p->all_full_at, l->all_interval, now);
+			take(all, l->all_interval, now);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return *wait == 0;
 }
 
-bool penalty_take(struct penalty *p, struct slice key, int64_t now, int64_t *wait)
+bool penalty_take(
+    struct penalty *p, enum penalty_path path, struct slice key, int64_t now, int64_t *wait)
 {
-	return take_both(p, key, true, now, wait);
+	return take_both(p, key, &p->all_full_at[path], now, wait);
 }
 
 bool penalty_take_key(struct penalty *p, struct slice key, int64_t now, int64_t *wait)
 {
-	return take_both(p, key, false, now, wait);
+	return take_both(p, key, NULL, now, wait);
 }
 
-static void give_both(struct penalty *p, struct slice key, bool all)
+static void give_both(struct penalty *p, struct slice key, int64_t *all)
 {
 	pthread_mutex_lock(&p->lock);
 	struct bucket *b = find(p, map_hash(key));
 	if (b)
 		b->full_at -= p->limits.key_interval;
 	if (all)
-		p->all_full_at -= p->limits.all_interval;
+		*all -= p->limits.all_interval;
 	pthread_mutex_unlock(&p->lock);
 }
 
-void penalty_give(struct penalty *p, struct slice key)
+void penalty_give(struct penalty *p, enum penalty_path path, struct slice key)
 {
-	give_both(p, key, true);
+	give_both(p, key, &p->all_full_at[path]);
 }
 
 void penalty_give_key(struct penalty *p, struct slice key)
 {
-	give_both(p, key, false);
+	give_both(p, key, NULL);
 }

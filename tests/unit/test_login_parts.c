@@ -124,18 +124,18 @@ static void test_penalty_stops_a_name_and_forgives_in_time(void **state UNUSED)
 	AUTO(penalty_free) struct penalty *p = penalty_new(&few);
 	int64_t wait;
 	for (int i = 0; i < 3; i++)
-		assert_true(penalty_take(p, SLICE("jane"), 1000, &wait));
-	assert_false(penalty_take(p, SLICE("jane"), 1000, &wait));
+		assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1000, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1000, &wait));
 	assert_int_equal(wait, 10);
-	assert_true(penalty_take(p, SLICE("bob"), 1000, &wait));
-	assert_false(penalty_take(p, SLICE("jane"), 1009, &wait));
+	assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("bob"), 1000, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1009, &wait));
 	assert_int_equal(wait, 1);
-	assert_true(penalty_take(p, SLICE("jane"), 1010, &wait));
-	assert_false(penalty_take(p, SLICE("jane"), 1010, &wait));
+	assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1010, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1010, &wait));
 	/* Long after, all of it is there again, and not more. */
 	for (int i = 0; i < 3; i++)
-		assert_true(penalty_take(p, SLICE("jane"), 9000, &wait));
-	assert_false(penalty_take(p, SLICE("jane"), 9000, &wait));
+		assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 9000, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 9000, &wait));
 }
 
 static void test_penalty_stops_a_flood_of_names(void **state UNUSED)
@@ -144,13 +144,34 @@ static void test_penalty_stops_a_flood_of_names(void **state UNUSED)
 	int64_t wait;
 	char name[2] = "a";
 	for (int i = 0; i < 5; i++, name[0]++)
-		assert_true(penalty_take(p, slice_of(name), 1000, &wait));
-	assert_false(penalty_take(p, SLICE("z"), 1000, &wait));
+		assert_true(penalty_take(p, PENALTY_LOGIN, slice_of(name), 1000, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("z"), 1000, &wait));
 	assert_int_equal(wait, 1);
 	/* A refusal took nothing. */
 	for (int i = 0; i < 3; i++)
 		assert_true(penalty_take_key(p, SLICE("z"), 1000, &wait));
-	assert_true(penalty_take(p, SLICE("y"), 1001, &wait));
+	assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("y"), 1001, &wait));
+}
+
+static void test_penalty_counts_all_by_path_and_a_name_on_both(void **state UNUSED)
+{
+	AUTO(penalty_free) struct penalty *p = penalty_new(&few);
+	int64_t wait;
+	char name[2] = "a";
+	for (int i = 0; i < 5; i++, name[0]++)
+		assert_true(penalty_take(p, PENALTY_REVIEW, slice_of(name), 1000, &wait));
+	assert_false(penalty_take(p, PENALTY_REVIEW, SLICE("y"), 1000, &wait));
+	/* The other path has all of its own, but of a name only what is left. */
+	for (int i = 0; i < 2; i++)
+		assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("a"), 1000, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("a"), 1000, &wait));
+	for (int i = 0; i < 3; i++)
+		assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("z"), 1000, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("y"), 1000, &wait));
+	/* What is given back goes to its own path. */
+	penalty_give(p, PENALTY_LOGIN, SLICE("z"));
+	assert_false(penalty_take(p, PENALTY_REVIEW, SLICE("y"), 1000, &wait));
+	assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("y"), 1000, &wait));
 }
 
 static void test_penalty_gives_back_what_was_no_failure(void **state UNUSED)
@@ -158,8 +179,8 @@ static void test_penalty_gives_back_what_was_no_failure(void **state UNUSED)
 	AUTO(penalty_free) struct penalty *p = penalty_new(&few);
 	int64_t wait;
 	for (int i = 0; i < 100; i++) {
-		assert_true(penalty_take(p, SLICE("jane"), 1000, &wait));
-		penalty_give(p, SLICE("jane"));
+		assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1000, &wait));
+		penalty_give(p, PENALTY_LOGIN, SLICE("jane"));
 	}
 	for (int i = 0; i < 3; i++)
 		assert_true(penalty_take_key(p, SLICE("jane"), 1000, &wait));
@@ -175,13 +196,13 @@ static void test_penalty_remembers_the_guilty_through_a_flood(void **state UNUSE
 	AUTO(penalty_free) struct penalty *p = penalty_new(&wide);
 	int64_t wait;
 	for (int i = 0; i < 3; i++)
-		assert_true(penalty_take(p, SLICE("jane"), 1000, &wait));
+		assert_true(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1000, &wait));
 	for (int i = 0; i < 200000; i++) {
 		char name[16];
 		snprintf(name, sizeof(name), "n%d", i);
-		assert_true(penalty_take(p, slice_of(name), 1000, &wait));
+		assert_true(penalty_take(p, PENALTY_LOGIN, slice_of(name), 1000, &wait));
 	}
-	assert_false(penalty_take(p, SLICE("jane"), 1000, &wait));
+	assert_false(penalty_take(p, PENALTY_LOGIN, SLICE("jane"), 1000, &wait));
 }
 
 /* --- the account cache --- */
@@ -260,6 +281,7 @@ int main(void)
 	    cmocka_unit_test(test_json_bodies),
 	    cmocka_unit_test(test_penalty_stops_a_name_and_forgives_in_time),
 	    cmocka_unit_test(test_penalty_stops_a_flood_of_names),
+	    cmocka_unit_test(test_penalty_counts_all_by_path_and_a_name_on_both),
 	    cmocka_unit_test(test_penalty_gives_back_what_was_no_failure),
 	    cmocka_unit_test(test_penalty_remembers_the_guilty_through_a_flood),
 	    cmocka_unit_test(test_account_cache_keeps_until_its_time),

@@ -199,7 +199,8 @@ static void test_names_share_one_count_with_logins(void **state UNUSED)
 	int64_t wait;
 	struct slice key = directories_fold(&w->arena, "typed:", SLICE(" Jane"));
 	for (int i = 0; i < 5; i++)
-		assert_true(penalty_take(w->services->ldap->names, key, clock_mono(), &wait));
+		assert_true(penalty_take(
+		    w->services->ldap->names, PENALTY_LOGIN, key, clock_mono(), &wait));
 	struct authn_call c;
 	assert_int_equal(ask(w, SLICE("amFuZTpwYXNz"), &c), AUTHN_NEEDS_WORK);
 	assert_int_equal(authn_work(w->chain, &c), AUTHN_REJECT);
@@ -235,6 +236,37 @@ static void test_a_network_is_limited_as_one(void **state UNUSED)
 	stop(w);
 }
 
+/* Of as many names as it takes until all of one path together have no more. */
+static void use_up(struct world *w, bool basic)
+{
+	char name[16];
+	for (int i = 0; i < 10000; i++) {
+		snprintf(name, sizeof(name), "%c%d", basic ? 'b' : 'l', i);
+		struct password_try t = {.arena = &w->arena, .username = slice_of(name),
+		    .password = SLICE("y"), .directory = SLICE("none"), .basic = basic,
+		    .deadline = clock_mono() + 5 * CLOCK_SECOND};
+		assert_int_equal(directories_try(w->chain->directories, &t), DIRECTORY_REFUSED);
+		if (strcmp(t.dir.reason, "limited") == 0)
+			return;
+		assert_string_equal(t.dir.reason, "unknownDirectory");
+	}
+	fail_msg("no limit");
+}
+
+static void test_guesses_on_one_path_do_not_close_the_other(void **state UNUSED)
+{
+	for (int basic = 0; basic < 2; basic++) {
+		struct world *w = start(true, false);
+		struct password_try t = {.arena = &w->arena, .username = SLICE("jane"),
+		    .password = SLICE("y"), .directory = SLICE("none"), .basic = !basic,
+		    .deadline = clock_mono() + 5 * CLOCK_SECOND};
+		use_up(w, basic);
+		assert_int_equal(directories_try(w->chain->directories, &t), DIRECTORY_REFUSED);
+		assert_string_equal(t.dir.reason, "unknownDirectory");
+		stop(w);
+	}
+}
+
 int main(void)
 {
 	jsonx_init();
@@ -247,6 +279,7 @@ int main(void)
 	    cmocka_unit_test(test_only_basic_directories_are_asked_and_an_outage_is_no_refusal),
 	    cmocka_unit_test(test_names_share_one_count_with_logins),
 	    cmocka_unit_test(test_a_network_is_limited_as_one),
+	    cmocka_unit_test(test_guesses_on_one_path_do_not_close_the_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
