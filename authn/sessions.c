@@ -229,31 +229,37 @@ bool sessions_ended(struct sessions *s, struct slice name)
 	return ended;
 }
 
+static enum err_code fits(const struct set *s, struct err *e)
+{
+	if (s->map.len <= SESSIONS_MAX)
+		return ERR_OK;
+	return err_set(e, ERR_LIMIT, "%zu, and no more than %zu fit", s->map.len, SESSIONS_MAX);
+}
+
 /* NEXT, with what other processes wrote, on the disk. */
 static enum err_code save(struct sessions *s, struct set *next, struct err *e)
 {
 	AUTO(file_unlock) int fd = -1;
 	TRY(file_lock(s->lock_path, true, &fd, e));
 	TRY(read_file(s->path, next, e));
-	if (next->map.len > SESSIONS_MAX)
-		return err_set(e, ERR_LIMIT, "%zu are held, no more fit", SESSIONS_MAX);
+	TRY(fits(next, e));
 	TRY(write_file(s->path, next, e));
 	s->fault = (struct err){0};
 	return file_stamp(s->path, &s->stamp, e);
 }
 
-/* Under WRITING. What is in memory and no longer in the file stays: nothing is un-ended by an edit. */
+/* Under WRITING. What is in memory and no longer in the file stays: nothing is un-ended by an edit. Without
+ * room in memory nothing changes; without room in the file alone it is as with any disk that refuses. */
 static enum err_code record(struct sessions *s, struct slice name, int64_t until, struct err *e)
 {
 	AUTO(set_free) struct set *next = set_new();
 	set_merge(next, s->set);
 	if (name.len)
 		set_add(next, name, until);
-	if (next->map.len > SESSIONS_MAX)
-		return err_set(e, ERR_LIMIT, "%zu are held, no more fit", SESSIONS_MAX);
+	s->retry = clock_mono() + RETRY;
+	TRY(fits(next, e));
 	enum err_code code = s->path ? save(s, next, e) : ERR_OK;
 	s->unsaved = code != ERR_OK;
-	s->retry = clock_mono() + RETRY;
 	set_current(s, TAKE(next));
 	return code;
 }
@@ -264,8 +270,11 @@ enum err_code sessions_end(struct sessions *s, struct slice name, int64_t until,
 	pthread_mutex_lock(&s->writing);
 	if (s->unsaved || !sessions_ended(s, name))
 		code = record(s, name, until, e);
+	bool held = sessions_ended(s, name);
 	pthread_mutex_unlock(&s->writing);
-	return code == ERR_OK ? ERR_OK : err_wrap(e, "ended sessions");
+	if (code == ERR_OK)
+		return ERR_OK;
+	return err_wrap(e, "ended sessions: %s", held ? "not on the disk yet" : "this one is not ended");
 }
 
 /* Under WRITING. */

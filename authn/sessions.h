@@ -28,7 +28,8 @@ bool sessions_name_ok(struct slice name);
 bool sessions_ended(struct sessions *s, struct slice name);
 
 /* NAME, which is sessions_name_ok, is ended until UNTIL (unix seconds): on disk when it returns ERR_OK, and in
- * this process even when not (then E says why it could not be kept). ERR_LIMIT when too many are held.
+ * this process even when not (then E says why it could not be kept), but for one thing: with SESSIONS_MAX in
+ * memory it is ERR_LIMIT, E says so, and NAME goes on (sessions_ended tells).
  * Blocks on the disk; thread-safe. */
 enum err_code sessions_end(struct sessions *s, struct slice name, int64_t until, struct err *e) MUST_CHECK;
 

@@ -166,6 +166,22 @@ static void test_their_number_is_bounded(void **state)
 	assert_int_equal(file_write_atomic(w->path, text.p, text.len, 0600, NULL), ERR_OK);
 	assert_int_equal(sessions_open(w->dir, &full, NULL), ERR_OK);
 	assert_int_equal(sessions_end(full, SLICE(NAME), until, &e), ERR_LIMIT);
+	assert_false(sessions_ended(full, SLICE(NAME)));
+	assert_non_null(strstr(e.msg, "is not ended"));
+	/* Nothing waits for the disk that was never held. */
+	clock_advance(11 * CLOCK_SECOND);
+	assert_int_equal(sessions_tick(full, NULL), ERR_OK);
+	/* Where there is room in memory and none in the file, it holds in memory. */
+	assert_int_equal(sessions_end(w->s, SLICE(NAME), until, &e), ERR_LIMIT);
+	assert_true(sessions_ended(w->s, SLICE(NAME)));
+	assert_null(strstr(e.msg, "is not ended"));
+	assert_false(ended_after_restart(w, SLICE(NAME)));
+	/* What is held and in no file is told of as that, also when asked again. */
+	assert_int_equal(sessions_end(w->s, SLICE(NAME), until, &e), ERR_LIMIT);
+	assert_null(strstr(e.msg, "is not ended"));
+	assert_int_equal(sessions_end(w->s, SLICE(OTHER), until, &e), ERR_LIMIT);
+	assert_false(sessions_ended(w->s, SLICE(OTHER)));
+	assert_non_null(strstr(e.msg, "is not ended"));
 	assert_int_equal(sessions_end(full, SLICE("00000000000000000000000007"), until, NULL), ERR_OK);
 	clock_advance(1001 * CLOCK_SECOND);
 	assert_int_equal(sessions_end(full, SLICE(NAME), clock_unix() + 9, NULL), ERR_OK);
