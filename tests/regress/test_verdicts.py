@@ -238,7 +238,7 @@ def test_what_the_denylist_names_is_refused_by_the_next_review(daemon, issuer):
         assert d.user_of(token) is None, e
         assert d.user_of(BOB)["username"] == "bob"
     assert d.metric("portcullis_token_reviews_total", result="refused", reason="revoked") >= 3
-    assert any(r["reason"] == "revoked" for r in d.audit("authn.review"))
+    d.wait_audit("authn.review", lambda r: r["reason"] == "revoked")
     write_list(d, f"{{issuer: {claims['iss']!r}, issuedBefore: {claims['iat']}}}")
     wait_until(lambda: d.user_of(token), "what was issued later to be accepted")
 
