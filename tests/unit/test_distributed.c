@@ -41,14 +41,26 @@ static struct {
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool gated;
 
+/* A connection that was given up may still be served while the next answer is set. */
+static pthread_mutex_t answer_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void set_answer(struct tls_reply answer)
+{
+	pthread_mutex_lock(&answer_lock);
+	fx.answer = answer;
+	pthread_mutex_unlock(&answer_lock);
+}
+
 static void handler(void *arg, const char *path, const char *request, struct tls_reply *r)
 {
 	(void)arg;
 	r->status = 200;
 	if (strncmp(path, "/claims/", 8) == 0) {
+		pthread_mutex_lock(&answer_lock);
 		*r = fx.answer;
 		if (!atomic_load(&gated))
 			snprintf(fx.request, sizeof(fx.request), "%s", request);
+		pthread_mutex_unlock(&answer_lock);
 		atomic_fetch_add(&fx.asked, 1);
 		if (atomic_load(&gated)) {
 			pthread_mutex_lock(&gate);
@@ -113,7 +125,7 @@ static int begin(void **state)
 	(void)state;
 	struct authn_services_options opt = {.workers = 4};
 	struct err e = {0};
-	fx.answer = (struct tls_reply){.status = 404};
+	set_answer((struct tls_reply){.status = 404});
 	atomic_store(&fx.asked, 0);
 	return authn_services_new(&opt, &fx.services, &e) == ERR_OK ? 0 : -1;
 }
@@ -203,7 +215,7 @@ static const char *signed_by(EVP_PKEY *key, const char *kid, const char *issuer,
 
 static void says(const char *body)
 {
-	fx.answer = (struct tls_reply){.status = 200, .body = body};
+	set_answer((struct tls_reply){.status = 200, .body = body});
 }
 
 static const char *good_answer(void)
@@ -434,14 +446,14 @@ static void test_an_endpoint_that_misbehaves(void **state)
 		"claimsUnavailable"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		fx.answer = cases[i].reply;
+		set_answer(cases[i].reply);
 		expect(c, cases[i].what, usual_token(), cases[i].step, cases[i].reason);
 	}
 	assert_int_equal(tls_server_connections(fx.trap), 0);
 	struct answer a;
 	static const int silent[] = {TLS_HANG, TLS_DRIP};
 	for (size_t i = 0; i < ARRAY_LEN(silent); i++) {
-		fx.answer = (struct tls_reply){.status = 200, .how = silent[i]};
+		set_answer((struct tls_reply){.status = 200, .how = silent[i]});
 		int64_t start = clock_mono();
 		ask(c, usual_token(), 300 * CLOCK_MS, &a);
 		assert_int_equal(a.step, AUTHN_UNAVAILABLE);
