@@ -31,13 +31,23 @@ struct access_request {
 	struct slice path;
 	const struct access_requirement *field_selector, *label_selector;
 	size_t nfield, nlabel;
-	int64_t now; /* wall clock, nanoseconds since the epoch */
+	int64_t now;  /* wall clock, nanoseconds since the epoch */
+	int64_t hold; /* how long the asker remembers an allow, nanoseconds; 0: not at all */
 };
 
 /* Zero is "no opinion": what was not decided never allows. */
 enum verdict { VERDICT_NO_OPINION = 0, VERDICT_ALLOW, VERDICT_DENY };
 
 const char *verdict_name(enum verdict v); /* "noOpinion", "allow", "deny" */
+
+struct break_glass;
+
+/* What the answer would be were the shadow rules in force. */
+struct shadow_decision {
+	bool differs; /* from the answer; the rest is set only then */
+	enum verdict verdict;
+	const char *rule, *source;
+};
 
 struct decision {
 	enum verdict verdict;
@@ -46,6 +56,9 @@ struct decision {
 	const char *source; /* "prod.yaml:57" or NULL */
 	const char *message; /* the rule's message or NULL */
 	bool exempt; /* deny and abstain did not apply: the subject is exempt */
+	const struct break_glass *break_glass; /* of the rule that decided, or NULL */
+	const char *note; /* why an import could not speak, when nothing decided; or NULL */
+	struct shadow_decision shadow;
 };
 
 void authz_evaluate(const struct policy *p, const struct access_request *r, struct decision *out);

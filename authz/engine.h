@@ -36,7 +36,10 @@ enum dimension {
 	DIM_RESOURCE,
 	DIM_NAME,
 	DIM_PATH,
-	DIM_NAMESPACE
+	DIM_FIELD_SELECTOR,
+	DIM_LABEL_SELECTOR,
+	DIM_NAMESPACE,
+	DIM_VALID /* not now */
 };
 
 /* Resolves R; borrows both. Look-ups only, no allocation. */

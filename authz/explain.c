@@ -12,7 +12,10 @@ static const char *const dimension_names[] = {
     [DIM_RESOURCE] = "resource",
     [DIM_NAME] = "resourceName",
     [DIM_PATH] = "nonResourceURL",
+    [DIM_FIELD_SELECTOR] = "fieldSelector",
+    [DIM_LABEL_SELECTOR] = "labelSelector",
     [DIM_NAMESPACE] = "namespace",
+    [DIM_VALID] = "valid",
 };
 
 static const char *const dimension_texts[] = {
@@ -25,7 +28,10 @@ static const char *const dimension_texts[] = {
     [DIM_RESOURCE] = "has other resources",
     [DIM_NAME] = "has other resource names",
     [DIM_PATH] = "has other paths",
+    [DIM_FIELD_SELECTOR] = "selects other fields",
+    [DIM_LABEL_SELECTOR] = "selects other labels",
     [DIM_NAMESPACE] = "has other namespaces",
+    [DIM_VALID] = "does not hold at this time",
 };
 
 static const char *const effect_names[] = {

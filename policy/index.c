@@ -280,7 +280,7 @@ static void index_rules(struct compiler *c, struct subject_set **sets)
 	note_rules(c->p, sets, NULL);
 	uint32_t total = 0;
 	for (uint32_t i = 0; i < c->p->nsets; i++)
-		total = lay_out(sets[i]->rules, CLASS_COUNT, total);
+		total = lay_out(sets[i]->rules, CLASS_ALL, total);
 	uint32_t *items = ARENA_ARRAY(&c->p->arena, uint32_t, total + 1);
 	note_rules(c->p, sets, items);
 	c->p->set_rules = items;

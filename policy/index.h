@@ -7,6 +7,7 @@
 #include "policy/glob.h"
 #include "policy/intern.h"
 #include "policy/policy.h"
+#include "policy/window.h"
 
 /* Numbers of three tables that never mix: user names, group names, all other words. Two numbers
  * stand for no literal. */
@@ -36,8 +37,19 @@ struct posting {
 	uint32_t first, n;
 };
 
-/* Order of evaluation. */
-enum rule_class { CLASS_DENY, CLASS_ABSTAIN, CLASS_ALLOW, CLASS_COUNT };
+/* Order of evaluation. The first three decide; shadow rules are evaluated beside them and never
+ * change an answer; a note tells why an import could not speak (RBAC's "… not found"). */
+enum rule_class {
+	CLASS_DENY,
+	CLASS_ABSTAIN,
+	CLASS_ALLOW,
+	CLASS_COUNT, /* of those that decide */
+	CLASS_SHADOW_DENY = CLASS_COUNT,
+	CLASS_SHADOW_ABSTAIN,
+	CLASS_SHADOW_ALLOW,
+	CLASS_NOTE,
+	CLASS_ALL
+};
 
 /* Subjects as rules name them; equal sets are one. SA_GLOBS are written out in full
  * ("system:serviceaccount:ci:*") and apply only to names that policy_is_service_account accepts, so
@@ -48,7 +60,7 @@ struct subject_set {
 	struct atom_set users, groups;
 	struct glob_list user_globs, group_globs, sa_globs;
 	struct posting
-	    rules[CLASS_COUNT]; /* of policy.set_rules: the rules that have these subjects */
+	    rules[CLASS_ALL]; /* of policy.set_rules: the rules that have these subjects */
 };
 
 /* What `subjects:` and the like say: the set written there, the set of the alias; either may be
@@ -72,10 +84,33 @@ struct url_form {
 	bool prefix;
 };
 
+enum requirement_op {
+	REQUIREMENT_IN = 1,
+	REQUIREMENT_NOT_IN,
+	REQUIREMENT_EXISTS,
+	REQUIREMENT_DOES_NOT_EXIST
+};
+
+/* One requirement of a rule's fieldSelector or labelSelector; VALUES sorted, without doubles. */
+struct requirement {
+	struct slice key;
+	enum requirement_op op;
+	const struct slice *values;
+	uint32_t n;
+};
+
+/* All must hold; none when N is 0. */
+struct selector {
+	const struct requirement *v;
+	uint32_t n;
+};
+
 /* One grant: what a rule, or one rule of a role, is about. */
 struct action {
 	bool resource; /* else paths */
 	struct atom_set verbs, groups, names;
+	struct glob_list name_globs; /* resourceNamesGlob: beside NAMES, which then is not ANY */
+	struct selector fields, labels;
 	const struct resource_form *forms;
 	const struct url_form *urls;
 	uint32_t nforms, nurls;
@@ -89,13 +124,29 @@ struct action_list {
 	uint32_t n;
 };
 
+/* Where a rule comes from. */
+enum rule_origin { ORIGIN_NATIVE = 0, ORIGIN_RBAC, ORIGIN_ABAC };
+
+/* Access in an emergency: told with each use (audit type breakglass.used). */
+struct break_glass {
+	const char *ticket;
+	const char *const *approved_by;
+	uint32_t napproved;
+	int64_t until; /* of the rule's window, nanoseconds */
+};
+
 struct rule {
 	const char *id, *source, *message;
-	enum policy_effect effect;
+	enum policy_effect effect; /* POLICY_NO_EFFECT: a note, MESSAGE is its text */
+	enum rule_origin origin;
+	bool shadow; /* mode: shadow */
 	bool exact; /* overlap: exact */
 	enum rule_scope scope;
 	const struct ns_set *namespaces; /* SCOPE_NAMESPACES */
 	struct subjects subjects, except;
+	struct subjects also; /* ABAC's user and group: when set, it must name the subject too */
+	const struct window *valid; /* NULL: always */
+	const struct break_glass *break_glass;
 	const struct action_list *roles;
 	uint32_t nroles;
 };
@@ -156,9 +207,12 @@ void policy_build(struct policy *p, struct ast *t);
 
 static inline enum rule_class rule_class(const struct rule *r)
 {
-	return r->effect == POLICY_DENY      ? CLASS_DENY
-	       : r->effect == POLICY_ABSTAIN ? CLASS_ABSTAIN
-					     : CLASS_ALLOW;
+	static const enum rule_class classes[] = {[POLICY_NO_EFFECT] = CLASS_NOTE,
+	    [POLICY_ALLOW] = CLASS_ALLOW,
+	    [POLICY_DENY] = CLASS_DENY,
+	    [POLICY_ABSTAIN] = CLASS_ABSTAIN};
+	enum rule_class k = classes[r->effect];
+	return r->shadow && k < CLASS_COUNT ? CLASS_COUNT + k : k;
 }
 
 #endif

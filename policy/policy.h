@@ -17,10 +17,13 @@ enum policy_effect { POLICY_NO_EFFECT = 0, POLICY_ALLOW, POLICY_DENY, POLICY_ABS
 
 struct policy;
 
+enum policy_file_kind { POLICY_FILE_NATIVE = 0, POLICY_FILE_RBAC, POLICY_FILE_ABAC };
+
 /* One source file, as bytes: what was read, what is kept as last good, what fuzzers feed. */
 struct policy_file {
 	const char *name; /* shown in findings */
 	struct slice text;
+	enum policy_file_kind kind; /* imported files follow the native ones */
 };
 
 /* Reads PATH stably (common/file.h) into ARENA: one file, or every *.yaml and *.yml of a directory

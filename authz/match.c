@@ -1,0 +1,102 @@
+/* Owns the comparison of one rule with one request, all dimensions but the subjects. */
+#include "authz/engine.h"
+
+/* --- actions --- */
+
+static bool form_matches(
+    const struct resource_form *f, uint32_t resource, uint32_t sub, uint32_t empty)
+{
+	if (f->resource != ATOM_ANY && f->resource != resource)
+		return false;
+	return f->sub == ATOM_ANY || (f->sub == ATOM_SOME ? sub != empty : f->sub == sub);
+}
+
+static bool resource_matches(const struct engine *e, const struct action *a)
+{
+	for (uint32_t i = 0; i < a->nforms; i++)
+		if (form_matches(&a->forms[i], e->resource, e->sub, e->p->empty))
+			return true;
+	return false;
+}
+
+static bool path_matches(const struct engine *e, const struct action *a)
+{
+	struct slice path = e->r->path;
+	for (uint32_t i = 0; i < a->nurls; i++) {
+		const struct url_form *u = &a->urls[i];
+		if (u->prefix ? slice_starts(path, u->text) : slice_eq(path, u->text))
+			return true;
+	}
+	return false;
+}
+
+/* Does RULE take away, and so hits what it may concern and not only what it surely concerns? A
+ * request without a name is about all names, one without a namespace about all namespaces (`get
+ * secrets -A`): compared for equality, a deny on one of them would be walked around. */
+static bool overlaps(const struct rule *rule)
+{
+	return rule->effect != POLICY_ALLOW && !rule->exact;
+}
+
+static bool name_matches(const struct engine *e, const struct rule *rule, const struct action *a)
+{
+	if (a->names.any || atom_set_has(&a->names, e->name))
+		return true;
+	return e->r->name.len == 0 && overlaps(rule);
+}
+
+static enum dimension action_matches(
+    const struct engine *e, const struct rule *rule, const struct action *a)
+{
+	if (a->resource != e->r->resource_request)
+		return DIM_KIND;
+	if (!atom_set_has(&a->verbs, e->verb))
+		return DIM_VERB;
+	if (!a->resource)
+		return path_matches(e, a) ? DIM_NONE : DIM_PATH;
+	if (!atom_set_has(&a->groups, e->api_group))
+		return DIM_API_GROUP;
+	if (!resource_matches(e, a))
+		return DIM_RESOURCE;
+	return name_matches(e, rule, a) ? DIM_NONE : DIM_NAME;
+}
+
+static bool ns_listed(const struct engine *e, const struct ns_set *n)
+{
+	struct slice ns = e->r->namespace_;
+	if (!atom_set_has(&n->include, e->namespace_) && !glob_list_has(&n->include_globs, ns))
+		return false;
+	return !atom_set_has(&n->exclude, e->namespace_) && !glob_list_has(&n->exclude_globs, ns);
+}
+
+static bool namespace_matches(const struct engine *e, const struct rule *rule)
+{
+	bool none = e->r->namespace_.len == 0;
+	if (rule->scope == SCOPE_ALL)
+		return true;
+	/* GET /api/v1/namespaces/x arrives with namespace x: still a request about the cluster. */
+	if (rule->scope == SCOPE_CLUSTER)
+		return none ||
+		       (overlaps(rule) && policy_cluster_scoped(e->p, e->api_group, e->resource));
+	if (none)
+		return overlaps(rule) && !policy_cluster_scoped(e->p, e->api_group, e->resource);
+	return ns_listed(e, rule->namespaces);
+}
+
+enum dimension engine_action(const struct engine *e, const struct rule *rule)
+{
+	enum dimension got = DIM_KIND;
+	for (uint32_t i = 0; i < rule->nroles && got != DIM_NONE; i++) {
+		const struct action_list *l = &rule->roles[i];
+		for (uint32_t k = 0; k < l->n && got != DIM_NONE; k++) {
+			enum dimension one = action_matches(e, rule, l->v[k]);
+			if (one == DIM_NONE || one > got)
+				got = one;
+		}
+	}
+	if (got != DIM_NONE)
+		return got;
+	if (e->r->resource_request && !namespace_matches(e, rule))
+		return DIM_NAMESPACE;
+	return DIM_NONE;
+}
