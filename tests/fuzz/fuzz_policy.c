@@ -17,7 +17,7 @@ static void check_findings(const struct diags *d, size_t size)
 /* NULL after findings. */
 static struct policy *compile(struct slice text)
 {
-	struct policy_file file = {"f.yaml", text};
+	struct policy_file file = {.name = "f.yaml", .text = text};
 	struct policy *p = NULL;
 	struct diags d = {0};
 	enum err_code rc = policy_compile(&file, 1, authz_run_tests, &p, &d);

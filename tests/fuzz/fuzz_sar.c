@@ -19,7 +19,7 @@ static const char policy_text[] =
 static struct policy *policy(void)
 {
 	static struct policy *p;
-	struct policy_file file = {"f.yaml", {policy_text, sizeof(policy_text) - 1}};
+	struct policy_file file = {.name = "f.yaml", .text = {policy_text, sizeof(policy_text) - 1}};
 	struct diags d = {0};
 	if (!p)
 		FUZZ_CHECK(policy_compile(&file, 1, NULL, &p, &d) == ERR_OK);

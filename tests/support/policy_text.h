@@ -12,7 +12,7 @@
 /* NULL after a finding. The findings go to OUT ("" when there are none); free it. */
 static inline struct policy *policy_try(const char *text, policy_test_fn *tests, char **out)
 {
-	struct policy_file file = {"p.yaml", slice_of(text)};
+	struct policy_file file = {.name = "p.yaml", .text = slice_of(text)};
 	struct policy *p = NULL;
 	struct diags d = {0};
 	struct buf b;

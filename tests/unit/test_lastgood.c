@@ -15,9 +15,9 @@
 static char dir[] = "/tmp/portcullis-lastgood-XXXXXX";
 
 static const struct policy_file files[] = {
-    {"policy/a.yaml", {"rules: []\n", 10}},
-    {"policy/with space\tand 12 34.yaml", {"text with \0 and\n\nlines\n", 23}},
-    {"c", {"", 0}},
+    {"policy/a.yaml", {"rules: []\n", 10}, POLICY_FILE_NATIVE},
+    {"policy/with space\tand 12 34.yaml", {"text with \0 and\n\nlines\n", 23}, POLICY_FILE_RBAC},
+    {"c", {"", 0}, POLICY_FILE_ABAC},
 };
 
 static const char *path(struct arena *a)

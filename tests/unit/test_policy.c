@@ -433,10 +433,10 @@ static void test_several_files_are_one_policy(void **state)
 	(void)state;
 	struct policy_file files[] = {
 	    {"d/10-a.yaml", SLICE(POLICY_HEAD "metadata: {name: first, generation: 3}\n"
-			    "aliases: {subjects: {sre: {groups: [sre]}}}\n" ROLES)},
+			    "aliases: {subjects: {sre: {groups: [sre]}}}\n" ROLES), POLICY_FILE_NATIVE},
 	    {"d/20-b.yaml", SLICE(POLICY_HEAD "metadata: {name: second, generation: 7}\n"
-			    "rules:\n- id: x\n  effect: allow\n  subjects: {alias: sre}\n  roles: [ro]\n")},
-	    {"d/30-c.yaml", SLICE(POLICY_HEAD DENY PODS EXEMPT)},
+			    "rules:\n- id: x\n  effect: allow\n  subjects: {alias: sre}\n  roles: [ro]\n"), POLICY_FILE_NATIVE},
+	    {"d/30-c.yaml", SLICE(POLICY_HEAD DENY PODS EXEMPT), POLICY_FILE_NATIVE},
 	};
 	struct policy *p = NULL;
 	struct diags d = {0};
