@@ -31,9 +31,13 @@ struct access_request {
 	struct slice path;
 	const struct access_requirement *field_selector, *label_selector;
 	size_t nfield, nlabel;
-	int64_t now;  /* wall clock, nanoseconds since the epoch */
+	int64_t now;  /* wall clock, nanoseconds since the epoch; or AUTHZ_TIMELESS */
 	int64_t hold; /* how long the asker remembers an allow, nanoseconds; 0: not at all */
 };
+
+/* Outside of all time: no rule with `valid` holds. What the policy's tests are asked at that name no time, so
+ * that a policy loads at any time or never. */
+#define AUTHZ_TIMELESS INT64_MIN
 
 /* Zero is "no opinion": what was not decided never allows. */
 enum verdict { VERDICT_NO_OPINION = 0, VERDICT_ALLOW, VERDICT_DENY };

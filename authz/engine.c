@@ -4,11 +4,6 @@
  * cannot match cost nothing. The other dimensions are compared as numbers. */
 #include "authz/engine.h"
 
-static uint32_t word(const struct policy *p, struct slice s)
-{
-	return s.len == 0 ? p->empty : intern_find(&p->words, s);
-}
-
 /* --- the request in numbers --- */
 
 static uint32_t group_atom(const struct engine *e, size_t i)
@@ -72,7 +67,7 @@ void engine_init(struct engine *e, const struct policy *p, const struct access_r
 	e->p = p;
 	e->r = r;
 	e->user = intern_find(&p->users, r->user);
-	e->verb = word(p, r->verb);
+	e->verb = engine_word(p, r->verb);
 	e->api_group = e->resource = e->sub = e->name = e->namespace_ = INTERN_NONE;
 	e->service_account = policy_is_service_account(r->user);
 	e->nfound = 0;
@@ -80,12 +75,13 @@ void engine_init(struct engine *e, const struct policy *p, const struct access_r
 	for (size_t i = 0; i < r->ngroups && i < ENGINE_GROUPS; i++)
 		e->groups[i] = intern_find(&p->groups, r->groups[i]);
 	if (r->resource_request) {
-		e->api_group = word(p, r->api_group);
-		e->resource = word(p, r->resource);
-		e->sub = word(p, r->subresource);
-		e->name = word(p, r->name);
-		e->namespace_ = word(p, r->namespace_);
+		e->api_group = engine_word(p, r->api_group);
+		e->resource = engine_word(p, r->resource);
+		e->sub = engine_word(p, r->subresource);
+		e->name = engine_word(p, r->name);
+		e->namespace_ = engine_word(p, r->namespace_);
 	}
+	engine_selectors_init(e);
 	each_set(e, find_set, e);
 }
 

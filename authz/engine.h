@@ -14,6 +14,29 @@
  */
 #define ENGINE_FOUND 256
 
+/* Requirements of one selector, and values of both, that are looked at: more than a request has that a
+ * person or a controller writes. */
+#define ENGINE_REQUIREMENTS 64
+#define ENGINE_VALUES 4096
+
+/* A requirement of the request in numbers: the VALUES that rules know, sorted; OTHERS: there are more. */
+struct asked {
+	uint32_t key, n;
+	enum requirement_op op;
+	bool others;
+	const uint32_t *values;
+};
+
+struct asked_list {
+	struct asked v[ENGINE_REQUIREMENTS];
+	uint32_t n;
+};
+
+struct engine_selectors {
+	struct asked_list fields, labels;
+	uint32_t values[ENGINE_VALUES], nvalues;
+};
+
 struct engine {
 	const struct policy *p;
 	const struct access_request *r;
@@ -23,6 +46,7 @@ struct engine {
 	bool service_account;
 	uint64_t marks[ENGINE_SETS / 64]; /* which of the first sets name the subject */
 	uint32_t found[ENGINE_FOUND], nfound; /* sets that name it; NFOUND may exceed the array */
+	struct engine_selectors selectors;
 };
 
 /* Where a rule stopped matching, in the order of trial; DIM_NONE: it matches. */
@@ -44,6 +68,18 @@ enum dimension {
 
 /* Resolves R; borrows both. Look-ups only, no allocation. */
 void engine_init(struct engine *e, const struct policy *p, const struct access_request *r);
+
+/* The number of S among the policy's words, INTERN_NONE when it has no such word. */
+static inline uint32_t engine_word(const struct policy *p, struct slice s)
+{
+	return s.len == 0 ? p->empty : intern_find(&p->words, s);
+}
+
+/* Part of engine_init. */
+void engine_selectors_init(struct engine *e);
+
+/* Is what ASKED selects surely within S; or, when WIDE, possibly touched by it? */
+bool engine_selects(const struct asked_list *asked, const struct selector *s, bool wide);
 
 bool engine_subjects(const struct engine *e, const struct subjects *s);
 

@@ -40,7 +40,8 @@ static bool overlaps(const struct rule *rule)
 
 static bool name_matches(const struct engine *e, const struct rule *rule, const struct action *a)
 {
-	if (a->names.any || atom_set_has(&a->names, e->name))
+	if (a->names.any || atom_set_has(&a->names, e->name) ||
+	    glob_list_has(&a->name_globs, e->r->name))
 		return true;
 	return e->r->name.len == 0 && overlaps(rule);
 }
@@ -58,7 +59,13 @@ static enum dimension action_matches(
 		return DIM_API_GROUP;
 	if (!resource_matches(e, a))
 		return DIM_RESOURCE;
-	return name_matches(e, rule, a) ? DIM_NONE : DIM_NAME;
+	if (!name_matches(e, rule, a))
+		return DIM_NAME;
+	if (a->fields.n && !engine_selects(&e->selectors.fields, &a->fields, overlaps(rule)))
+		return DIM_FIELD_SELECTOR;
+	if (a->labels.n && !engine_selects(&e->selectors.labels, &a->labels, overlaps(rule)))
+		return DIM_LABEL_SELECTOR;
+	return DIM_NONE;
 }
 
 static bool ns_listed(const struct engine *e, const struct ns_set *n)

@@ -2,7 +2,29 @@
 #include "authz/authz.h"
 #include "policy/index.h"
 
-static void request_of(const struct policy_test *t, struct access_request *r)
+static const struct access_requirement *requirements_of(struct arena *a, const struct selector *s)
+{
+	static const char *const ops[] = {[REQUIREMENT_IN] = "In",
+	    [REQUIREMENT_NOT_IN] = "NotIn",
+	    [REQUIREMENT_EXISTS] = "Exists",
+	    [REQUIREMENT_DOES_NOT_EXIST] = "DoesNotExist"};
+	struct access_requirement *v = ARENA_ARRAY(a, struct access_requirement, s->n);
+	for (uint32_t i = 0; i < s->n; i++)
+		v[i] = (struct access_requirement){
+		    s->v[i].key, slice_of(ops[s->v[i].op]), s->v[i].values, s->v[i].n};
+	return v;
+}
+
+static const struct access_extra *extra_of(struct arena *a, const struct policy_test *t)
+{
+	struct access_extra *v = ARENA_ARRAY(a, struct access_extra, t->nextra);
+	for (size_t i = 0; i < t->nextra; i++)
+		v[i] = (struct access_extra){t->extra[i].key, t->extra[i].values, t->extra[i].n};
+	return v;
+}
+
+/* A test that names no time is asked outside of all time: what loads today loads tomorrow. */
+static void request_of(struct arena *a, const struct policy_test *t, struct access_request *r)
 {
 	*r = (struct access_request){
 	    .user = t->user,
@@ -18,6 +40,13 @@ static void request_of(const struct policy_test *t, struct access_request *r)
 	    .name = t->name,
 	    .namespace_ = t->namespace_,
 	    .path = t->path,
+	    .extra = extra_of(a, t),
+	    .nextra = t->nextra,
+	    .field_selector = requirements_of(a, &t->fields),
+	    .nfield = t->fields.n,
+	    .label_selector = requirements_of(a, &t->labels),
+	    .nlabel = t->labels.n,
+	    .now = t->timed ? t->at : AUTHZ_TIMELESS,
 	};
 }
 
@@ -35,9 +64,10 @@ static void run_one(const struct policy *p, const struct policy_test *t, struct 
 	static const enum verdict verdicts[] = {[POLICY_EXPECT_NO_OPINION] = VERDICT_NO_OPINION,
 	    [POLICY_EXPECT_ALLOW] = VERDICT_ALLOW,
 	    [POLICY_EXPECT_DENY] = VERDICT_DENY};
+	AUTO(arena_done) struct arena arena = {0};
 	struct access_request r;
 	struct decision got;
-	request_of(t, &r);
+	request_of(&arena, t, &r);
 	authz_evaluate(p, &r, &got);
 	enum verdict want = verdicts[t->expect];
 	bool right_rule = !t->by || (got.rule && strcmp(got.rule, t->by) == 0);

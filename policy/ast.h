@@ -39,10 +39,26 @@ struct ast_namespace_alias {
 	const struct ns_set *compiled; /* set by compile on first use */
 };
 
+struct ast_requirement {
+	const struct yaml_node *node;
+	const char *key;
+	int op; /* enum ast_op */
+	struct string_list values;
+};
+
+enum ast_op { AST_IN, AST_NOT_IN, AST_EXISTS, AST_DOES_NOT_EXIST };
+
+struct ast_selector {
+	const struct yaml_node *node;
+	bool present;
+	struct object_list requirements; /* struct ast_requirement */
+};
+
 /* RBAC's PolicyRule: what may be done to what. */
 struct ast_grant {
 	const struct yaml_node *node;
-	struct string_list api_groups, resources, resource_names, verbs, urls;
+	struct string_list api_groups, resources, resource_names, resource_name_globs, verbs, urls;
+	struct ast_selector fields, labels;
 };
 
 struct ast_role {
@@ -62,8 +78,8 @@ struct ast_except {
 struct ast_rule {
 	const struct yaml_node *node;
 	const struct ast_file *file;
-	const char *id, *mode, *message;
-	int effect;
+	const char *id, *message;
+	int effect, mode;
 	struct ast_subjects subjects;
 	struct ast_except except;
 	struct string_list roles;
@@ -76,22 +92,25 @@ struct ast_rule {
 };
 
 enum ast_effect { AST_ALLOW, AST_DENY, AST_ABSTAIN };
+enum ast_mode { AST_ENFORCE, AST_SHADOW };
 enum ast_overlap { AST_OVERLAP_POSSIBLE, AST_OVERLAP_EXACT };
 
 struct ast_as {
 	const struct yaml_node *node;
 	const char *user, *uid, *service_account;
 	struct string_list groups;
+	const struct yaml_node *extra; /* KEY: [VALUE, …]; checked */
 };
 
 struct ast_can {
 	const struct yaml_node *node;
 	const char *verb, *api_group, *version, *resource, *subresource, *namespace_, *name, *path;
+	struct ast_selector fields, labels;
 };
 
 struct ast_test {
 	const struct yaml_node *node;
-	const char *name, *by;
+	const char *name, *by, *at;
 	struct ast_as as;
 	struct ast_can can;
 	int expect;
@@ -103,6 +122,7 @@ struct ast_metadata {
 	const struct yaml_node *node;
 	const char *name, *owner;
 	int64_t generation;
+	bool allow_shrink;
 };
 
 struct ast_defaults {
@@ -168,13 +188,15 @@ bool ast_bind_namespaces(struct ast *t, const struct ast_file *f, const struct y
  * cannot tell. Findings go to T->diags. */
 void ast_check(struct ast *t);
 
-/* Parts of ast_check, by file: check_subject.c, check_grant.c, check_test.c. */
+/* Parts of ast_check, by file: check_subject.c, check_grant.c, check_selector.c, check_test.c. */
 void ast_check_subjects(struct ast *t, const struct ast_file *f, struct ast_subjects *s);
 void ast_check_exempt(struct ast *t, const struct ast_file *f, struct ast_subjects *s);
 void ast_check_namespaces(struct ast *t, const struct ast_file *f, struct ast_namespaces *n);
 void ast_check_grant(
     struct ast *t, const struct ast_rule *r, const struct ast_file *f, const struct ast_grant *g);
 void ast_check_grant_texts(struct ast *t, const struct ast_file *f, const struct ast_grant *g);
+void ast_check_selector(struct ast *t, const struct ast_file *f, const struct ast_selector *s,
+    bool labels, const struct string_list *verbs);
 void ast_check_test(struct ast *t, const struct ast_file *f, const struct ast_test *test);
 
 /* A value as it may stand in a message: in back quotes, cut when long. Lives in T's arena. */
@@ -187,6 +209,10 @@ struct place ast_at(
 
 void ast_error(struct ast *t, struct place at, const char *fmt, ...) PRINTF(3, 4);
 void ast_warn(struct ast *t, struct place at, const char *fmt, ...) PRINTF(3, 4);
+
+/* Says "unknown WHAT `NAME`" with the nearest name of KNOWN. */
+void ast_unknown(
+    struct ast *t, struct place at, const char *what, const char *name, const struct map *known);
 
 static inline bool ast_has(const struct yaml_node *node, const char *key)
 {

@@ -66,8 +66,7 @@ void ast_warn(struct ast *t, struct place at, const char *fmt, ...)
 
 /* --- names --- */
 
-/* Says "unknown WHAT `NAME`" with the nearest name of KNOWN. */
-static void unknown(
+void ast_unknown(
     struct ast *t, struct place at, const char *what, const char *name, const struct map *known)
 {
 	const char **names = ARENA_ARRAY(t->arena, const char *, known->len + 1);
@@ -87,7 +86,7 @@ static void link_subjects(struct ast *t, const struct ast_file *f, struct ast_su
 		return;
 	s->target = map_get(&t->subject_aliases, slice_of(s->alias));
 	if (!s->target)
-		unknown(t, ast_at(f, s->node, "alias", 0), "subjects alias", s->alias,
+		ast_unknown(t, ast_at(f, s->node, "alias", 0), "subjects alias", s->alias,
 		    &t->subject_aliases);
 }
 
@@ -97,7 +96,7 @@ static void link_namespaces(struct ast *t, const struct ast_file *f, struct ast_
 		return;
 	n->target = map_get(&t->namespace_aliases, slice_of(n->alias));
 	if (!n->target)
-		unknown(t, ast_at(f, n->node, "alias", 0), "namespaces alias", n->alias,
+		ast_unknown(t, ast_at(f, n->node, "alias", 0), "namespaces alias", n->alias,
 		    &t->namespace_aliases);
 }
 
@@ -189,7 +188,8 @@ static void collect_ids(struct ast *t, const struct ast_file *f)
 static void check_roles(struct ast *t, const struct ast_file *f, struct ast_rule *r)
 {
 	static const char *const inline_keys[] = {
-	    "apiGroups", "resources", "resourceNames", "verbs", "nonResourceURLs"};
+	    "apiGroups", "resources", "resourceNames", "resourceNamesGlob", "verbs",
+	    "nonResourceURLs", "fieldSelector", "labelSelector"};
 	for (size_t i = 0; i < ARRAY_LEN(inline_keys); i++)
 		if (ast_has(r->node, inline_keys[i]))
 			ast_error(t, ast_at(f, r->node, inline_keys[i], SIZE_MAX),
@@ -199,7 +199,7 @@ static void check_roles(struct ast *t, const struct ast_file *f, struct ast_rule
 		struct ast_role *role = map_get(&t->roles, slice_of(r->roles.items[i]));
 		r->role_defs[i] = role;
 		if (!role) {
-			unknown(t, ast_at(f, r->node, "roles", i), "role", r->roles.items[i],
+			ast_unknown(t, ast_at(f, r->node, "roles", i), "role", r->roles.items[i],
 			    &t->roles);
 			continue;
 		}
@@ -232,10 +232,6 @@ static void warn_no_one_left(struct ast *t, const struct ast_file *f, const stru
 
 static void check_rule(struct ast *t, const struct ast_file *f, struct ast_rule *r)
 {
-	if (r->mode && strcmp(r->mode, "enforce") != 0)
-		ast_error(t, ast_at(f, r->node, "mode", 0),
-		    strcmp(r->mode, "shadow") == 0 ? "`mode: shadow` is not supported yet"
-						   : "`mode`: expected `enforce`");
 	if (r->message && strlen(r->message) > MESSAGE_MAX)
 		ast_error(t, ast_at(f, r->node, "message", 0),
 		    "`message` has %zu bytes, at most %d are allowed", strlen(r->message),
@@ -307,7 +303,7 @@ static void warn_lock_out(struct ast *t)
 		const struct ast_file *f = &t->files[i];
 		const struct ast_rule *rules = f->rules.items;
 		for (size_t k = 0; k < f->rules.len; k++) {
-			if (rules[k].effect != AST_DENY)
+			if (rules[k].effect != AST_DENY || rules[k].mode == AST_SHADOW)
 				continue;
 			ast_warn(t, ast_at(f, rules[k].node, NULL, 0), "%s", text);
 			return;

@@ -1,6 +1,9 @@
 /* Owns the checks on what a rule is about: verbs, groups, resources, names, paths. */
 #include "policy/ast.h"
+#include "policy/glob.h"
 #include "policy/scope.h"
+
+#define NAME_SHOWN 40 /* bytes of a name in an example */
 
 static bool has(const struct string_list *list, const char *word)
 {
@@ -105,6 +108,36 @@ static bool whole_objects(const struct ast_grant *g)
 	return false;
 }
 
+static bool name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* A star right behind a word also takes words that go on: kubernetes/kubernetes#56582. */
+static void check_name_glob(struct ast *t, struct place at, const char *s)
+{
+	size_t n = strlen(s);
+	if (n == 0)
+		ast_error(t, at, "an empty name: leave `resourceNamesGlob` out to mean all");
+	else if (glob_is_all(slice_of(s)))
+		ast_warn(t, at, "%s is every name; leave `resourceNamesGlob` out to mean all",
+		    ast_show(t, s));
+	else if (n > 1 && s[n - 1] == '*' && name_char(s[n - 2]))
+		ast_warn(t, at,
+		    "the glob %s also matches names that go on with other words, such as `%.*s-app`",
+		    ast_show(t, s), (int)(n - 1 < NAME_SHOWN ? n - 1 : NAME_SHOWN), s);
+}
+
+static void check_name_globs(struct ast *t, const struct ast_file *f, const struct ast_grant *g)
+{
+	for (size_t i = 0; i < g->resource_name_globs.len; i++)
+		check_name_glob(t, ast_at(f, g->node, "resourceNamesGlob", i),
+		    g->resource_name_globs.items[i]);
+	if (g->resource_name_globs.len && has(&g->verbs, "create") && whole_objects(g))
+		ast_error(t, ast_at(f, g->node, "resourceNamesGlob", SIZE_MAX),
+		    "`resourceNamesGlob` beside the verb `create`: the name is not known then");
+}
+
 static void check_names(struct ast *t, const struct ast_file *f, const struct ast_grant *g)
 {
 	for (size_t i = 0; i < g->resource_names.len; i++) {
@@ -113,7 +146,9 @@ static void check_names(struct ast *t, const struct ast_file *f, const struct as
 		if (s[0] == '\0')
 			ast_error(t, at, "an empty name: leave `resourceNames` out to mean all");
 		else if (strchr(s, '*'))
-			ast_warn(t, at, "the name %s is taken literally: `*` is no wildcard here",
+			ast_warn(t, at,
+			    "the name %s is taken literally: `*` is a wildcard in "
+			    "`resourceNamesGlob` only",
 			    ast_show(t, s));
 	}
 	if (g->resource_names.len && has(&g->verbs, "create") && whole_objects(g))
@@ -123,7 +158,8 @@ static void check_names(struct ast *t, const struct ast_file *f, const struct as
 
 static void check_urls(struct ast *t, const struct ast_file *f, const struct ast_grant *g)
 {
-	static const char *const others[] = {"apiGroups", "resources", "resourceNames"};
+	static const char *const others[] = {"apiGroups", "resources", "resourceNames",
+	    "resourceNamesGlob", "fieldSelector", "labelSelector"};
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (ast_has(g->node, others[i]))
 			ast_error(t, ast_at(f, g->node, others[i], SIZE_MAX),
@@ -156,6 +192,9 @@ void ast_check_grant_texts(struct ast *t, const struct ast_file *f, const struct
 	check_api_groups(t, f, g);
 	check_resources(t, f, g);
 	check_names(t, f, g);
+	check_name_globs(t, f, g);
+	ast_check_selector(t, f, &g->fields, false, &g->verbs);
+	ast_check_selector(t, f, &g->labels, true, &g->verbs);
 }
 
 /* --- what depends on the effect --- */
@@ -245,10 +284,11 @@ void ast_check_grant(
 		check_allow(t, r, f, g);
 		return;
 	}
-	if (g->resource_names.len && has(&g->verbs, "*") && whole_objects(g) &&
-	    r->overlap == AST_OVERLAP_POSSIBLE)
-		ast_warn(t, ast_at(f, g->node, "resourceNames", SIZE_MAX),
-		    "`resourceNames` with all verbs in the rule `%s`: every create is hit too, as "
-		    "it has no name yet; list the verbs, or set `overlap: exact`",
-		    r->id);
+	const char *names = g->resource_names.len ? "resourceNames" : "resourceNamesGlob";
+	if ((g->resource_names.len || g->resource_name_globs.len) && has(&g->verbs, "*") &&
+	    whole_objects(g) && r->overlap == AST_OVERLAP_POSSIBLE)
+		ast_warn(t, ast_at(f, g->node, names, SIZE_MAX),
+		    "`%s` with all verbs in the rule `%s`: every create is hit too, as it has no "
+		    "name yet; list the verbs, or set `overlap: exact`",
+		    names, r->id);
 }

@@ -1,4 +1,4 @@
-/* Owns the checks on whom and where: subjects, exemptions, namespaces, and who asks in a test. */
+/* Owns the checks on whom and where: subjects, exemptions, namespaces. */
 #include "policy/ast.h"
 #include "policy/glob.h"
 
@@ -125,48 +125,4 @@ void ast_check_namespaces(struct ast *t, const struct ast_file *f, struct ast_na
 		    "`include` is missing; [\"*\"] is every namespace");
 	check_namespace_globs(t, f, n->node, n->list_key, &n->include);
 	check_namespace_globs(t, f, n->node, "exclude", &n->exclude);
-}
-
-/* --- tests --- */
-
-static void check_as(struct ast *t, const struct ast_file *f, const struct ast_as *as)
-{
-	if (!as->user && !as->service_account && as->groups.len == 0)
-		ast_error(t, ast_at(f, as->node, NULL, 0),
-		    "`as` needs `user`, `serviceAccount` or `groups`");
-	if (!as->service_account)
-		return;
-	if (as->user)
-		ast_error(t, ast_at(f, as->node, "user", 0), "`user` beside `serviceAccount`");
-	struct slice text = slice_of(as->service_account);
-	size_t slash = slice_find(text, '/');
-	struct slice name = slice_skip(text, slash + 1);
-	if (slash == 0 || name.len == 0 || slice_find(name, '/') < name.len || glob_is(text))
-		ast_error(t, ast_at(f, as->node, "serviceAccount", 0),
-		    "the service account %s is not written as namespace/name", ast_show(t, text.p));
-}
-
-static void check_can(struct ast *t, const struct ast_file *f, const struct ast_can *can)
-{
-	static const char *const resource_keys[] = {
-	    "apiGroup", "version", "resource", "subresource", "namespace", "name"};
-	if (!can->path && !can->resource)
-		ast_error(t, ast_at(f, can->node, NULL, 0), "`can` needs `resource` or `path`");
-	for (size_t i = 0; can->path && i < ARRAY_LEN(resource_keys); i++)
-		if (ast_has(can->node, resource_keys[i]))
-			ast_error(t, ast_at(f, can->node, resource_keys[i], 0),
-			    "`%s` beside `path`: a request is for one or the other",
-			    resource_keys[i]);
-	if (can->resource && can->subresource && strchr(can->resource, '/'))
-		ast_error(t, ast_at(f, can->node, "subresource", 0), "`subresource` beside %s",
-		    ast_show(t, can->resource));
-}
-
-void ast_check_test(struct ast *t, const struct ast_file *f, const struct ast_test *test)
-{
-	check_as(t, f, &test->as);
-	check_can(t, f, &test->can);
-	if (test->by && !map_get(&t->ids, slice_of(test->by)))
-		ast_error(t, ast_at(f, test->node, "by", 0),
-		    "`by`: there is no rule with the id %s", ast_show(t, test->by));
 }

@@ -96,6 +96,14 @@ static void compile_paths(struct compiler *c, const struct ast_grant *g, struct 
 	out->nurls = (uint32_t)g->urls.len;
 }
 
+static struct glob_list pattern_list(struct compiler *c, const struct string_list *list)
+{
+	struct slice *v = ARENA_ARRAY(&c->p->arena, struct slice, list->len);
+	for (size_t i = 0; i < list->len; i++)
+		v[i] = slice_dup(&c->p->arena, slice_of(list->items[i]));
+	return (struct glob_list){.v = v, .n = (uint32_t)list->len};
+}
+
 static void compile_grant(struct compiler *c, const struct ast_grant *g, struct action *out)
 {
 	out->resource = g->urls.len == 0;
@@ -105,7 +113,10 @@ static void compile_grant(struct compiler *c, const struct ast_grant *g, struct 
 		return;
 	}
 	out->groups = word_set(c, &g->api_groups, true, true);
-	out->names = word_set(c, &g->resource_names, true, false);
+	out->names = word_set(c, &g->resource_names, g->resource_name_globs.len == 0, false);
+	out->name_globs = pattern_list(c, &g->resource_name_globs);
+	out->fields = compile_selector(c, &g->fields);
+	out->labels = compile_selector(c, &g->labels);
 	struct resource_form *forms =
 	    ARENA_ARRAY(&c->p->arena, struct resource_form, g->resources.len);
 	for (size_t i = 0; i < g->resources.len; i++)
@@ -120,6 +131,13 @@ static void key_set(struct buf *key, const struct atom_set *s)
 	compile_key_atoms(key, s->v, s->n);
 }
 
+static void key_globs(struct buf *key, const struct glob_list *l)
+{
+	buf_add(key, &l->n, sizeof(l->n));
+	for (uint32_t i = 0; i < l->n; i++)
+		compile_key_text(key, l->v[i]);
+}
+
 static struct slice action_key(struct compiler *c, const struct action *a)
 {
 	struct buf b;
@@ -128,6 +146,9 @@ static struct slice action_key(struct compiler *c, const struct action *a)
 	key_set(&b, &a->verbs);
 	key_set(&b, &a->groups);
 	key_set(&b, &a->names);
+	key_globs(&b, &a->name_globs);
+	compile_key_selector(&b, &a->fields);
+	compile_key_selector(&b, &a->labels);
 	buf_add(&b, &a->nforms, sizeof(a->nforms));
 	buf_add(&b, a->forms, a->nforms * sizeof(*a->forms));
 	for (uint32_t i = 0; i < a->nurls; i++) {
@@ -198,13 +219,6 @@ static void name_list(struct compiler *c, const struct string_list *list, struct
 	*globs = (struct glob_list){.v = g, .n = ng};
 }
 
-static void key_globs(struct buf *key, const struct glob_list *l)
-{
-	buf_add(key, &l->n, sizeof(l->n));
-	for (uint32_t i = 0; i < l->n; i++)
-		compile_key_text(key, l->v[i]);
-}
-
 static struct slice namespaces_key(struct compiler *c, const struct ns_set *s)
 {
 	struct buf b;
@@ -253,6 +267,7 @@ static void compile_rule(struct compiler *c, const struct ast_rule *r, struct ru
 	    .source = arena_printf(a, "%s:%u", base_name(r->file->name), r->node->line),
 	    .message = arena_strdup(a, r->message),
 	    .effect = effects[r->effect],
+	    .shadow = r->mode == AST_SHADOW,
 	    .exact = r->overlap == AST_OVERLAP_EXACT,
 	    .except = out->except,
 	    .subjects = compile_subjects(c, &r->subjects),
@@ -264,8 +279,9 @@ static void compile_rule(struct compiler *c, const struct ast_rule *r, struct ru
 		out->scope = SCOPE_CLUSTER;
 	}
 	compile_actions(c, r, out);
-	c->p->info.deny_rules += out->effect == POLICY_DENY;
-	c->p->info.abstain_rules += out->effect == POLICY_ABSTAIN;
+	c->p->info.deny_rules += rule_class(out) == CLASS_DENY;
+	c->p->info.abstain_rules += rule_class(out) == CLASS_ABSTAIN;
+	c->p->info.shadow_rules += out->shadow;
 }
 
 static struct slice keep(struct compiler *c, const char *s)
@@ -334,6 +350,7 @@ static void compile_test(
 		out->resource.len = slash;
 	}
 	test_identity(c, &t->as, out);
+	compile_test_details(c, t, out);
 }
 
 /* --- the whole --- */

@@ -28,6 +28,12 @@ struct atom_set compile_set(uint32_t *v, uint32_t n);
 
 struct subjects compile_subjects(struct compiler *c, const struct ast_subjects *s);
 
+struct selector compile_selector(struct compiler *c, const struct ast_selector *s);
+void compile_key_selector(struct buf *key, const struct selector *s);
+
+/* What a test says beside the plain words: selectors, extra attributes, time. */
+void compile_test_details(struct compiler *c, const struct ast_test *t, struct policy_test *out);
+
 /* The lists from subjects to sets to rules, when all rules stand. */
 void compile_index(struct compiler *c);
 

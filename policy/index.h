@@ -91,12 +91,15 @@ enum requirement_op {
 	REQUIREMENT_DOES_NOT_EXIST
 };
 
-/* One requirement of a rule's fieldSelector or labelSelector; VALUES sorted, without doubles. */
+/* One requirement of a rule's fieldSelector or labelSelector; VALUES sorted, without doubles. The numbers
+ * of the words stand beside them: ATOMS, in the order of numbers. */
 struct requirement {
 	struct slice key;
 	enum requirement_op op;
 	const struct slice *values;
 	uint32_t n;
+	uint32_t key_atom;
+	const uint32_t *atoms;
 };
 
 /* All must hold; none when N is 0. */
@@ -161,6 +164,12 @@ struct subject_index {
 
 enum policy_expect { POLICY_EXPECT_NO_OPINION = 0, POLICY_EXPECT_ALLOW, POLICY_EXPECT_DENY };
 
+struct policy_extra {
+	struct slice key;
+	const struct slice *values;
+	size_t n;
+};
+
 /* An entry of `tests:`, with the groups that the apiserver would add. */
 struct policy_test {
 	const char *label, *by, *file; /* label and by may be NULL */
@@ -170,6 +179,11 @@ struct policy_test {
 	size_t ngroups;
 	bool resource_request;
 	struct slice verb, api_group, version, resource, subresource, name, namespace_, path;
+	struct selector fields, labels;
+	const struct policy_extra *extra;
+	size_t nextra;
+	bool timed; /* AT is set; else the test is asked outside of all time */
+	int64_t at;
 	enum policy_expect expect;
 };
 

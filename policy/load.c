@@ -5,12 +5,17 @@
 
 #define SUBJECTS_MAX 100000 /* names in one list: a generated list of a large company's people */
 #define TESTS_MAX 100000
+/* Each is compared with those of a request. */
+#define REQUIREMENTS_MAX 100
+#define REQUIREMENT_VALUES_MAX 1000
 
 static const char *const effects[] = {"allow", "deny", "abstain", NULL};
 static const char *const alls[] = {
     "authenticated", "unauthenticated", "serviceaccounts", "everyone", NULL};
 static const char *const scopes[] = {"only", NULL};
 static const char *const overlaps[] = {"possible", "exact", NULL};
+static const char *const modes[] = {"enforce", "shadow", NULL};
+static const char *const operators[] = {"In", "NotIn", "Exists", "DoesNotExist", NULL};
 static const char *const decisions[] = {"NoOpinion", "Deny", NULL};
 static const char *const verdicts[] = {"allow", "deny", "noOpinion", NULL};
 
@@ -27,6 +32,8 @@ static const char *const verdicts[] = {"allow", "deny", "noOpinion", NULL};
 KEEP_NODE(ast_subjects)
 KEEP_NODE(ast_except)
 KEEP_NODE(ast_namespaces)
+KEEP_NODE(ast_requirement)
+KEEP_NODE(ast_selector)
 KEEP_NODE(ast_grant)
 KEEP_NODE(ast_role)
 KEEP_NODE(ast_as)
@@ -131,6 +138,28 @@ TABLE(alias_namespaces, ast_namespaces, "a namespaces alias",
 	STRINGS(ast_namespaces, "include", include, "namespaces; globs"),
 	STRINGS(ast_namespaces, "exclude", exclude, "namespaces taken out again; globs"));
 
+static const struct field requirement_fields[] = {
+	{.name = "key", .type = FIELD_STRING, .offset = offsetof(struct ast_requirement, key),
+	    .required = true, .nonempty = true, .doc = "name of the field or label"},
+	{.name = "operator", .type = FIELD_ENUM, .offset = offsetof(struct ast_requirement, op),
+	    .required = true, .choices = operators, .doc = "how the values are meant"},
+	{.name = "values", .type = FIELD_STRINGS, .offset = offsetof(struct ast_requirement, values),
+	    .nonempty = true, .max_items = REQUIREMENT_VALUES_MAX,
+	    .doc = "for In and NotIn, and for these only"},
+	END};
+static const struct schema requirement = {.name = "a requirement",
+	.size = sizeof(struct ast_requirement), .fields = requirement_fields,
+	.place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE, .check = keep_ast_requirement};
+
+static const struct field selector_fields[] = {
+	{.name = "requirements", .type = FIELD_OBJECTS, .required = true, .nonempty = true,
+	    .offset = offsetof(struct ast_selector, requirements), .sub = &requirement,
+	    .max_items = REQUIREMENTS_MAX, .doc = "all of them must hold"},
+	END};
+static const struct schema selector = {.name = "a selector", .size = sizeof(struct ast_selector),
+	.fields = selector_fields, .place = SCHEMA_NO_PLACE,
+	.present = offsetof(struct ast_selector, present), .check = keep_ast_selector};
+
 #define GRANT_FIELDS(of, prefix)                                                                   \
 	STRINGS(of, "apiGroups", prefix api_groups, "API groups; \"\" is the core group, * all"), \
 	STRINGS(of, "resources", prefix resources,                                               \
@@ -138,9 +167,11 @@ TABLE(alias_namespaces, ast_namespaces, "a namespaces alias",
 	STRINGS(of, "resourceNames", prefix resource_names, "names of objects, literally"),      \
 	STRINGS(of, "verbs", prefix verbs, "verbs; * is all"),                                   \
 	STRINGS(of, "nonResourceURLs", prefix urls, "paths, exact or with * at the end"),        \
-	LATER("resourceNamesGlob", "globs in the names of objects"),                               \
-	LATER("fieldSelector", "field selectors"),                                                 \
-	LATER("labelSelector", "label selectors")
+	STRINGS(of, "resourceNamesGlob", prefix resource_name_globs, "names of objects; globs"),   \
+	OBJECT(of, "fieldSelector", prefix fields, selector,                                       \
+	    "fields of the objects; only with the verbs list, watch, deletecollection"),           \
+	OBJECT(of, "labelSelector", prefix labels, selector,                                       \
+	    "labels of the objects; only with the verbs list, watch, deletecollection")
 
 TABLE(grant, ast_grant, "a rule of a role", GRANT_FIELDS(ast_grant, ));
 
@@ -169,7 +200,9 @@ static const struct field rule_fields[] = {
 	    .required = true, .doc = "unique name, [a-z0-9.-]{1,63}; shown to users"},
 	{.name = "effect", .type = FIELD_ENUM, .offset = offsetof(struct ast_rule, effect),
 	    .required = true, .choices = effects, .doc = "what a match means"},
-	STRING(ast_rule, "mode", mode, "enforce; shadow is not supported yet"),
+	{.name = "mode", .type = FIELD_ENUM, .offset = offsetof(struct ast_rule, mode),
+	    .choices = modes, .def = "enforce",
+	    .doc = "shadow: evaluated and told in the audit log, never part of the answer"},
 	{.name = "subjects", .type = FIELD_OBJECT, .offset = offsetof(struct ast_rule, subjects),
 	    .required = true, .sub = &subjects, .doc = "whom the rule concerns"},
 	OBJECT(ast_rule, "except", except, except, "whom it does not concern after all"),
@@ -195,7 +228,7 @@ TABLE(test_as, ast_as, "as",
 	STRING(ast_as, "uid", uid, "user's uid"),
 	STRING(ast_as, "serviceAccount", service_account, "namespace/name, in place of user"),
 	STRINGS(ast_as, "groups", groups, "groups; the system's own ones are added"),
-	LATER("extra", "extra attributes"));
+	NODE(ast_as, "extra", extra, "extra attributes, each a list of values"));
 
 static const struct field test_can_fields[] = {
 	{.name = "verb", .type = FIELD_STRING, .offset = offsetof(struct ast_can, verb),
@@ -207,8 +240,8 @@ static const struct field test_can_fields[] = {
 	STRING(ast_can, "namespace", namespace_, "namespace"),
 	STRING(ast_can, "name", name, "name of the object"),
 	STRING(ast_can, "path", path, "path, in place of a resource"),
-	LATER("fieldSelector", "field selectors"),
-	LATER("labelSelector", "label selectors"),
+	OBJECT(ast_can, "fieldSelector", fields, selector, "field selector of a list"),
+	OBJECT(ast_can, "labelSelector", labels, selector, "label selector of a list"),
 	END};
 static const struct schema test_can = {.name = "can", .size = sizeof(struct ast_can),
 	.fields = test_can_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
@@ -223,7 +256,7 @@ static const struct field test_fields[] = {
 	{.name = "expect", .type = FIELD_ENUM, .offset = offsetof(struct ast_test, expect),
 	    .required = true, .choices = verdicts, .doc = "the right answer"},
 	STRING(ast_test, "by", by, "id of the rule that must decide"),
-	LATER("at", "time windows"),
+	STRING(ast_test, "at", at, "when it is asked (RFC 3339); absent: outside of every `valid`"),
 	END};
 static const struct schema test = {.name = "a test", .size = sizeof(struct ast_test),
 	.fields = test_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
@@ -234,7 +267,8 @@ TABLE(metadata, ast_metadata, "metadata",
 	{.name = "generation", .type = FIELD_INT, .offset = offsetof(struct ast_metadata, generation),
 	    .min = 0, .max = INT64_MAX, .doc = "number of this state of the policy; shown in reasons"},
 	STRING(ast_metadata, "owner", owner, "whom to ask"),
-	LATER("allowShrink", "the shrink guard"));
+	{.name = "allowShrink", .type = FIELD_BOOL, .offset = offsetof(struct ast_metadata, allow_shrink),
+	    .doc = "this generation may lose many rules, or denies and exemptions"});
 
 static const struct field expect_fields[] = {
 	{.name = "rules", .type = FIELD_INT, .offset = offsetof(struct ast_counts, rules),

@@ -143,6 +143,9 @@ static void fill_info(struct policy *p, const struct ast *t, const struct policy
 		if (m->generation > p->info.generation)
 			p->info.generation = m->generation;
 	}
+	for (size_t i = 0; i < t->nfiles; i++)
+		p->info.allow_shrink |= t->files[i].metadata.allow_shrink &&
+					t->files[i].metadata.generation == p->info.generation;
 	digest(files, t->nfiles, p->info.sha256);
 }
 

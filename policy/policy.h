@@ -46,6 +46,8 @@ struct policy_info {
 	int64_t generation; /* metadata.generation, the highest of all files; 0 when none has one */
 	char sha256[2 * SHA256_LEN + 1]; /* over names and contents of all files */
 	size_t rules, deny_rules, abstain_rules, tests, files;
+	size_t shadow_rules; /* of RULES; the denies and abstentions among them are not counted above */
+	bool allow_shrink; /* metadata.allowShrink of a file of this generation */
 };
 const struct policy_info *policy_info(const struct policy *p);
 
