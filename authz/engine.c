@@ -117,19 +117,29 @@ bool engine_subjects(const struct engine *e, const struct subjects *s)
 	return set_has(e, s->own) || set_has(e, s->alias);
 }
 
-/* --- the decision --- */
+bool engine_names(const struct engine *e, const struct rule *rule)
+{
+	if ((rule->also.own || rule->also.alias) && !engine_subjects(e, &rule->also))
+		return false;
+	return engine_subjects(e, &rule->subjects);
+}
+
+/* --- the search --- */
 
 #define NO_RULE UINT32_MAX
 
 struct search {
 	const struct engine *e;
-	uint32_t best[CLASS_COUNT]; /* first rule that matches, NO_RULE: none so far */
+	uint32_t best[CLASS_ALL]; /* first rule that matches, NO_RULE: none so far */
 	enum rule_class first, last; /* classes to look at */
 };
 
+/* RULE's subjects are known to name who asks. */
 static bool rule_matches(const struct engine *e, const struct rule *rule)
 {
-	return engine_action(e, rule) == DIM_NONE && !engine_subjects(e, &rule->except);
+	if (engine_action(e, rule) != DIM_NONE || engine_subjects(e, &rule->except))
+		return false;
+	return (!rule->also.own && !rule->also.alias) || engine_subjects(e, &rule->also);
 }
 
 /* The first rule of SET and CLASS that matches and stands before the best one so far. */
@@ -159,38 +169,73 @@ static void search_set(void *ctx, uint32_t id)
 	}
 }
 
-static void decide(const struct engine *e, const struct search *s, struct decision *out)
+/* The first rule, by class and place, of the classes FIRST to LAST that matches; NULL: none. */
+static const struct rule *search(
+    const struct engine *e, enum rule_class first, enum rule_class last)
 {
-	static const enum verdict verdicts[] = {[CLASS_DENY] = VERDICT_DENY,
-	    [CLASS_ABSTAIN] = VERDICT_NO_OPINION,
-	    [CLASS_ALLOW] = VERDICT_ALLOW};
-	for (enum rule_class k = 0; k < CLASS_COUNT; k++) {
-		if (s->best[k] == NO_RULE)
-			continue;
-		const struct rule *rule = &e->p->rules[s->best[k]];
-		out->verdict = verdicts[k];
-		out->effect = rule->effect;
-		out->rule = rule->id;
-		out->source = rule->source;
-		out->message = rule->message;
+	struct search s = {.e = e, .first = first, .last = last};
+	for (enum rule_class k = first; k <= last; k++)
+		s.best[k] = NO_RULE;
+	for (uint32_t i = 0; i < e->nfound && i < ENGINE_FOUND; i++)
+		search_set(&s, e->found[i]);
+	if (e->nfound > ENGINE_FOUND)
+		each_set(e, search_set, &s);
+	return s.best[s.last] == NO_RULE ? NULL : &e->p->rules[s.best[s.last]];
+}
+
+/* --- the decision --- */
+
+/* Whom no deny may touch, the default may not deny either. */
+static enum verdict verdict_of(const struct policy *p, const struct rule *by, bool exempt)
+{
+	static const enum verdict verdicts[] = {[POLICY_NO_EFFECT] = VERDICT_NO_OPINION,
+	    [POLICY_DENY] = VERDICT_DENY,
+	    [POLICY_ABSTAIN] = VERDICT_NO_OPINION,
+	    [POLICY_ALLOW] = VERDICT_ALLOW};
+	if (by)
+		return verdicts[by->effect];
+	return p->default_deny && !exempt ? VERDICT_DENY : VERDICT_NO_OPINION;
+}
+
+/* A shadow rule counts only where it is stronger than what decided: else the answer stays. */
+static void find_shadow(const struct engine *e, const struct rule *by, struct decision *out)
+{
+	enum rule_class first = out->exempt ? CLASS_SHADOW_ALLOW : CLASS_SHADOW_DENY;
+	enum rule_class end = CLASS_SHADOW_DENY + (by ? rule_class(by) : CLASS_COUNT);
+	const struct rule *shadow = end > first ? search(e, first, end - 1) : NULL;
+	if (!shadow || verdict_of(e->p, shadow, out->exempt) == out->verdict)
 		return;
+	out->shadow = (struct shadow_decision){.differs = true,
+	    .verdict = verdict_of(e->p, shadow, out->exempt),
+	    .rule = shadow->id,
+	    .source = shadow->source};
+}
+
+static void decide(const struct engine *e, struct decision *out)
+{
+	const struct policy *p = e->p;
+	const struct rule *by =
+	    search(e, out->exempt ? CLASS_ALLOW : CLASS_DENY, CLASS_ALLOW);
+	out->verdict = verdict_of(p, by, out->exempt);
+	if (by) {
+		out->effect = by->effect;
+		out->rule = by->id;
+		out->source = by->source;
+		out->message = by->message;
+		out->break_glass = by->break_glass;
+	} else if (p->nclass[CLASS_NOTE]) {
+		const struct rule *note = search(e, CLASS_NOTE, CLASS_NOTE);
+		out->note = note ? note->message : NULL;
 	}
-	/* Whom no deny may touch, the default may not deny either. */
-	out->verdict = e->p->default_deny && !out->exempt ? VERDICT_DENY : VERDICT_NO_OPINION;
+	if (p->nclass[CLASS_SHADOW_DENY] | p->nclass[CLASS_SHADOW_ABSTAIN] |
+	    p->nclass[CLASS_SHADOW_ALLOW])
+		find_shadow(e, by, out);
 }
 
 void authz_evaluate(const struct policy *p, const struct access_request *r, struct decision *out)
 {
-	struct engine e;
+	struct engine e UNINITIALIZED;
 	engine_init(&e, p, r);
 	*out = (struct decision){.exempt = engine_subjects(&e, &p->exempt)};
-	struct search s = {.e = &e,
-	    .best = {NO_RULE, NO_RULE, NO_RULE},
-	    .first = out->exempt ? CLASS_ALLOW : CLASS_DENY,
-	    .last = CLASS_ALLOW};
-	for (uint32_t i = 0; i < e.nfound && i < ENGINE_FOUND; i++)
-		search_set(&s, e.found[i]);
-	if (e.nfound > ENGINE_FOUND)
-		each_set(&e, search_set, &s);
-	decide(&e, &s, out);
+	decide(&e, out);
 }

@@ -83,6 +83,9 @@ bool engine_selects(const struct asked_list *asked, const struct selector *s, bo
 
 bool engine_subjects(const struct engine *e, const struct subjects *s);
 
+/* Do RULE's subjects, and where it has them its `also`, name who asks? */
+bool engine_names(const struct engine *e, const struct rule *rule);
+
 /* What RULE is about, without its subjects and exceptions. */
 enum dimension engine_action(const struct engine *e, const struct rule *rule);
 

@@ -40,7 +40,7 @@ static const char *const effect_names[] = {
 /* Where RULE stops matching; *CONCERNS is false when neither who asks nor what is asked fits. */
 static enum dimension explain_rule(const struct engine *e, const struct rule *rule, bool *concerns)
 {
-	bool subject = engine_subjects(e, &rule->subjects);
+	bool subject = engine_names(e, rule);
 	enum dimension action = engine_action(e, rule);
 	*concerns = subject || action == DIM_NONE;
 	if (!subject)

@@ -90,6 +90,21 @@ static bool namespace_matches(const struct engine *e, const struct rule *rule)
 	return ns_listed(e, rule->namespaces);
 }
 
+/* An allow must hold for as long as the asker will remember it, a deny counts from its first moment
+ * within that time. */
+static bool in_force(const struct engine *e, const struct rule *rule)
+{
+	int64_t from = e->r->now, to;
+	if (!rule->valid)
+		return true;
+	if (from == AUTHZ_TIMELESS)
+		return false;
+	if (__builtin_add_overflow(from, e->r->hold, &to))
+		to = INT64_MAX;
+	return rule->effect == POLICY_ALLOW ? window_covers(rule->valid, from, to)
+					    : window_meets(rule->valid, from, to);
+}
+
 enum dimension engine_action(const struct engine *e, const struct rule *rule)
 {
 	enum dimension got = DIM_KIND;
@@ -105,5 +120,5 @@ enum dimension engine_action(const struct engine *e, const struct rule *rule)
 		return got;
 	if (e->r->resource_request && !namespace_matches(e, rule))
 		return DIM_NAMESPACE;
-	return DIM_NONE;
+	return in_force(e, rule) ? DIM_NONE : DIM_VALID;
 }

@@ -7,6 +7,8 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define UNUSED __attribute__((unused))
+/* For large locals of which only what was written is read: not zeroed by hardened builds. */
+#define UNINITIALIZED __attribute__((uninitialized))
 
 /* Runs FN(&variable) when the variable leaves scope. Destructors take T ** and accept NULL. */
 #define AUTO(fn) __attribute__((cleanup(fn)))

@@ -304,6 +304,8 @@ void compile_index(struct compiler *c)
 		struct subject_set *s = value;
 		sets[s->id] = s;
 	}
+	for (uint32_t i = 0; i < c->p->nrules; i++)
+		c->p->nclass[rule_class(&c->p->rules[i])]++;
 	c->p->sets = (const struct subject_set *const *)sets;
 	index_sets(c);
 	index_rules(c, sets);

@@ -8,6 +8,7 @@
 #include "policy/intern.h"
 #include "policy/policy.h"
 #include "policy/window.h"
+#include "policy/worst.h"
 
 /* Numbers of three tables that never mix: user names, group names, all other words. Two numbers
  * stand for no literal. */
@@ -190,11 +191,13 @@ struct policy_test {
 struct policy {
 	struct arena arena;
 	struct policy_info info;
+	struct policy_worst worst;
 	struct intern words, users, groups;
 	uint32_t empty; /* the word "" */
 	struct globset user_globs, group_globs, sa_globs;
 	const struct rule *rules; /* in file order: a rule's number is its place here */
 	uint32_t nrules;
+	uint32_t nclass[CLASS_ALL]; /* how many rules of each class */
 	const struct subject_set *const *sets; /* those of exemptions and exceptions come first */
 	uint32_t nsets;
 	const uint32_t *set_rules;

@@ -189,3 +189,8 @@ const struct policy_info *policy_info(const struct policy *p)
 {
 	return &p->info;
 }
+
+const struct policy_worst *policy_worst(const struct policy *p)
+{
+	return &p->worst;
+}
