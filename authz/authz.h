@@ -67,9 +67,9 @@ struct decision {
 
 void authz_evaluate(const struct policy *p, const struct access_request *r, struct decision *out);
 
-/* The text of status.reason: effect, rule, policy generation, decision id, then the message;
- * printable, at most AUTHZ_REASON_MAX bytes. For example `deny rule=protect-kube-system gen=42
- * id=01J…: message`. */
+/* The text of status.reason: effect, rule, policy generation, decision id, the ticket of a break-glass
+ * rule, then the rule's message or, when nothing decided, the note; printable, at most AUTHZ_REASON_MAX
+ * bytes. For example `deny rule=protect-kube-system gen=42 id=01J…: message`. ID may be NULL. */
 #define AUTHZ_REASON_MAX 512
 void authz_reason(
     const struct policy *p, const struct decision *d, const char *id, struct buf *out);

@@ -20,7 +20,7 @@ static void answer(const struct policy *p, struct sar *s, int64_t now, struct bu
 	} else {
 		authz_evaluate(p, &s->request, &d);
 		authz_reason(p, &d, NULL, &reason);
-		sar_write_full(s, d.verdict, buf_view(&reason), NULL, out);
+		sar_write_full(s, d.verdict, buf_view(&reason), d.note, out);
 	}
 	buf_done(&reason);
 }

@@ -36,7 +36,7 @@ static void audit(struct exchange *ex, const struct sar *s, const char *id,
 {
 	struct audit_authz r = {.id = id, .api_version = s->api_version, .reason = reason};
 	fill_request(ex, &s->request, &r);
-	r.evaluation_error = slice_of(s->unanswerable);
+	r.evaluation_error = slice_of(s->unanswerable ? s->unanswerable : decision ? decision->note : NULL);
 	r.decision = decision ? verdict_name(decision->verdict) : "error";
 	if (decision) {
 		r.effect = effects[decision->effect];
@@ -75,7 +75,7 @@ static void answer(struct exchange *ex, const struct sar *s, const char *id)
 	ex->reply.content_type = "application/json";
 	ex->reply.has_policy_generation = true;
 	ex->reply.policy_generation = policy_info(p)->generation;
-	sar_write(s, d.verdict, buf_view(&reason), s->unanswerable, &ex->reply.body);
+	sar_write(s, d.verdict, buf_view(&reason), d.note, &ex->reply.body);
 	metric_inc(ex->server->metrics.verdicts[d.verdict]);
 	audit(ex, s, id, &d, buf_view(&reason));
 	buf_done(&reason);
