@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "authz/sar.h"
+#include "policy/index.h"
 #include "tests/support/policy_text.h"
 #include "tests/support/sar_twin.h"
 
@@ -431,11 +432,23 @@ static void test_names_do_not_reach_the_reason(void **state)
 static void test_reasons(void **state)
 {
 	(void)state;
+#define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X199 X50 X50 X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 	struct policy *p = policy_must(POLICY_HEAD "metadata: {generation: 7}\n");
+	static const struct break_glass inc = {.ticket = "INC-4711"}, odd = {.ticket = "a\nb\u202e" X50 X50};
 	static const struct {
 		struct decision d;
 		const char *id, *want;
 	} rows[] = {
+	    {{.verdict = VERDICT_ALLOW, .effect = POLICY_ALLOW, .rule = "r", .break_glass = &inc, .message = "m"}, "I",
+		"allow rule=r gen=7 id=I breakGlass=INC-4711: m"},
+	    {{.verdict = VERDICT_ALLOW, .effect = POLICY_ALLOW, .rule = "r", .break_glass = &odd}, NULL,
+		"allow rule=r gen=7 breakGlass=ab" X50 "xxxxxxxxxxxx…"},
+	    {{.note = "RBAC: clusterrole \"x\" not found"}, "I",
+		"noOpinion default gen=7 id=I: RBAC: clusterrole \"x\" not found"},
+	    {{.note = X199 "x"}, NULL, "noOpinion default gen=7: " X199 "x"},
+	    {{.note = X199 "é"}, NULL, "noOpinion default gen=7: " X199 "…"},
+	    {{.note = "\033[1m\xff" X50}, NULL, "noOpinion default gen=7: [1m" X50},
 	    {{.verdict = VERDICT_NO_OPINION}, "I", "noOpinion default gen=7 id=I"},
 	    {{.verdict = VERDICT_DENY}, NULL, "deny default gen=7"},
 	    {{.verdict = VERDICT_NO_OPINION, .exempt = true}, "I", "noOpinion exempt gen=7 id=I"},
@@ -451,6 +464,18 @@ static void test_reasons(void **state)
 		assert_string_equal(buf_cstr(&b), rows[i].want);
 		buf_done(&b);
 	}
+	/* All at their longest still fit. */
+	struct decision longest = {.verdict = VERDICT_NO_OPINION,
+	    .effect = POLICY_ABSTAIN,
+	    .rule = X199,
+	    .break_glass = &odd,
+	    .message = X199 X199};
+	struct buf b;
+	buf_init(&b, 4096);
+	authz_reason(p, &longest, "01ARZ3NDEKTSV4RRFFQ69G5FAV", &b);
+	assert_true(b.len <= AUTHZ_REASON_MAX && b.len > 440);
+	assert_string_equal(buf_cstr(&b) + b.len - 6, "xxx…");
+	buf_done(&b);
 	policy_free(&p);
 }
 
