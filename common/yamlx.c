@@ -28,6 +28,9 @@ struct reader {
 	unsigned depth;
 	struct yaml_node *root;
 	bool ended;
+	bool many; /* documents are collected, the one that is open is ROOT */
+	struct yaml_node **roots;
+	size_t nroots, room;
 };
 
 static size_t utf8_len(unsigned char lead)
@@ -282,6 +285,23 @@ static enum err_code on_document(struct reader *r, const yaml_event_t *ev)
 	return ERR_OK;
 }
 
+/* "---" and nothing else is a document that holds the empty plain scalar. */
+static bool holds_nothing(const struct yaml_node *n)
+{
+	return !n || (n->plain && n->text.len == 0);
+}
+
+static void on_document_end(struct reader *r)
+{
+	if (!r->many)
+		return;
+	if (!holds_nothing(r->root)) {
+		ARENA_ROOM(r->arena, r->roots, r->nroots, r->room, 4);
+		r->roots[r->nroots++] = r->root;
+	}
+	r->root = NULL;
+}
+
 static enum err_code on_event(struct reader *r, const yaml_event_t *ev)
 {
 	switch (ev->type) {
@@ -302,6 +322,9 @@ static enum err_code on_event(struct reader *r, const yaml_event_t *ev)
 	case YAML_SEQUENCE_END_EVENT:
 		on_close(r);
 		return ERR_OK;
+	case YAML_DOCUMENT_END_EVENT:
+		on_document_end(r);
+		return ERR_OK;
 	case YAML_STREAM_END_EVENT:
 		r->ended = true;
 		return ERR_OK;
@@ -320,8 +343,7 @@ static enum err_code read_events(struct reader *r, struct slice text)
 			return syntax_error(r);
 		TRY(on_event(r, &ev));
 	}
-	/* "---" and nothing else is a document that holds the empty plain scalar. */
-	if (!r->root || (r->root->plain && r->root->text.len == 0))
+	if (r->many ? r->nroots == 0 : holds_nothing(r->root))
 		return diags_error(r->diags, r->file, 1, 1, "the file is empty");
 	return ERR_OK;
 }
@@ -340,23 +362,38 @@ static enum err_code parse(struct reader *r, struct slice text)
 	return rc;
 }
 
+static enum err_code read_whole(struct reader *r, struct slice text)
+{
+	size_t errors = r->diags->errors;
+	enum err_code rc = parse(r, text);
+	for (size_t i = 0; i < YAMLX_DEPTH; i++)
+		free(r->levels[i].kids);
+	if (rc == ERR_OK && r->diags->errors != errors)
+		rc = ERR_INVALID;
+	if (rc == ERR_OK && arena_over(r->arena)) {
+		diags_error(r->diags, r->file, 0, 0, "needs more memory than it may have");
+		rc = ERR_LIMIT;
+	}
+	return rc;
+}
+
 enum err_code yamlx_parse(struct arena *arena, const char *file, struct slice text,
     struct yaml_node **out, struct diags *d)
 {
 	struct reader r = {.arena = arena, .file = file, .diags = d};
-	size_t errors = d->errors;
-	enum err_code rc = parse(&r, text);
-	for (size_t i = 0; i < YAMLX_DEPTH; i++)
-		free(r.levels[i].kids);
-	if (rc == ERR_OK && d->errors != errors)
-		rc = ERR_INVALID;
-	if (rc == ERR_OK && arena_over(arena)) {
-		diags_error(d, file, 0, 0, "needs more memory than it may have");
-		rc = ERR_LIMIT;
-	}
-	if (rc == ERR_OK)
-		*out = r.root;
-	return rc;
+	TRY(read_whole(&r, text));
+	*out = r.root;
+	return ERR_OK;
+}
+
+enum err_code yamlx_parse_all(struct arena *arena, const char *file, struct slice text,
+    struct yaml_node ***docs, size_t *n, struct diags *d)
+{
+	struct reader r = {.arena = arena, .file = file, .diags = d, .many = true};
+	TRY(read_whole(&r, text));
+	*docs = r.roots;
+	*n = r.nroots;
+	return ERR_OK;
 }
 
 struct yaml_node *yamlx_get(const struct yaml_node *n, const char *key)

@@ -1,6 +1,6 @@
 /* Strict YAML: libyaml's events into one bounded tree with line and column. The only user of <yaml.h>.
  *
- * Accepted: one document, mappings, sequences, scalars, UTF-8. Refused with a place: anchors, aliases,
+ * Accepted: one document (yamlx_parse_all: several), mappings, sequences, scalars, UTF-8. Refused with a place: anchors, aliases,
  * tags, directives, merge keys, a second document, duplicate keys, NUL or invalid UTF-8, a byte order
  * mark, controls and line ends other than LF and CR LF, non-scalar keys, more than YAMLX_DEPTH levels,
  * YAMLX_NODES nodes or YAMLX_BYTES bytes. */
@@ -40,6 +40,11 @@ struct yaml_pair {
  * document (only comments) is an error: a truncated file must not read as "nothing set". */
 enum err_code yamlx_parse(struct arena *arena, const char *file, struct slice text,
     struct yaml_node **out, struct diags *d) MUST_CHECK;
+
+/* As yamlx_parse, for a stream of documents with `---` between them: *DOCS are the roots (*N of them, at least
+ * one) of those that hold something. Documents of nothing but comments are left out. */
+enum err_code yamlx_parse_all(struct arena *arena, const char *file, struct slice text,
+    struct yaml_node ***docs, size_t *n, struct diags *d) MUST_CHECK;
 
 /* Value of KEY in the mapping N; NULL when N is no mapping or has no such key. */
 struct yaml_node *yamlx_get(const struct yaml_node *n, const char *key);

@@ -144,6 +144,18 @@ struct ast_counts {
 	int64_t rules, deny_rules;
 };
 
+struct ast_import_path {
+	const struct yaml_node *node;
+	bool present;
+	const char *path;
+};
+
+/* Exactly one of them, says the check. */
+struct ast_import {
+	const struct yaml_node *node;
+	struct ast_import_path rbac, abac;
+};
+
 struct ast_file {
 	const struct yaml_node *node;
 	const char *name;
@@ -155,6 +167,7 @@ struct ast_file {
 	struct object_list roles; /* struct ast_role */
 	struct object_list rules; /* struct ast_rule */
 	struct object_list tests; /* struct ast_test */
+	struct object_list imports; /* struct ast_import */
 };
 
 struct ast {
@@ -167,6 +180,9 @@ struct ast {
 	struct map namespace_aliases; /* name -> struct ast_namespace_alias * */
 	struct map roles; /* name -> struct ast_role * */
 	struct map ids; /* rule id -> struct ast_rule * */
+	const struct policy_file *imported; /* what the files' `imports:` brought */
+	size_t nimported;
+	struct imports *imports; /* what those hold (import.h) */
 };
 
 /* Frees the maps; the arena is the caller's. */
@@ -197,6 +213,7 @@ void ast_check_grant(
 void ast_check_grant_texts(struct ast *t, const struct ast_file *f, const struct ast_grant *g);
 void ast_check_selector(struct ast *t, const struct ast_file *f, const struct ast_selector *s,
     bool labels, const struct string_list *verbs);
+void ast_check_imports(struct ast *t, const struct ast_file *f); /* import_read.c */
 void ast_check_test(struct ast *t, const struct ast_file *f, const struct ast_test *test);
 
 /* A value as it may stand in a message: in back quotes, cut when long. Lives in T's arena. */

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "policy/import.h"
+
 #define ID_MAX 63
 #define MESSAGE_MAX 120 /* it stands in a reason, which stands in a 403 and in audit annotations   \
 			 */
@@ -316,6 +318,7 @@ static void check_size(struct ast *t)
 	size_t rules = 0;
 	for (size_t i = 0; i < t->nfiles; i++)
 		rules += t->files[i].rules.len;
+	rules += imports_rules(t->imports);
 	if (rules > POLICY_RULES_MAX)
 		ast_error(t, (struct place){t->files[0].name, 0, 0},
 		    "%zu rules, at most %d are allowed", rules, POLICY_RULES_MAX);
@@ -340,6 +343,7 @@ void ast_check(struct ast *t)
 		struct ast_rule *rules = f->rules.items;
 		for (size_t k = 0; k < f->rules.len; k++)
 			check_rule(t, f, &rules[k]);
+		ast_check_imports(t, f);
 		const struct ast_test *tests = f->tests.items;
 		for (size_t k = 0; k < f->tests.len; k++)
 			ast_check_test(t, f, &tests[k]);

@@ -3,6 +3,7 @@
 
 #include "policy/ast.h"
 #include "policy/compile.h"
+#include "policy/import.h"
 #include "policy/scope.h"
 
 uint32_t compile_intern(struct compiler *c, struct intern *table, struct slice text)
@@ -159,16 +160,21 @@ static struct slice action_key(struct compiler *c, const struct action *a)
 }
 
 /* Equal grants are one: thousands of rules share a handful, which stay in the processor's cache. */
-static const struct action *shared_grant(struct compiler *c, const struct ast_grant *g)
+const struct action *compile_share_action(struct compiler *c, struct action *a)
 {
-	struct action *a = ARENA_NEW(&c->p->arena, struct action);
-	compile_grant(c, g, a);
 	struct slice key = action_key(c, a);
 	struct action *same = map_get(&c->actions, key);
 	if (same)
 		return same;
 	map_put(&c->actions, key, a);
 	return a;
+}
+
+static const struct action *shared_grant(struct compiler *c, const struct ast_grant *g)
+{
+	struct action *a = ARENA_NEW(&c->p->arena, struct action);
+	compile_grant(c, g, a);
+	return compile_share_action(c, a);
 }
 
 static const struct action *const *compile_grants(
@@ -230,6 +236,25 @@ static struct slice namespaces_key(struct compiler *c, const struct ns_set *s)
 	return compile_key(c, &b);
 }
 
+static const struct ns_set *share_namespaces(struct compiler *c, struct ns_set *set)
+{
+	struct slice key = namespaces_key(c, set);
+	struct ns_set *same = map_get(&c->places, key);
+	if (same)
+		return same;
+	map_put(&c->places, key, set);
+	return set;
+}
+
+const struct ns_set *compile_namespace(struct compiler *c, struct slice name)
+{
+	struct ns_set *set = ARENA_NEW(&c->p->arena, struct ns_set);
+	uint32_t *v = ARENA_NEW(&c->p->arena, uint32_t);
+	*v = compile_intern(c, &c->p->words, name);
+	set->include = (struct atom_set){.v = v, .n = 1};
+	return share_namespaces(c, set);
+}
+
 static const struct ns_set *compile_namespaces(struct compiler *c, const struct ast_namespaces *n)
 {
 	if (n->target && n->target->compiled)
@@ -238,15 +263,10 @@ static const struct ns_set *compile_namespaces(struct compiler *c, const struct 
 	struct ns_set *set = ARENA_NEW(&c->p->arena, struct ns_set);
 	name_list(c, &from->include, &set->include, &set->include_globs);
 	name_list(c, &from->exclude, &set->exclude, &set->exclude_globs);
-	struct slice key = namespaces_key(c, set);
-	struct ns_set *same = map_get(&c->places, key);
-	if (same)
-		set = same;
-	else
-		map_put(&c->places, key, set);
+	const struct ns_set *shared = share_namespaces(c, set);
 	if (n->target)
-		n->target->compiled = set;
-	return set;
+		n->target->compiled = shared;
+	return shared;
 }
 
 /* --- rules and tests --- */
@@ -406,10 +426,9 @@ static void compile_rules(struct compiler *c)
 	size_t n = 0;
 	for (size_t i = 0; i < c->t->nfiles; i++)
 		n += c->t->files[i].rules.len;
-	struct rule *rules = ARENA_ARRAY(&c->p->arena, struct rule, n);
+	struct rule *rules =
+	    ARENA_ARRAY(&c->p->arena, struct rule, n + imports_rules(c->t->imports));
 	c->p->rules = rules;
-	c->p->nrules = (uint32_t)n;
-	c->p->info.rules = n;
 	compile_exceptions(c, rules);
 	for (size_t i = 0; i < c->t->nfiles; i++) {
 		const struct object_list *list = &c->t->files[i].rules;
@@ -417,6 +436,9 @@ static void compile_rules(struct compiler *c)
 		for (size_t k = 0; k < list->len; k++)
 			compile_rule(c, &r[k], rules++);
 	}
+	n += import_compile(c, c->t->imports, rules);
+	c->p->nrules = (uint32_t)n;
+	c->p->info.rules += n;
 }
 
 static void compile_tests(struct compiler *c)

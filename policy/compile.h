@@ -26,6 +26,16 @@ struct slice compile_key(struct compiler *c, struct buf *key);
 /* Sorts V in place and drops doubles. */
 struct atom_set compile_set(uint32_t *v, uint32_t n);
 
+/* The set of these names, all literal; a set of the same names is the same set. */
+const struct subject_set *compile_literals(struct compiler *c, const struct slice *users, size_t nusers,
+    const struct slice *groups, size_t ngroups);
+
+/* A, or the equal action that was there before. */
+const struct action *compile_share_action(struct compiler *c, struct action *a);
+
+/* The set of one namespace. */
+const struct ns_set *compile_namespace(struct compiler *c, struct slice name);
+
 struct subjects compile_subjects(struct compiler *c, const struct ast_subjects *s);
 
 struct selector compile_selector(struct compiler *c, const struct ast_selector *s);

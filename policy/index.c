@@ -143,14 +143,17 @@ static struct slice set_key(struct compiler *c, const struct subject_set *s)
 	return compile_key(c, &b);
 }
 
-static struct subject_set *compile_set_of(struct compiler *c, const struct ast_subjects *s)
+static void draft_room(struct compiler *c, struct set_draft *d, size_t most)
 {
-	struct set_draft d = {0};
-	struct draft *lists[] = {&d.users, &d.groups, &d.user_globs, &d.group_globs, &d.sa_globs};
-	size_t most = s->users.len + s->groups.len + s->service_accounts.len + 1;
+	struct draft *lists[] = {&d->users, &d->groups, &d->user_globs, &d->group_globs, &d->sa_globs};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		lists[i]->v = ARENA_ARRAY(c->t->arena, uint32_t, most);
-	add_subjects(c, s, &d);
+}
+
+/* The set of D, or the equal one that was there before. */
+static struct subject_set *share_set(struct compiler *c, struct set_draft *d)
+{
+	struct draft *lists[] = {&d->users, &d->groups, &d->user_globs, &d->group_globs, &d->sa_globs};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		uint32_t *v = ARENA_ARRAY(&c->p->arena, uint32_t, lists[i]->n);
 		if (lists[i]->n)
@@ -159,12 +162,12 @@ static struct subject_set *compile_set_of(struct compiler *c, const struct ast_s
 	}
 	struct subject_set *set = ARENA_NEW(&c->p->arena, struct subject_set);
 	*set = (struct subject_set){
-	    .everyone = d.everyone,
-	    .users = compile_set(d.users.v, d.users.n),
-	    .groups = compile_set(d.groups.v, d.groups.n),
-	    .user_globs = glob_list(c, &d.user_globs, &c->user_globs),
-	    .group_globs = glob_list(c, &d.group_globs, &c->group_globs),
-	    .sa_globs = glob_list(c, &d.sa_globs, &c->sa_globs),
+	    .everyone = d->everyone,
+	    .users = compile_set(d->users.v, d->users.n),
+	    .groups = compile_set(d->groups.v, d->groups.n),
+	    .user_globs = glob_list(c, &d->user_globs, &c->user_globs),
+	    .group_globs = glob_list(c, &d->group_globs, &c->group_globs),
+	    .sa_globs = glob_list(c, &d->sa_globs, &c->sa_globs),
 	};
 	struct slice key = set_key(c, set);
 	struct subject_set *same = map_get(&c->sets, key);
@@ -173,6 +176,26 @@ static struct subject_set *compile_set_of(struct compiler *c, const struct ast_s
 	set->id = c->p->nsets++;
 	map_put(&c->sets, key, set);
 	return set;
+}
+
+static struct subject_set *compile_set_of(struct compiler *c, const struct ast_subjects *s)
+{
+	struct set_draft d = {0};
+	draft_room(c, &d, s->users.len + s->groups.len + s->service_accounts.len + 1);
+	add_subjects(c, s, &d);
+	return share_set(c, &d);
+}
+
+const struct subject_set *compile_literals(struct compiler *c, const struct slice *users, size_t nusers,
+    const struct slice *groups, size_t ngroups)
+{
+	struct set_draft d = {0};
+	draft_room(c, &d, nusers + ngroups);
+	for (size_t i = 0; i < nusers; i++)
+		put(&d.users, compile_intern(c, &c->p->users, users[i]));
+	for (size_t i = 0; i < ngroups; i++)
+		put(&d.groups, compile_intern(c, &c->p->groups, groups[i]));
+	return share_set(c, &d);
 }
 
 struct subjects compile_subjects(struct compiler *c, const struct ast_subjects *s)

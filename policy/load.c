@@ -41,6 +41,8 @@ KEEP_NODE(ast_can)
 KEEP_NODE(ast_test)
 KEEP_NODE(ast_metadata)
 KEEP_NODE(ast_defaults)
+KEEP_NODE(ast_import)
+KEEP_NODE(ast_import_path)
 KEEP_NODE(ast_file)
 
 #define STRINGS(of, key, member, text)                                                           \
@@ -298,6 +300,19 @@ static const struct field aliases_fields[] = {
 static const struct schema aliases = {.name = "aliases", .size = sizeof(struct ast_aliases),
 	.fields = aliases_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE};
 
+static const struct field import_path_fields[] = {
+	{.name = "path", .type = FIELD_STRING, .offset = offsetof(struct ast_import_path, path),
+	    .required = true, .nonempty = true,
+	    .doc = "beneath the directory of this file; * in the last part"},
+	END};
+static const struct schema import_path = {.name = "an import", .size = sizeof(struct ast_import_path),
+	.fields = import_path_fields, .place = SCHEMA_NO_PLACE,
+	.present = offsetof(struct ast_import_path, present), .check = keep_ast_import_path};
+TABLE(import, ast_import, "an import",
+	OBJECT(ast_import, "rbac", rbac, import_path,
+	    "roles and bindings of rbac.authorization.k8s.io, with their meaning there"),
+	OBJECT(ast_import, "abac", abac, import_path, "a policy file of the ABAC authorizer"));
+
 static const struct field file_fields[] = {
 	{.name = "apiVersion", .type = FIELD_STRING, .offset = offsetof(struct ast_file, api_version),
 	    .required = true, .doc = "portcullis.dev/v1alpha1"},
@@ -310,7 +325,7 @@ static const struct field file_fields[] = {
 	OBJECTS(ast_file, "roles", roles, role, SUBJECTS_MAX, "named sets of grants"),
 	OBJECTS(ast_file, "rules", rules, rule, POLICY_RULES_MAX, "the rules"),
 	OBJECTS(ast_file, "tests", tests, test, TESTS_MAX, "questions with their right answers"),
-	LATER("imports", "imports of RBAC and ABAC files"),
+	OBJECTS(ast_file, "imports", imports, import, POLICY_FILES_MAX, "files of RBAC and of ABAC"),
 	END};
 static const struct schema file = {.name = "AccessPolicy", .size = sizeof(struct ast_file),
 	.fields = file_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,

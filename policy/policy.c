@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/yamlx.h"
 #include "policy/ast.h"
+#include "policy/import.h"
 #include "policy/index.h"
 
 /* --- reading --- */
@@ -80,11 +81,14 @@ enum err_code policy_read(
     struct arena *a, const char *path, struct policy_file **files, size_t *n, struct diags *d)
 {
 	struct stat st;
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return read_directory(a, path, files, n, d);
-	*n = 1;
-	*files = ARENA_ARRAY(a, struct policy_file, 1);
-	return read_one(a, arena_strdup(a, path), *files, d);
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		TRY(read_directory(a, path, files, n, d));
+	} else {
+		*n = 1;
+		*files = ARENA_ARRAY(a, struct policy_file, 1);
+		TRY(read_one(a, arena_strdup(a, path), *files, d));
+	}
+	return imports_read(a, files, n, d);
 }
 
 /* --- building --- */
@@ -103,7 +107,11 @@ static void digest(const struct policy_file *files, size_t n, char hex[2 * SHA25
 	for (size_t i = 0; i < n; i++) {
 		const char *name = base_name(files[i].name);
 		uint64_t sizes[2] = {htole64(strlen(name)), htole64(files[i].text.len)};
+		/* Policies without imports keep the digest they had before there were any. */
+		uint64_t kind = htole64((uint64_t)files[i].kind);
 		sha256_update(c, sizes, sizeof(sizes));
+		if (files[i].kind != POLICY_FILE_NATIVE)
+			sha256_update(c, &kind, sizeof(kind));
 		sha256_update(c, name, strlen(name));
 		sha256_update(c, files[i].text.p, files[i].text.len);
 	}
@@ -135,7 +143,7 @@ void policy_free(struct policy **p)
 static void fill_info(struct policy *p, const struct ast *t, const struct policy_file *files)
 {
 	p->info.name = "";
-	p->info.files = t->nfiles;
+	p->info.files = t->nfiles + t->nimported;
 	for (size_t i = 0; i < t->nfiles; i++) {
 		const struct ast_metadata *m = &t->files[i].metadata;
 		if (m->name && p->info.name[0] == '\0')
@@ -146,7 +154,7 @@ static void fill_info(struct policy *p, const struct ast *t, const struct policy
 	for (size_t i = 0; i < t->nfiles; i++)
 		p->info.allow_shrink |= t->files[i].metadata.allow_shrink &&
 					t->files[i].metadata.generation == p->info.generation;
-	digest(files, t->nfiles, p->info.sha256);
+	digest(files, p->info.files, p->info.sha256);
 }
 
 /* Loads every file even after an error: the user sees all findings at once. */
@@ -156,6 +164,9 @@ static bool load_all(struct ast *t, const struct policy_file *files)
 	for (size_t i = 0; i < t->nfiles; i++)
 		if (!ast_load(t, &files[i], &t->files[i]))
 			ok = false;
+	for (size_t i = 0; i < t->nimported; i++)
+		import_file(t->imports, &t->imported[i]);
+	imports_link(t->imports);
 	if (ok)
 		ast_check(t);
 	return ok;
@@ -165,13 +176,18 @@ enum err_code policy_compile(const struct policy_file *files, size_t n, policy_t
     struct policy **out, struct diags *d)
 {
 	AUTO(arena_done) struct arena arena = {0};
-	AUTO(ast_done) struct ast tree = {.arena = &arena, .diags = d, .nfiles = n};
+	AUTO(imports_done) struct imports imports = {.arena = &arena, .diags = d};
+	AUTO(ast_done) struct ast tree = {.arena = &arena, .diags = d, .imports = &imports};
 	AUTO(policy_free) struct policy *p = NULL;
 	*out = NULL;
-	if (n == 0)
+	while (tree.nfiles < n && files[tree.nfiles].kind == POLICY_FILE_NATIVE)
+		tree.nfiles++;
+	if (tree.nfiles == 0)
 		return diags_error(d, "", 0, 0, "no policy file");
+	tree.imported = files + tree.nfiles;
+	tree.nimported = n - tree.nfiles;
 	size_t errors = d->errors;
-	tree.files = ARENA_ARRAY(&arena, struct ast_file, n);
+	tree.files = ARENA_ARRAY(&arena, struct ast_file, tree.nfiles);
 	if (!load_all(&tree, files) || d->errors != errors)
 		return ERR_INVALID;
 	p = policy_new();

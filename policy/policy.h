@@ -27,11 +27,17 @@ struct policy_file {
 };
 
 /* Reads PATH stably (common/file.h) into ARENA: one file, or every *.yaml and *.yml of a directory
- * in byte order. An empty directory or an empty file is an error. */
+ * in byte order, then what these name in `imports:`, in the order of the entries. An empty directory or
+ * an empty file is an error; an import that matches nothing is found by policy_compile, which has the
+ * place. Imports stand beneath the directory of the file that names them: no absolute path, no `..`.
+ *
+ * Who follows changes watches the directory of each file's name (they are several where there are
+ * imports), and reads again from time to time: a new directory may come to match. */
 enum err_code policy_read(struct arena *a, const char *path, struct policy_file **files, size_t *n,
     struct diags *d) MUST_CHECK;
 
-/* Parses, checks, compiles and runs the embedded tests. All findings go to D (warnings too); *OUT
+/* Parses, checks, compiles and runs the embedded tests. Needs FILES alone, imports among them: nothing is
+ * read here. All findings go to D (warnings too); *OUT
  * is set only when there is no error. RUN_TESTS is the evaluator's entry (authz_run_tests): policy/
  * cannot call authz/; NULL skips the tests. */
 typedef void policy_test_fn(const struct policy *p, struct diags *d);

@@ -17,7 +17,11 @@ enum err_code lastgood_save(
 	buf_init(&b, FILE_MAX);
 	buf_printf(&b, HEAD "%zu\n", n);
 	for (size_t i = 0; i < n; i++) {
-		buf_printf(&b, "%zu %zu\n%s\n", strlen(files[i].name), files[i].text.len, files[i].name);
+		buf_printf(&b, "%zu %zu", strlen(files[i].name), files[i].text.len);
+		/* The kind only where it is another one: what was saved before there were kinds reads on. */
+		if (files[i].kind != POLICY_FILE_NATIVE)
+			buf_printf(&b, " %d", (int)files[i].kind);
+		buf_printf(&b, "\n%s\n", files[i].name);
 		buf_slice(&b, files[i].text);
 		buf_addc(&b, '\n');
 	}
@@ -74,6 +78,19 @@ static bool digest_fits(struct slice *text)
 	return ok;
 }
 
+/* "LENGTH" or "LENGTH KIND" and the end of the line. */
+static bool take_length_and_kind(struct slice *s, size_t *len, enum policy_file_kind *kind)
+{
+	size_t number = POLICY_FILE_NATIVE;
+	struct slice line = {s->p, slice_find(*s, '\n')};
+	if (slice_find(line, ' ') == line.len)
+		return take_number(s, '\n', len);
+	if (!take_number(s, ' ', len) || !take_number(s, '\n', &number) || number > POLICY_FILE_ABAC)
+		return false;
+	*kind = (enum policy_file_kind)number;
+	return true;
+}
+
 static bool take_files(struct slice s, struct arena *a, struct policy_file **files, size_t *n)
 {
 	struct slice head = SLICE(HEAD);
@@ -86,7 +103,8 @@ static bool take_files(struct slice s, struct arena *a, struct policy_file **fil
 	for (size_t i = 0; i < *n; i++) {
 		size_t name_len, text_len;
 		struct slice name;
-		if (!take_number(&s, ' ', &name_len) || !take_number(&s, '\n', &text_len) ||
+		if (!take_number(&s, ' ', &name_len) ||
+		    !take_length_and_kind(&s, &text_len, &(*files)[i].kind) ||
 		    !take_bytes(&s, name_len, &name) || !take_bytes(&s, text_len, &(*files)[i].text))
 			return false;
 		(*files)[i].name = slice_dup(a, name).p;

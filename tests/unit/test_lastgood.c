@@ -62,6 +62,7 @@ static void test_what_was_saved_comes_back(void **state)
 	for (size_t i = 0; i < n; i++) {
 		assert_string_equal(got[i].name, files[i].name);
 		assert_true(slice_eq(got[i].text, files[i].text));
+		assert_int_equal(got[i].kind, files[i].kind);
 	}
 	arena_done(&a);
 }
