@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "policy/ast.h"
 #include "policy/glob.h"
+#include "policy/import.h"
 
 /* As the apiserver has them: a mapping of keys to lists of strings. */
 static void check_extra(struct ast *t, const struct ast_file *f, const struct ast_as *as)
@@ -65,6 +66,8 @@ static void check_can(struct ast *t, const struct ast_file *f, const struct ast_
 static void check_by(struct ast *t, const struct ast_file *f, const struct ast_test *test)
 {
 	const struct ast_rule *r = map_get(&t->ids, slice_of(test->by));
+	if (!r && imports_has(t->imports, slice_of(test->by)))
+		return;
 	if (!r)
 		ast_unknown(t, ast_at(f, test->node, "by", 0), "rule", test->by, &t->ids);
 	else if (r->mode == AST_SHADOW)

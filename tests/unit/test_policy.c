@@ -21,7 +21,7 @@ static void test_files(void **state)
 	    {"rules: {}\n", "error: `rules`: expected a list"},
 	    {RULE PODS "rules: [x]\n", "p.yaml:10:1: error"},
 	    {RULE "  resources: &a [pods]\n", "error"},
-	    {"imports: [{rbac: {path: x}}]\n", "p.yaml:3:1: error: `imports` is not supported yet"},
+	    {"imports: [{rbac: {path: x}}]\n", "p.yaml:3:19: error: no file matches `x`"},
 	    {"metadata: {allowShrink: yes}\n", "p.yaml:3:25: error: `allowShrink`: expected true or false"},
 	};
 	CHECK_ROWS(rows);
