@@ -1,0 +1,201 @@
+/* Owns the second evaluator: each rule is looked at, one after the other, as it is written. */
+#include <stdio.h>
+
+#include "tests/support/naive_authz.h"
+
+bool naive_glob(const char *p, struct slice s)
+{
+	if (*p == '\0')
+		return s.len == 0;
+	if (*p == '*')
+		return naive_glob(p + 1, s) || (s.len && naive_glob(p, slice_skip(s, 1)));
+	return s.len && s.p[0] == *p && naive_glob(p + 1, slice_skip(s, 1));
+}
+
+bool naive_in(const struct naive_list *l, struct slice s)
+{
+	for (int i = 0; i < l->n; i++)
+		if (slice_is(s, l->v[i]))
+			return true;
+	return false;
+}
+
+bool naive_glob_in(const struct naive_list *l, struct slice s)
+{
+	for (int i = 0; i < l->n; i++)
+		if (naive_glob(l->v[i], s))
+			return true;
+	return false;
+}
+
+/* --- subjects --- */
+
+static bool is_account(const char *pattern, struct slice user)
+{
+	struct slice prefix = SLICE("system:serviceaccount:"), p = slice_of(pattern);
+	if (!slice_starts(user, prefix))
+		return false;
+	struct slice rest = slice_skip(user, prefix.len);
+	struct slice ns = {rest.p, slice_find(rest, ':')};
+	if (ns.len == rest.len || ns.len == 0)
+		return false;
+	struct slice name = slice_skip(rest, ns.len + 1);
+	if (name.len == 0 || slice_find(name, ':') < name.len)
+		return false;
+	char half[64];
+	size_t slash = slice_find(p, '/');
+	memcpy(half, p.p, slash);
+	half[slash] = '\0';
+	return naive_glob(half, ns) && naive_glob(pattern + slash + 1, name);
+}
+
+bool naive_has_group(const struct access_request *r, const char *group)
+{
+	for (size_t i = 0; i < r->ngroups; i++)
+		if (slice_is(r->groups[i], group))
+			return true;
+	return false;
+}
+
+static bool names(const struct naive_subjects *s, const struct access_request *r)
+{
+	if (naive_glob_in(&s->users, r->user))
+		return true;
+	for (size_t i = 0; i < r->ngroups; i++)
+		if (naive_glob_in(&s->groups, r->groups[i]))
+			return true;
+	for (int i = 0; i < s->accounts.n; i++)
+		if (is_account(s->accounts.v[i], r->user))
+			return true;
+	if (!s->all)
+		return false;
+	char group[64];
+	snprintf(group, sizeof(group), "system:%s", s->all);
+	return strcmp(s->all, "everyone") == 0 || naive_has_group(r, group);
+}
+
+/* --- actions --- */
+
+static bool resource_is(const char *form, const struct access_request *r)
+{
+	if (strcmp(form, "*") == 0)
+		return true;
+	const char *slash = strchr(form, '/');
+	struct slice res = {form, slash ? (size_t)(slash - form) : strlen(form)};
+	if (!slice_is(res, "*") && !slice_eq(res, r->resource))
+		return false;
+	if (!slash)
+		return r->subresource.len == 0;
+	return strcmp(slash + 1, "*") == 0 ? r->subresource.len > 0
+					   : slice_is(r->subresource, slash + 1);
+}
+
+static bool path_is(const char *form, struct slice path)
+{
+	size_t n = strlen(form);
+	if (form[n - 1] == '*')
+		return slice_starts(path, (struct slice){form, n - 1});
+	return slice_is(path, form);
+}
+
+static bool wide(const struct naive_rule *rule)
+{
+	return rule->effect != POLICY_ALLOW && !rule->exact;
+}
+
+static bool name_is(
+    const struct naive_rule *rule, const struct naive_grant *g, const struct access_request *r)
+{
+	if (!g->names.n && !g->name_globs.n)
+		return true;
+	if (wide(rule) && r->name.len == 0)
+		return true;
+	return naive_in(&g->names, r->name) || naive_glob_in(&g->name_globs, r->name);
+}
+
+static bool selected(
+    const struct naive_rule *rule, const struct naive_grant *g, const struct access_request *r)
+{
+	if (!wide(rule))
+		return naive_covered(&g->fields, r->field_selector, r->nfield) &&
+		       naive_covered(&g->labels, r->label_selector, r->nlabel);
+	return naive_may_meet(&g->fields, r->field_selector, r->nfield) &&
+	       naive_may_meet(&g->labels, r->label_selector, r->nlabel);
+}
+
+static bool grants(
+    const struct naive_rule *rule, const struct naive_grant *g, const struct access_request *r)
+{
+	bool hit = false;
+	if (!naive_in(&g->verbs, SLICE("*")) && !naive_in(&g->verbs, r->verb))
+		return false;
+	if ((g->urls.n > 0) == r->resource_request)
+		return false;
+	for (int i = 0; i < g->urls.n; i++)
+		hit |= path_is(g->urls.v[i], r->path);
+	if (g->urls.n)
+		return hit;
+	if (g->groups.n && !naive_in(&g->groups, SLICE("*")) && !naive_in(&g->groups, r->api_group))
+		return false;
+	for (int i = 0; i < g->resources.n; i++)
+		hit |= resource_is(g->resources.v[i], r);
+	return hit && name_is(rule, g, r) && selected(rule, g, r);
+}
+
+/* The only cluster-scoped resource in the generator's words is the core group's nodes. */
+static bool placed(const struct naive_rule *rule, const struct access_request *r)
+{
+	bool cluster = slice_is(r->resource, "nodes") && r->api_group.len == 0;
+	if (!r->resource_request)
+		return true;
+	if (rule->cluster_only)
+		return r->namespace_.len == 0 || (wide(rule) && cluster);
+	if (!rule->include.n)
+		return true;
+	if (r->namespace_.len == 0)
+		return wide(rule) && !cluster;
+	return naive_glob_in(&rule->include, r->namespace_) &&
+	       !naive_glob_in(&rule->exclude, r->namespace_);
+}
+
+bool naive_matches(const struct naive_rule *rule, const struct access_request *r)
+{
+	bool granted = false;
+	for (int i = 0; i < rule->ngrants; i++)
+		granted |= grants(rule, &rule->grants[i], r);
+	return granted && names(&rule->subjects, r) &&
+	       !(rule->has_except && names(&rule->except, r)) && placed(rule, r);
+}
+
+/* --- the decision --- */
+
+/* The verdict of all rules, those in shadow only if SHADOW, and the first that gives it. */
+static enum verdict decide(const struct naive_policy *p, const struct access_request *r,
+    bool exempt, bool shadow, const struct naive_rule **by)
+{
+	static const struct {
+		enum policy_effect effect;
+		enum verdict verdict;
+	} order[] = {{POLICY_DENY, VERDICT_DENY}, {POLICY_ABSTAIN, VERDICT_NO_OPINION},
+	    {POLICY_ALLOW, VERDICT_ALLOW}};
+	for (size_t k = exempt ? 2 : 0; k < ARRAY_LEN(order); k++) {
+		for (int i = 0; i < p->n; i++) {
+			*by = &p->rules[i];
+			if ((*by)->effect == order[k].effect && ((*by)->shadow ? shadow : true) &&
+			    naive_matches(*by, r))
+				return order[k].verdict;
+		}
+	}
+	*by = NULL;
+	return p->default_deny && !exempt ? VERDICT_DENY : VERDICT_NO_OPINION;
+}
+
+void naive_evaluate(
+    const struct naive_policy *p, const struct access_request *r, struct naive_answer *out)
+{
+	struct naive_shadow *s = &out->shadow;
+	out->exempt = p->has_exempt && names(&p->exempt, r);
+	out->verdict = decide(p, r, out->exempt, false, &out->by);
+	s->verdict = decide(p, r, out->exempt, true, &s->by);
+	s->differs = s->verdict != out->verdict;
+}
