@@ -6,6 +6,7 @@
 #include "common/map.h"
 #include "common/schema.h"
 #include "policy/policy.h"
+#include "policy/window.h"
 
 /* Every NODE is the YAML the struct was bound from: it gives places, and tells absent from default.
  */
@@ -75,6 +76,32 @@ struct ast_except {
 	struct ast_subjects subjects;
 };
 
+/* What `valid` says, and its `except`. */
+struct ast_span {
+	const struct yaml_node *node;
+	bool present;
+	const char *from, *until, *tz;
+	struct string_list days, hours;
+	struct window_spec spec; /* set by check; lives in the tree */
+};
+
+struct ast_valid {
+	bool present;
+	struct ast_span in, except;
+};
+
+struct ast_zone {
+	const struct zone *zone; /* NULL: cannot be read, which was told */
+};
+
+struct ast_break_glass {
+	const struct yaml_node *node;
+	bool present;
+	const char *ticket;
+	struct string_list approved_by;
+	int64_t max_duration; /* nanoseconds */
+};
+
 struct ast_rule {
 	const struct yaml_node *node;
 	const struct ast_file *file;
@@ -88,6 +115,8 @@ struct ast_rule {
 	struct ast_namespaces namespaces;
 	int cluster_scope; /* meaningful when yamlx_get(node, "clusterScope") */
 	int overlap;
+	struct ast_valid valid;
+	struct ast_break_glass break_glass;
 	struct ast_role **role_defs; /* set by check, roles.len of them */
 };
 
@@ -180,6 +209,7 @@ struct ast {
 	struct map namespace_aliases; /* name -> struct ast_namespace_alias * */
 	struct map roles; /* name -> struct ast_role * */
 	struct map ids; /* rule id -> struct ast_rule * */
+	struct map zones; /* name -> struct ast_zone * */
 	const struct policy_file *imported; /* what the files' `imports:` brought */
 	size_t nimported;
 	struct imports *imports; /* what those hold (import.h) */
@@ -215,6 +245,9 @@ void ast_check_selector(struct ast *t, const struct ast_file *f, const struct as
     bool labels, const struct string_list *verbs);
 void ast_check_imports(struct ast *t, const struct ast_file *f); /* import_read.c */
 void ast_check_test(struct ast *t, const struct ast_file *f, const struct ast_test *test);
+
+/* `valid` and `breakGlass`: check_valid.c. */
+void ast_check_valid(struct ast *t, const struct ast_file *f, struct ast_rule *r);
 
 /* A value as it may stand in a message: in back quotes, cut when long. Lives in T's arena. */
 const char *ast_show(struct ast *t, const char *text);

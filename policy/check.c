@@ -246,6 +246,7 @@ static void check_rule(struct ast *t, const struct ast_file *f, struct ast_rule 
 		warn_no_one_left(t, f, r);
 	}
 	check_scope(t, f, r);
+	ast_check_valid(t, f, r);
 	if (ast_has(r->node, "roles")) {
 		check_roles(t, f, r);
 		return;

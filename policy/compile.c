@@ -299,6 +299,7 @@ static void compile_rule(struct compiler *c, const struct ast_rule *r, struct ru
 		out->scope = SCOPE_CLUSTER;
 	}
 	compile_actions(c, r, out);
+	compile_valid(c, r, out);
 	c->p->info.deny_rules += rule_class(out) == CLASS_DENY;
 	c->p->info.abstain_rules += rule_class(out) == CLASS_ABSTAIN;
 	c->p->info.shadow_rules += out->shadow;
@@ -464,6 +465,7 @@ void policy_build(struct policy *p, struct ast *t)
 	p->empty = intern_add(&p->words, SLICE(""));
 	compile_cluster_scoped(&c);
 	compile_rules(&c);
+	compile_windows(&c);
 	compile_index(&c);
 	compile_tests(&c);
 	intern_done(&c.user_globs);
@@ -472,4 +474,6 @@ void policy_build(struct policy *p, struct ast *t)
 	map_done(&c.sets);
 	map_done(&c.actions);
 	map_done(&c.places);
+	map_done(&c.windows);
+	map_done(&c.zones);
 }

@@ -208,6 +208,8 @@ struct policy {
 	uint32_t ncluster_scoped;
 	const struct policy_test *tests;
 	size_t ntests;
+	const struct window *const *windows; /* each once */
+	uint32_t nwindows;
 };
 
 #define SERVICE_ACCOUNT_PREFIX "system:serviceaccount:"

@@ -1,10 +1,14 @@
 /* Owns the tables of the language: binds one policy file from YAML to the structs of ast.h. */
 #include <stddef.h>
 
+#include "common/clock.h"
 #include "policy/ast.h"
 
 #define SUBJECTS_MAX 100000 /* names in one list: a generated list of a large company's people */
 #define TESTS_MAX 100000
+#define BREAK_GLASS_APPROVERS_MAX 16 /* they stand in each record of a use */
+#define BREAK_GLASS_DEFAULT "24h"
+#define BREAK_GLASS_LONGEST (7 * 24 * 3600 * CLOCK_SECOND) /* what lasts longer is no emergency */
 /* Each is compared with those of a request. */
 #define REQUIREMENTS_MAX 100
 #define REQUIREMENT_VALUES_MAX 1000
@@ -34,6 +38,8 @@ KEEP_NODE(ast_except)
 KEEP_NODE(ast_namespaces)
 KEEP_NODE(ast_requirement)
 KEEP_NODE(ast_selector)
+KEEP_NODE(ast_span)
+KEEP_NODE(ast_break_glass)
 KEEP_NODE(ast_grant)
 KEEP_NODE(ast_role)
 KEEP_NODE(ast_as)
@@ -188,6 +194,50 @@ static const struct schema role = {.name = "a role", .size = sizeof(struct ast_r
 	.fields = role_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
 	.check = keep_ast_role};
 
+#define SPAN_FIELDS(of, prefix)                                                                    \
+	STRING(of, "from", prefix from, "first moment (RFC 3339 with offset)"),                    \
+	STRING(of, "until", prefix until, "first moment after it (RFC 3339 with offset)"),         \
+	STRING(of, "tz", prefix tz, "time zone of days and hours: Europe/Berlin, UTC"),            \
+	{.name = "days", .type = FIELD_STRING_OR_STRINGS, .offset = offsetof(struct of, prefix days), \
+	    .nonempty = true, .max_items = 7,                                                      \
+	    .doc = "days of the week: mon, sat-sun; absent: every day"},                           \
+	{.name = "hours", .type = FIELD_STRING_OR_STRINGS, .offset = offsetof(struct of, prefix hours), \
+	    .nonempty = true, .max_items = WINDOW_HOURS_MAX,                                       \
+	    .doc = "hours of these days: 08:00-18:00, 22:00-06:00; absent: the whole day"}
+
+static const struct field span_fields[] = {SPAN_FIELDS(ast_span, ), END};
+static const struct schema span = {.name = "except of valid", .size = sizeof(struct ast_span),
+	.fields = span_fields, .place = SCHEMA_NO_PLACE,
+	.present = offsetof(struct ast_span, present), .check = keep_ast_span};
+
+static void keep_valid(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	keep_ast_span(&((struct ast_valid *)obj)->in, node, file, d);
+}
+
+static const struct field valid_fields[] = {SPAN_FIELDS(ast_valid, in.),
+	OBJECT(ast_valid, "except", except, span, "when it does not hold after all: the same keys"),
+	END};
+static const struct schema valid = {.name = "valid", .size = sizeof(struct ast_valid),
+	.fields = valid_fields, .place = SCHEMA_NO_PLACE,
+	.present = offsetof(struct ast_valid, present), .check = keep_valid};
+
+static const struct field break_glass_fields[] = {
+	{.name = "ticket", .type = FIELD_STRING, .offset = offsetof(struct ast_break_glass, ticket),
+	    .required = true, .nonempty = true, .doc = "why: the number of an incident"},
+	{.name = "approvedBy", .type = FIELD_STRINGS,
+	    .offset = offsetof(struct ast_break_glass, approved_by), .required = true,
+	    .nonempty = true, .max_items = BREAK_GLASS_APPROVERS_MAX, .doc = "who has agreed to it"},
+	{.name = "maxDuration", .type = FIELD_DURATION,
+	    .offset = offsetof(struct ast_break_glass, max_duration), .def = BREAK_GLASS_DEFAULT,
+	    .min = CLOCK_SECOND, .max = BREAK_GLASS_LONGEST,
+	    .doc = "how long it may last, from `from` to `until`"},
+	END};
+static const struct schema break_glass = {.name = "breakGlass",
+	.size = sizeof(struct ast_break_glass), .fields = break_glass_fields,
+	.place = SCHEMA_NO_PLACE, .present = offsetof(struct ast_break_glass, present),
+	.check = keep_ast_break_glass};
+
 static void keep_rule(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
 	struct ast_rule *r = obj;
@@ -217,8 +267,9 @@ static const struct field rule_fields[] = {
 	    .choices = overlaps, .def = "possible",
 	    .doc = "possible: a deny also hits requests that reach past its namespaces or names"},
 	STRING(ast_rule, "message", message, "what the user is told, at most 120 bytes"),
-	LATER("valid", "time windows"),
-	LATER("breakGlass", "break-glass rules"),
+	OBJECT(ast_rule, "valid", valid, valid, "when the rule holds; absent: always"),
+	OBJECT(ast_rule, "breakGlass", break_glass, break_glass,
+	    "marks access in an emergency: bounded by valid, and each use is told"),
 	LATER("when", "CEL conditions"),
 	END};
 static const struct schema rule = {.name = "a rule", .size = sizeof(struct ast_rule),
@@ -338,6 +389,7 @@ void ast_done(struct ast *t)
 	map_done(&t->namespace_aliases);
 	map_done(&t->roles);
 	map_done(&t->ids);
+	map_done(&t->zones);
 }
 
 bool ast_bind_subject_alias(struct ast *t, const struct ast_file *f, const struct yaml_node *node,

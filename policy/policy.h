@@ -57,6 +57,24 @@ struct policy_info {
 };
 const struct policy_info *policy_info(const struct policy *p);
 
+/* The first moment after T (nanoseconds) at which the `valid` of a rule begins or ceases to hold;
+ * INT64_MAX: none does. Pure; linear in the number of different windows. */
+int64_t policy_next_change(const struct policy *p, int64_t t);
+
+/* Rules that hold at one moment and not at the other, by one window. The pointers live as long as the
+ * policy, the list as long as the call. */
+struct policy_change {
+	bool begins; /* holds at NOW, not THEN */
+	bool final; /* ends, and never begins again */
+	const char *const *rules; /* ids, in file order */
+	size_t n;
+};
+
+/* Calls FN for each window that holds at exactly one of THEN and NOW. */
+typedef void policy_change_fn(void *ctx, const struct policy_change *c);
+void policy_changes(
+    const struct policy *p, int64_t then, int64_t now, policy_change_fn *fn, void *ctx);
+
 /* The canonical dump for golden tests and reviews: one line a rule, in evaluation order. */
 void policy_dump(const struct policy *p, struct buf *out);
 

@@ -69,7 +69,7 @@ static struct span build_span(struct arena *a, const struct window_spec *s)
 	return out;
 }
 
-const struct window *window_new(
+struct window *window_new(
     struct arena *a, const struct window_spec *in, const struct window_spec *except)
 {
 	struct window *w = ARENA_NEW(a, struct window);
@@ -207,4 +207,64 @@ int64_t window_next(const struct window *w, int64_t t)
 int64_t window_until(const struct window *w)
 {
 	return w->in.until;
+}
+
+/* --- text --- */
+
+void window_print_moment(int64_t t, struct buf *out)
+{
+	char text[CLOCK_RFC3339_LEN];
+	clock_rfc3339(t, text);
+	struct slice s = slice_of(text);
+	size_t dot = slice_find(s, '.');
+	buf_add(out, text, t % CLOCK_SECOND ? s.len - 1 : dot);
+	buf_addc(out, 'Z');
+}
+
+static void print_minute(uint16_t m, struct buf *out)
+{
+	static const char *const days[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+	buf_printf(out, "%s %02d:%02d", days[m / WINDOW_DAY], m % WINDOW_DAY / 60, m % 60);
+}
+
+static void print_week(const struct span *s, struct buf *out)
+{
+	buf_printf(out, " %s", s->zone->name);
+	/* From the first edge at which it begins to hold. */
+	for (uint32_t i = 0; i < s->n; i += 2) {
+		uint32_t begin = i + (s->first != (s->edges[0] == 0));
+		buf_addc(out, i ? ',' : ' ');
+		print_minute(s->edges[begin % s->n], out);
+		buf_addc(out, '-');
+		print_minute(s->edges[(begin + 1) % s->n], out);
+	}
+}
+
+static void print_span(const struct span *s, struct buf *out)
+{
+	size_t before = out->len;
+	if (s->from != WINDOW_ALWAYS_FROM) {
+		buf_adds(out, " from ");
+		window_print_moment(s->from, out);
+	}
+	if (s->until != WINDOW_ALWAYS_UNTIL) {
+		buf_adds(out, " until ");
+		window_print_moment(s->until, out);
+	}
+	if (s->zone)
+		print_week(s, out);
+	if (out->len == before)
+		buf_adds(out, " always");
+}
+
+void window_print(const struct window *w, struct buf *out)
+{
+	AUTO(buf_done) struct buf b;
+	buf_init(&b, SIZE_MAX / 2);
+	print_span(&w->in, &b);
+	if (w->except) {
+		buf_adds(&b, " except");
+		print_span(&w->out, &b);
+	}
+	buf_slice(out, slice_skip(buf_view(&b), 1));
 }

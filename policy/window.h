@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/arena.h"
+#include "common/str.h"
 #include "policy/zone.h"
 
 /* Immutable, made while a policy is compiled, in its arena; the time zone's changes are part of it:
@@ -33,7 +34,7 @@ struct window_spec {
 };
 
 /* A window that holds in IN, but not in EXCEPT (NULL: no exception). Lives in A. */
-const struct window *window_new(
+struct window *window_new(
     struct arena *a, const struct window_spec *in, const struct window_spec *except);
 
 /* Does W hold at each moment from FROM to TO, both included: what an allow needs that the apiserver
@@ -49,5 +50,13 @@ int64_t window_next(const struct window *w, int64_t t);
 /* The first moment from which W never holds again, as its `until` says; WINDOW_ALWAYS_UNTIL: none.
  */
 int64_t window_until(const struct window *w);
+
+/* What W is, as text on one line, the same for equal windows: `from 2026-11-22T10:00:00Z until
+ * 2026-11-22T12:00:00Z`, `Europe/Berlin mon 08:00-mon 18:00,… except from …`; "always" without bounds.
+ */
+void window_print(const struct window *w, struct buf *out);
+
+/* T as RFC 3339 in UTC, without a fraction when it has none. */
+void window_print_moment(int64_t t, struct buf *out);
 
 #endif

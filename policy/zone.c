@@ -87,7 +87,7 @@ enum err_code zone_load(struct arena *a, const char *dir, const char *name,
 	return zone_parse(a, name, file, out, e);
 }
 
-const struct zone *zone_copy(struct arena *a, const struct zone *z)
+struct zone *zone_copy(struct arena *a, const struct zone *z)
 {
 	struct zone_change *changes = ARENA_ARRAY(a, struct zone_change, z->n);
 	struct zone *copy = ARENA_NEW(a, struct zone);

@@ -38,7 +38,7 @@ enum err_code zone_parse(struct arena *a, const char *name, struct slice file,
     const struct zone **out, struct err *e) MUST_CHECK;
 
 /* A copy in A. */
-const struct zone *zone_copy(struct arena *a, const struct zone *z);
+struct zone *zone_copy(struct arena *a, const struct zone *z);
 
 /* The offset at the moment T (seconds), and in *UNTIL the moment of the next change, INT64_MAX when
  * there is none. Pure. */
