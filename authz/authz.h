@@ -77,6 +77,11 @@ void authz_reason(
 /* Embedded `tests:` of the policy; each failure is an error with its place. A policy_test_fn. */
 void authz_run_tests(const struct policy *p, struct diags *d);
 
+/* What one of them asks; borrows from the policy and from A. */
+struct policy_test;
+void authz_test_request(
+    struct arena *a, const struct policy_test *t, struct access_request *r);
+
 /* Every rule of the policy that concerns R: which matched, and for the others the first dimension
  * that did not. JSON array, or lines of text when not JSON. */
 void authz_explain(

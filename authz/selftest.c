@@ -24,7 +24,7 @@ static const struct access_extra *extra_of(struct arena *a, const struct policy_
 }
 
 /* A test that names no time is asked outside of all time: what loads today loads tomorrow. */
-static void request_of(struct arena *a, const struct policy_test *t, struct access_request *r)
+void authz_test_request(struct arena *a, const struct policy_test *t, struct access_request *r)
 {
 	*r = (struct access_request){
 	    .user = t->user,
@@ -67,7 +67,7 @@ static void run_one(const struct policy *p, const struct policy_test *t, struct 
 	AUTO(arena_done) struct arena arena = {0};
 	struct access_request r;
 	struct decision got;
-	request_of(&arena, t, &r);
+	authz_test_request(&arena, t, &r);
 	authz_evaluate(p, &r, &got);
 	enum verdict want = verdicts[t->expect];
 	bool right_rule = !t->by || (got.rule && strcmp(got.rule, t->by) == 0);

@@ -7,6 +7,7 @@
 extern const struct command cmd_check;
 extern const struct command cmd_policy_eval;
 extern const struct command cmd_policy_explain;
+extern const struct command cmd_policy_lint;
 extern const struct command cmd_policy_test;
 extern const struct command cmd_token_explain;
 

@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     &cmd_check,
     &cmd_policy_eval,
     &cmd_policy_explain,
+    &cmd_policy_lint,
     &cmd_policy_test,
     &cmd_token_explain,
     NULL,
