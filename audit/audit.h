@@ -47,6 +47,12 @@ struct audit_requirement {
 	size_t n;
 };
 
+/* What another policy would have answered; DECISION NULL: the same. */
+struct audit_shadow {
+	const char *decision, *rule;
+	int64_t generation; /* of the shadow policy; 0: shadow rules of the policy itself */
+};
+
 struct audit_authz {
 	const char *id, *api_version;
 	struct audit_client client;
@@ -59,7 +65,8 @@ struct audit_authz {
 	const char *effect, *rule, *rule_source;
 	struct slice reason, evaluation_error;
 	int64_t policy_generation;
-	const char *policy_sha256;
+	const char *policy_sha256, *policy_signed_by;
+	struct audit_shadow shadow;
 	uint64_t latency_us;
 };
 
@@ -79,12 +86,21 @@ struct audit_authn {
 	uint64_t latency_us;
 };
 
+struct audit_policy_file {
+	const char *name, *kind, *sha256;
+	bool owned; /* OWNER is known */
+	uint32_t owner;
+};
+
 struct audit_policy {
-	bool rejected;
+	bool rejected, shadow; /* shadow: the one that decides nothing */
+	const char *stage;     /* rejected: the check that refused it */
+	const char *signed_by;
 	const char *source; /* path as configured */
 	const char *sha256, *old_sha256;
 	int64_t generation, old_generation;
-	size_t rules, deny_rules, files;
+	size_t rules, deny_rules, abstain_rules, files;
+	const struct audit_policy_file *list; /* FILES of them, or NULL */
 	const char *error; /* rejected: first finding with file:line:col */
 };
 

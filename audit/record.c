@@ -19,6 +19,7 @@
 #define CAP_GROUP 1024 /* a longer group name is left out of the list, never shortened */
 #define BUDGET_LIST 1024
 #define BUDGET_SELECTOR 1024
+#define BUDGET_FILES ((size_t)6 << 10) /* of a policy: some forty */
 /* `,"groups":[]` and `,"groupsSha256":"…"`. */
 #define GROUPS_FRAME 96
 
@@ -325,6 +326,18 @@ static void request(struct body *r, const struct audit_authz *a)
 	end_object(r, mark);
 }
 
+static void shadow(struct body *r, const struct audit_shadow *s)
+{
+	if (!s->decision)
+		return;
+	size_t mark = object(r, "shadow");
+	word(r, "shadow.decision", s->decision);
+	text(r, "shadow.rule", slice_of(s->rule), CAP_NAME);
+	if (s->generation > 0)
+		number(r, "shadow.generation", (uint64_t)s->generation);
+	end_object(r, mark);
+}
+
 void record_authz(struct buf *out, const struct record_origin *o, const struct audit_authz *a)
 {
 	struct body r = body_start(out);
@@ -343,7 +356,9 @@ void record_authz(struct buf *out, const struct record_origin *o, const struct a
 	if (a->policy_generation > 0)
 		number(&r, "policy.generation", (uint64_t)a->policy_generation);
 	word(&r, "policy.sha256", a->policy_sha256);
+	text(&r, "policy.signedBy", slice_of(a->policy_signed_by), CAP_NAME);
 	end_object(&r, mark);
+	shadow(&r, &a->shadow);
 	number(&r, "latencyUs", a->latency_us);
 	body_end(&r, &a->user);
 }
@@ -367,12 +382,43 @@ void record_authn(struct buf *out, const struct record_origin *o, const struct a
 	body_end(&r, u);
 }
 
+/* Whole entries while they fit. */
+static void policy_files(struct body *r, const struct audit_policy *p)
+{
+	if (!p->list || p->files == 0)
+		return;
+	key(r->b, "policy.fileList");
+	buf_addc(r->b, '[');
+	size_t end = r->b->len + BUDGET_FILES;
+	for (size_t i = 0; i < p->files; i++) {
+		const struct audit_policy_file *f = &p->list[i];
+		size_t mark = r->b->len;
+		buf_adds(r->b, i ? ",{\"name\":" : "{\"name\":");
+		add_capped(r->b, slice_of(f->name), CAP_LONG_NAME);
+		buf_printf(r->b, ",\"kind\":\"%s\",\"sha256\":\"%s\"", f->kind, f->sha256);
+		if (f->owned)
+			buf_printf(r->b, ",\"owner\":%u", f->owner);
+		buf_addc(r->b, '}');
+		if (r->b->len <= end)
+			continue;
+		r->b->len = mark;
+		note_cut(r, "policy.fileList");
+		break;
+	}
+	buf_addc(r->b, ']');
+}
+
 void record_policy(struct buf *out, const struct record_origin *o, const struct audit_policy *p)
 {
 	struct body r = body_start(out);
 	head(&r, o, p->rejected ? RECORD_POLICY_REJECTED : RECORD_POLICY_LOADED, NULL);
 	text(&r, "error", slice_of(p->error), CAP_ERROR);
+	word(&r, "stage", p->stage);
 	size_t mark = object(&r, "policy");
+	if (p->shadow) {
+		key(r.b, "policy.shadow");
+		buf_adds(r.b, "true");
+	}
 	if (p->generation > 0)
 		number(&r, "policy.generation", (uint64_t)p->generation);
 	word(&r, "policy.sha256", p->sha256);
@@ -383,8 +429,11 @@ void record_policy(struct buf *out, const struct record_origin *o, const struct 
 	if (!p->rejected) {
 		number(&r, "policy.rules", p->rules);
 		number(&r, "policy.denyRules", p->deny_rules);
+		number(&r, "policy.abstainRules", p->abstain_rules);
 		number(&r, "policy.files", p->files);
+		policy_files(&r, p);
 	}
+	text(&r, "policy.signedBy", slice_of(p->signed_by), CAP_NAME);
 	end_object(&r, mark);
 	body_end(&r, NULL);
 }

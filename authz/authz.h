@@ -82,6 +82,9 @@ struct policy_test;
 void authz_test_request(
     struct arena *a, const struct policy_test *t, struct access_request *r);
 
+/* The tests of GUARDS (policy_compile_guards) asked of P; each failure is an error with its place. */
+void authz_run_guards(const struct policy *p, const struct policy *guards, struct diags *d);
+
 /* Every rule of the policy that concerns R: which matched, and for the others the first dimension
  * that did not. JSON array, or lines of text when not JSON. */
 void authz_explain(

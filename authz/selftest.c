@@ -59,7 +59,9 @@ static void add_decision(struct buf *b, const struct decision *got)
 		buf_adds(b, got->exempt ? " as the subject is exempt" : " as no rule matches");
 }
 
-static void run_one(const struct policy *p, const struct policy_test *t, struct diags *d)
+/* WHAT: "test" or "guard". */
+static void run_one(
+    const struct policy *p, const struct policy_test *t, const char *what, struct diags *d)
 {
 	static const enum verdict verdicts[] = {[POLICY_EXPECT_NO_OPINION] = VERDICT_NO_OPINION,
 	    [POLICY_EXPECT_ALLOW] = VERDICT_ALLOW,
@@ -75,7 +77,7 @@ static void run_one(const struct policy *p, const struct policy_test *t, struct 
 		return;
 	struct buf b;
 	buf_init(&b, 512);
-	buf_printf(&b, "test%s%s%s failed: expected %s", t->label ? " `" : "",
+	buf_printf(&b, "%s%s%s%s failed: expected %s", what, t->label ? " `" : "",
 	    t->label ? t->label : "", t->label ? "`" : "", verdict_name(want));
 	if (t->by)
 		buf_printf(&b, " by rule `%s`", t->by);
@@ -88,5 +90,11 @@ static void run_one(const struct policy *p, const struct policy_test *t, struct 
 void authz_run_tests(const struct policy *p, struct diags *d)
 {
 	for (size_t i = 0; i < p->ntests; i++)
-		run_one(p, &p->tests[i], d);
+		run_one(p, &p->tests[i], "test", d);
+}
+
+void authz_run_guards(const struct policy *p, const struct policy *guards, struct diags *d)
+{
+	for (size_t i = 0; i < guards->ntests; i++)
+		run_one(p, &guards->tests[i], "guard", d);
 }

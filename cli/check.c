@@ -4,45 +4,39 @@
 #include "authn/authn.h"
 #include "authn/jose.h"
 #include "authn/services.h"
-#include "authz/authz.h"
 #include "cli/commands.h"
 #include "common/file.h"
-#include "policy/policy.h"
 #include "server/config.h"
+#include "server/gate.h"
 
 /* What a check holds while it runs. */
 struct check {
 	struct arena arena;
 	struct diags diags;
 	struct config *config;
-	struct policy *policy;
+	struct served_policy *policy;
 };
 
 static void check_done(struct check *c)
 {
-	policy_free(&c->policy);
+	served_free(&c->policy);
 	config_free(&c->config);
 	diags_done(&c->diags);
 	arena_done(&c->arena);
 }
 
-/* Whether CODE tells that a file could not be read, as against that something wrong stands in it. */
-static bool unreadable(enum err_code code)
-{
-	return code == ERR_NOT_FOUND || code == ERR_REFUSED || code == ERR_UNAVAILABLE;
-}
-
+/* What the files say of themselves: generations and what was in force are the daemon's to know. */
 static int check_policy(struct check *c)
 {
-	struct policy_file *files = NULL;
-	size_t n = 0;
-	const char *path = c->config->authorization.policy;
-	enum err_code code = policy_read(&c->arena, path, &files, &n, &c->diags);
-	if (code == ERR_OK)
-		code = policy_compile(files, n, authz_run_tests, &c->policy, &c->diags);
+	struct gate_files files;
+	const char *stage;
+	const struct gate gate = {.config = &c->config->authorization};
+	gate_read(gate.config, &files);
+	enum err_code code = gate_pass(&gate, &files, &c->policy, &stage, &c->diags);
+	gate_files_done(&files);
 	if (code == ERR_OK)
 		return CLI_OK;
-	return unreadable(code) ? CLI_USAGE : CLI_NO;
+	return strcmp(stage, "read") == 0 ? CLI_USAGE : CLI_NO;
 }
 
 /* --- the files of the listeners --- */
@@ -158,7 +152,7 @@ static void print_ok(const struct check *c, const char *path)
 		printf("%s: ok (no policy)\n", path);
 		return;
 	}
-	const struct policy_info *info = policy_info(c->policy);
+	const struct policy_info *info = policy_info(c->policy->policy);
 	printf("%s: ok (%zu rules, generation %lld)\n", path, info->rules, (long long)info->generation);
 }
 

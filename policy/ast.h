@@ -188,6 +188,7 @@ struct ast_import {
 struct ast_file {
 	const struct yaml_node *node;
 	const char *name;
+	bool parsed; /* it is YAML: what is wrong then is what it says */
 	const char *api_version, *kind;
 	struct ast_metadata metadata;
 	struct ast_counts expected;
@@ -204,6 +205,7 @@ struct ast {
 	struct diags *diags;
 	struct ast_file *files;
 	size_t nfiles;
+	bool guards; /* kind AccessGuards: tests and nothing else */
 	const struct ast_file *defaults; /* the one file that has them, or NULL */
 	struct map subject_aliases; /* name -> struct ast_subject_alias * */
 	struct map namespace_aliases; /* name -> struct ast_namespace_alias * */

@@ -323,7 +323,7 @@ static void check_size(struct ast *t)
 	if (rules > POLICY_RULES_MAX)
 		ast_error(t, (struct place){t->files[0].name, 0, 0},
 		    "%zu rules, at most %d are allowed", rules, POLICY_RULES_MAX);
-	if (rules == 0)
+	if (rules == 0 && !t->guards)
 		ast_warn(t, (struct place){t->files[0].name, 0, 0}, "the policy has no rules");
 }
 

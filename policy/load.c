@@ -381,6 +381,24 @@ static const struct field file_fields[] = {
 static const struct schema file = {.name = "AccessPolicy", .size = sizeof(struct ast_file),
 	.fields = file_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
 	.check = keep_ast_file};
+
+TABLE(guards_metadata, ast_metadata, "metadata",
+	STRING(ast_metadata, "name", name, "name of these guards"),
+	STRING(ast_metadata, "owner", owner, "whom to ask"));
+
+static const struct field guards_fields[] = {
+	{.name = "apiVersion", .type = FIELD_STRING, .offset = offsetof(struct ast_file, api_version),
+	    .required = true, .doc = "portcullis.dev/v1alpha1"},
+	{.name = "kind", .type = FIELD_STRING, .offset = offsetof(struct ast_file, kind),
+	    .required = true, .doc = "AccessGuards"},
+	OBJECT(ast_file, "metadata", metadata, guards_metadata, "name, owner"),
+	{.name = "tests", .type = FIELD_OBJECTS, .offset = offsetof(struct ast_file, tests),
+	    .sub = &test, .required = true, .nonempty = true, .max_items = TESTS_MAX,
+	    .doc = "questions that every policy must answer so"},
+	END};
+static const struct schema guards = {.name = "AccessGuards", .size = sizeof(struct ast_file),
+	.fields = guards_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
+	.check = keep_ast_file};
 /* clang-format on */
 
 void ast_done(struct ast *t)
@@ -445,11 +463,13 @@ static bool is_text(const struct yaml_node *n, const char *text)
 static bool check_header(struct ast *t, const struct ast_file *f, const struct yaml_node *root)
 {
 	bool version = is_text(yamlx_get(root, "apiVersion"), "portcullis.dev/v1alpha1");
-	bool kind = is_text(yamlx_get(root, "kind"), "AccessPolicy");
+	const char *want = t->guards ? "AccessGuards" : "AccessPolicy";
+	bool kind = is_text(yamlx_get(root, "kind"), want);
 	if (version && kind)
 		return true;
 	ast_error(t, ast_at(f, root, version ? "kind" : "apiVersion", 0),
-	    "not a policy: expected apiVersion `portcullis.dev/v1alpha1` and kind `AccessPolicy`");
+	    "not %s: expected apiVersion `portcullis.dev/v1alpha1` and kind `%s`",
+	    t->guards ? "guards" : "a policy", want);
 	return false;
 }
 
@@ -499,9 +519,12 @@ bool ast_load(struct ast *t, const struct policy_file *src, struct ast_file *f)
 	if (!check_whole(t, src) ||
 	    yamlx_parse(t->arena, src->name, src->text, &root, t->diags) != ERR_OK)
 		return false;
+	f->parsed = true;
 	if (!check_header(t, f, root) || !check_expect(t, f, root))
 		return false;
-	bool ok = schema_bind(t->arena, &file, src->name, root, f, t->diags) == ERR_OK;
+	const struct schema *table = t->guards ? &guards : &file;
+	bool ok = schema_bind(t->arena, table, src->name, root, f, t->diags) == ERR_OK;
 	f->name = src->name;
+	f->parsed = true;
 	return ok;
 }

@@ -172,33 +172,74 @@ static bool load_all(struct ast *t, const struct policy_file *files)
 	return ok;
 }
 
-enum err_code policy_compile(const struct policy_file *files, size_t n, policy_test_fn *run_tests,
-    struct policy **out, struct diags *d)
+static const char *stage_of(const struct ast *t)
+{
+	for (size_t i = 0; i < t->nfiles; i++)
+		if (!t->files[i].parsed)
+			return "parse";
+	return "schema";
+}
+
+/* FILES: the native ones, then N - nfiles imported ones. */
+static enum err_code compile(struct ast *t, const struct policy_file *files, size_t n,
+    struct policy **out, const char **stage)
+{
+	*stage = "parse";
+	while (t->nfiles < n && files[t->nfiles].kind == POLICY_FILE_NATIVE)
+		t->nfiles++;
+	if (t->nfiles == 0)
+		return diags_error(t->diags, "", 0, 0, "no policy file");
+	t->imported = files + t->nfiles;
+	t->nimported = n - t->nfiles;
+	size_t errors = t->diags->errors;
+	t->files = ARENA_ARRAY(t->arena, struct ast_file, t->nfiles);
+	bool ok = load_all(t, files);
+	*stage = stage_of(t);
+	if (!ok || t->diags->errors != errors)
+		return ERR_INVALID;
+	*out = policy_new();
+	policy_build(*out, t);
+	fill_info(*out, t, files);
+	return ERR_OK;
+}
+
+enum err_code policy_compile_staged(const struct policy_file *files, size_t n,
+    policy_test_fn *run_tests, struct policy **out, const char **stage, struct diags *d)
 {
 	AUTO(arena_done) struct arena arena = {0};
 	AUTO(imports_done) struct imports imports = {.arena = &arena, .diags = d};
 	AUTO(ast_done) struct ast tree = {.arena = &arena, .diags = d, .imports = &imports};
 	AUTO(policy_free) struct policy *p = NULL;
 	*out = NULL;
-	while (tree.nfiles < n && files[tree.nfiles].kind == POLICY_FILE_NATIVE)
-		tree.nfiles++;
-	if (tree.nfiles == 0)
-		return diags_error(d, "", 0, 0, "no policy file");
-	tree.imported = files + tree.nfiles;
-	tree.nimported = n - tree.nfiles;
+	TRY(compile(&tree, files, n, &p, stage));
 	size_t errors = d->errors;
-	tree.files = ARENA_ARRAY(&arena, struct ast_file, tree.nfiles);
-	if (!load_all(&tree, files) || d->errors != errors)
-		return ERR_INVALID;
-	p = policy_new();
-	policy_build(p, &tree);
-	fill_info(p, &tree, files);
-	if (run_tests)
+	if (run_tests) {
+		*stage = "test";
 		run_tests(p, d);
+	}
 	if (d->errors != errors)
 		return ERR_INVALID;
 	*out = TAKE(p);
 	return ERR_OK;
+}
+
+enum err_code policy_compile(const struct policy_file *files, size_t n, policy_test_fn *run_tests,
+    struct policy **out, struct diags *d)
+{
+	const char *stage;
+	return policy_compile_staged(files, n, run_tests, out, &stage, d);
+}
+
+enum err_code policy_compile_guards(
+    const struct policy_file *files, size_t n, struct policy **out, struct diags *d)
+{
+	AUTO(arena_done) struct arena arena = {0};
+	AUTO(imports_done) struct imports imports = {.arena = &arena, .diags = d};
+	AUTO(ast_done)
+	struct ast tree = {.arena = &arena, .diags = d, .imports = &imports, .guards = true};
+	const char *stage;
+	*out = NULL;
+	return compile(&tree, files, n, out, &stage);
 }
 
 const struct policy_info *policy_info(const struct policy *p)

@@ -44,6 +44,15 @@ typedef void policy_test_fn(const struct policy *p, struct diags *d);
 enum err_code policy_compile(const struct policy_file *files, size_t n, policy_test_fn *run_tests,
     struct policy **out, struct diags *d) MUST_CHECK;
 
+/* The same; *STAGE tells how far it came: "parse" (YAML), "schema" (the language), "test". */
+enum err_code policy_compile_staged(const struct policy_file *files, size_t n,
+    policy_test_fn *run_tests, struct policy **out, const char **stage, struct diags *d) MUST_CHECK;
+
+/* Guards (kind AccessGuards): tests that stand outside every policy, as a policy of tests alone whose
+ * tests are asked of another (authz_run_guards). */
+enum err_code policy_compile_guards(const struct policy_file *files, size_t n, struct policy **out,
+    struct diags *d) MUST_CHECK;
+
 void policy_free(struct policy **p);
 
 /* What is told about a policy in reasons, metrics, audit. */

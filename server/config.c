@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/yamlx.h"
+#include "policy/signed.h"
 
 static const char *const audit_modes[] = {"async", "blocking", NULL};
 static const char *const durabilities[] = {"sync", "async", NULL};
@@ -39,10 +40,46 @@ static const struct field ops_fields[] = {
 	.doc = "Address and port of the plain HTTP listener for `/livez`, `/readyz`, `/metrics`, `/version`."},
     {.name = NULL}};
 
+static const struct field signatures_fields[] = {
+    {.name = "publicKeys", .type = FIELD_PATHS, .required = true, .nonempty = true,
+	.max_items = POLICY_KEYS_MAX, .offset = offsetof(struct signatures_config, public_keys),
+	.doc = "Ed25519 public keys, a PEM file for each. Re-read on change; one that cannot be read refuses "
+	       "every policy."},
+    {.name = "threshold", .type = FIELD_INT, .def = "1", .min = 1, .max = POLICY_KEYS_MAX,
+	.offset = offsetof(struct signatures_config, threshold),
+	.doc = "How many of the keys must have signed a policy: 2 is the two-person rule."},
+    {.name = NULL}};
+
+static const struct schema signatures_schema = {.name = "signatures",
+    .size = sizeof(struct signatures_config), .fields = signatures_fields,
+    .place = offsetof(struct signatures_config, place),
+    .present = offsetof(struct signatures_config, present)};
+
 static const struct field authorization_fields[] = {
     {.name = "policy", .type = FIELD_PATH, .required = true, .nonempty = true,
 	.offset = offsetof(struct authorization_config, policy),
 	.doc = "The policy: a file, or a directory of which every `*.yaml` is read. Re-read on change."},
+    {.name = "shadowPolicy", .type = FIELD_PATH, .nonempty = true,
+	.offset = offsetof(struct authorization_config, shadow_policy),
+	.doc = "A whole second policy that is evaluated beside the first and decides nothing: where it would "
+	       "answer otherwise, audit records and `portcullis_shadow_divergence_total` tell. Re-read on "
+	       "change."},
+    {.name = "guards", .type = FIELD_PATH, .nonempty = true,
+	.offset = offsetof(struct authorization_config, guards),
+	.doc = "Tests that stand outside the policy (kind AccessGuards), a file or a directory: a policy that "
+	       "fails one is refused. Re-read on change."},
+    {.name = "signatures", .type = FIELD_OBJECT, .sub = &signatures_schema,
+	.offset = offsetof(struct authorization_config, signatures),
+	.doc = "Who must have signed the policy; absent: nobody."},
+    {.name = "maxShrink", .type = FIELD_INT, .def = "50", .min = 0, .max = 100,
+	.offset = offsetof(struct authorization_config, max_shrink),
+	.doc = "Percent of the rules that may leave the policy at once. More, or any rule that denies or "
+	       "abstains, or any exemption, needs `metadata.allowShrink: true` in the policy. 100 turns all "
+	       "of this off."},
+    {.name = "requireGeneration", .type = FIELD_BOOL, .def = "false",
+	.offset = offsetof(struct authorization_config, require_generation),
+	.doc = "true: a policy without `metadata.generation`, or another one with the generation in force, is "
+	       "refused. Signed policies are always held to that."},
     {.name = NULL}};
 
 static const struct field audit_fields[] = {
@@ -106,10 +143,21 @@ static const struct schema webhook_schema = {.name = "webhook", .size = sizeof(s
 static const struct schema ops_schema = {.name = "ops", .size = sizeof(struct ops_config),
     .fields = ops_fields, .place = offsetof(struct ops_config, place),
     .present = offsetof(struct ops_config, present), .check = check_ops};
+static void check_authorization(
+    void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct signatures_config *s = &((const struct authorization_config *)obj)->signatures;
+	const struct yaml_node *at = yamlx_get(yamlx_get(node, "signatures"), "threshold");
+	if (s->present && (size_t)s->threshold > s->public_keys.len)
+		diags_error(d, file, at ? at->line : s->place.line, at ? at->col : s->place.col,
+		    "threshold: %lld signatures cannot come from %zu keys", (long long)s->threshold,
+		    s->public_keys.len);
+}
+
 static const struct schema authorization_schema = {.name = "authorization",
     .size = sizeof(struct authorization_config), .fields = authorization_fields,
     .place = offsetof(struct authorization_config, place),
-    .present = offsetof(struct authorization_config, present)};
+    .present = offsetof(struct authorization_config, present), .check = check_authorization};
 static const struct schema audit_schema = {.name = "audit", .size = sizeof(struct audit_config),
     .fields = audit_fields, .place = offsetof(struct audit_config, place),
     .present = offsetof(struct audit_config, present), .check = check_audit};

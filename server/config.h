@@ -36,10 +36,23 @@ struct ops_config {
 	const char *listen;
 };
 
+/* Who must have signed a policy: any THRESHOLD of the keys. */
+struct signatures_config {
+	struct place place;
+	bool present;
+	struct string_list public_keys; /* PEM files */
+	int64_t threshold;
+};
+
 struct authorization_config {
 	struct place place;
 	bool present;
 	const char *policy; /* a file or a directory */
+	const char *shadow_policy; /* evaluated beside it, or NULL */
+	const char *guards;	   /* tests that every policy must pass, or NULL */
+	struct signatures_config signatures;
+	int64_t max_shrink; /* percent of the rules that may leave at once; 100: the guard is off */
+	bool require_generation;
 };
 
 struct audit_config {

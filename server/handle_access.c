@@ -30,6 +30,29 @@ static void fill_request(struct exchange *ex, const struct access_request *q, st
 static const char *const effects[] = {
     [POLICY_ALLOW] = "allow", [POLICY_DENY] = "deny", [POLICY_ABSTAIN] = "abstain"};
 
+/* What would be answered otherwise: by the shadow policy, else by the policy's own shadow rules. */
+static void look_beside(
+    const struct exchange *ex, const struct sar *s, const struct decision *d, struct audit_shadow *out)
+{
+	const struct served_policy *beside = ex->snapshot->shadow;
+	struct decision other = {0};
+	enum verdict to = d->shadow.verdict;
+	if (beside)
+		authz_evaluate(beside->policy, &s->request, &other);
+	if (beside && other.verdict != d->verdict) {
+		to = other.verdict;
+		out->rule = other.rule;
+		out->generation = policy_info(beside->policy)->generation;
+	} else if (d->shadow.differs) {
+		out->rule = d->shadow.rule;
+	} else {
+		return;
+	}
+	out->decision = verdict_name(to);
+	if (to != d->verdict)
+		metric_inc(ex->server->metrics.shadow_divergence[d->verdict][to]);
+}
+
 /* DECISION NULL: none could be made, REASON says why. */
 static void audit(struct exchange *ex, const struct sar *s, const char *id,
     const struct decision *decision, struct slice reason)
@@ -42,11 +65,14 @@ static void audit(struct exchange *ex, const struct sar *s, const char *id,
 		r.effect = effects[decision->effect];
 		r.rule = decision->rule;
 		r.rule_source = decision->source;
+		if (!s->unanswerable)
+			look_beside(ex, s, decision, &r.shadow);
 	}
 	if (ex->snapshot->policy) {
 		const struct policy_info *i = policy_info(ex->snapshot->policy);
 		r.policy_generation = i->generation;
 		r.policy_sha256 = i->sha256;
+		r.policy_signed_by = ex->snapshot->served->signed_by;
 	}
 	audit_write_authz(ex->snapshot->audit, &r);
 }

@@ -7,6 +7,7 @@
 #include "authz/authz.h"
 #include "common/clock.h"
 #include "server/handlers.h"
+#include "server/policy_report.h"
 #include "server/reply.h"
 #include "server/server.h"
 
@@ -102,7 +103,16 @@ void handle_metrics(struct exchange *ex)
 	ex->reply.status = 200;
 	ex->reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
 	authn_services_measure(ex->server->services);
+	policy_board_measure(&ex->server->policy);
 	metrics_write(&ex->reply.body);
+}
+
+void handle_policy_status(struct exchange *ex)
+{
+	ex->reply.status = 200;
+	ex->reply.content_type = "application/json";
+	ex->reply.no_store = true;
+	policy_board_read(&ex->server->policy, &ex->reply.body);
 }
 
 void handle_version(struct exchange *ex)
@@ -122,6 +132,19 @@ void handlers_init(struct server_metrics *m)
 	}
 	m->access_errors = metrics_counter("portcullis_access_reviews_total",
 	    "Access reviews that were answered, by verdict.", "verdict=\"error\"");
+	for (int from = 0; from < 3; from++)
+		for (int to = 0; to < 3; to++) {
+			char labels[64];
+			if (from == to)
+				continue;
+			snprintf(labels, sizeof(labels), "from=\"%s\",to=\"%s\"",
+			    verdict_name((enum verdict)from), verdict_name((enum verdict)to));
+			m->shadow_divergence[from][to] = metrics_counter(
+			    "portcullis_shadow_divergence_total",
+			    "Access reviews that shadow rules or the shadow policy would have answered "
+			    "otherwise.",
+			    labels);
+		}
 	handle_token_init(m);
 	m->access_seconds = metrics_histogram("portcullis_access_review_duration_seconds",
 	    "Time from an access review's head to its answer.", "", metrics_latency_bounds,

@@ -18,6 +18,9 @@ exchange_fn handle_login, handle_refresh, handle_revoke, handle_login_discovery,
 /* Probes, metrics, version. */
 exchange_fn handle_livez, handle_readyz, handle_metrics, handle_version;
 
+/* GET /policy/status: one JSON object (docs/policy-operations.md). */
+exchange_fn handle_policy_status;
+
 /* Makes the counters of what most token reviews come to. */
 void handle_token_init(struct server_metrics *m);
 

@@ -25,6 +25,7 @@
 #include "server/drain.h"
 #include "server/handlers.h"
 #include "server/notify.h"
+#include "server/policy_report.h"
 #include "server/reload.h"
 #include "server/units.h"
 
@@ -262,6 +263,7 @@ static enum err_code start(struct process *p, struct config **cfg, struct diags 
 	struct err e = {0};
 	snapshots_init(&p->server.snapshots);
 	status_init(&p->server.status);
+	policy_board_init(&p->server.policy);
 	handlers_init(&p->server.metrics);
 	if (start_services(&p->server, *cfg, &e) != ERR_OK)
 		return diags_error(d, "", 0, 0, "%s", e.msg);
@@ -281,12 +283,13 @@ static void finish(struct process *p)
 	reload_free(&p->reload);
 	authn_services_free(&p->server.services);
 	status_done(&p->server.status);
+	policy_board_done(&p->server.policy);
 	close(p->signals);
 	log_info("stopped");
 }
 
-/* Waits until the editor has put its tool down, or goes on changing things for two seconds. */
-static void wait_quiet(struct process *p)
+/* Waits until the editor has put its tool down; false when it goes on changing things for two seconds. */
+static bool wait_quiet(struct process *p)
 {
 	struct pollfd fd = {.fd = reload_fd(p->reload), .events = POLLIN};
 	int64_t now = clock_mono(), until = now + 2 * CLOCK_SECOND;
@@ -294,6 +297,7 @@ static void wait_quiet(struct process *p)
 	for (; now < quiet && now < until; now = clock_mono())
 		if (poll(&fd, 1, (int)((quiet - now) / CLOCK_MS) + 1) > 0 && reload_drain(p->reload))
 			quiet = clock_mono() + RELOAD_QUIET_MS * CLOCK_MS;
+	return now >= quiet;
 }
 
 static void reload_as_asked(struct process *p)
@@ -302,7 +306,7 @@ static void reload_as_asked(struct process *p)
 	notify_reloading();
 	if (reload_audit(p->reload))
 		audit_reopen(reload_audit(p->reload));
-	reload_check(p->reload, true);
+	reload_check(p->reload, RELOAD_ASKED);
 	notify_send("READY=1");
 }
 
@@ -336,11 +340,12 @@ static void follow_files(struct process *p, struct agenda *a, bool changed)
 	bool ours = changed && reload_drain(p->reload);
 	if (changed && !ours)
 		a->listen = clock_mono() + RELOAD_QUIET_MS * CLOCK_MS;
+	enum reload_cause cause = RELOAD_POLL_DUE;
 	if (ours)
-		wait_quiet(p);
+		cause = wait_quiet(p) ? RELOAD_SETTLED : RELOAD_POLL_DUE;
 	else if (clock_mono() < a->compare)
 		return;
-	bool again = reload_check(p->reload, false);
+	bool again = reload_check(p->reload, cause);
 	a->compare = clock_mono() + (again ? RELOAD_QUIET_MS * CLOCK_MS : RELOAD_POLL);
 }
 

@@ -8,21 +8,26 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "server/policy_report.h"
 #include "server/units.h"
+#include "server/watched.h"
 
-enum unit { UNIT_CONFIG, UNIT_POLICY, UNIT_TLS, UNIT_COUNT };
+enum unit { UNIT_CONFIG, UNIT_POLICY, UNIT_SHADOW, UNIT_TLS, UNIT_COUNT };
 
-static const char *const unit_names[UNIT_COUNT] = {"configuration", "policy", "TLS files"};
-static const char *const unit_labels[UNIT_COUNT] = {"config", "policy", "tls"};
-static const enum status_item unit_items[UNIT_COUNT] = {STATUS_CONFIG, STATUS_POLICY, STATUS_TLS};
+static const char *const unit_names[UNIT_COUNT] = {
+    "configuration", "policy", "shadow policy", "TLS files"};
+static const char *const unit_labels[UNIT_COUNT] = {"config", "policy", "shadowPolicy", "tls"};
+static const enum status_item unit_items[UNIT_COUNT] = {
+    STATUS_CONFIG, STATUS_POLICY, STATUS_SHADOW, STATUS_TLS};
 
 struct unit_state {
 	uint8_t done[SHA256_LEN];    /* what was last loaded or reported */
 	uint8_t suspect[SHA256_LEN]; /* what failed once and may still be half-written */
+	uint8_t seen[SHA256_LEN];    /* what a comparison found that no event told of */
 	bool suspected, failing;
+	const char *stage; /* policies: of the last attempt */
 	char error[sizeof(((struct err *)0)->msg)];
 	char since[CLOCK_RFC3339_LEN];
-	bool recovered; /* policy: serves from the copy in the state directory */
 };
 
 struct reload {
@@ -30,8 +35,7 @@ struct reload {
 	struct snapshot_parts parts;
 	struct file_watch *watch;
 	struct unit_state units[UNIT_COUNT];
-	const char *stage; /* of the last policy attempt */
-	struct buf policy_labels;
+	struct err status_fault; /* of writing the policies' status that was last told of */
 };
 
 static const struct config *current(const struct reload *r)
@@ -39,10 +43,22 @@ static const struct config *current(const struct reload *r)
 	return r->parts.part[PART_CONFIG]->obj;
 }
 
-static const struct policy_info *current_policy(const struct reload *r)
+/* What serves of UNIT_POLICY or UNIT_SHADOW; NULL: nothing. */
+static const struct served_policy *served(const struct reload *r, enum unit u)
 {
-	struct shared *p = r->parts.part[PART_POLICY];
-	return p ? policy_info(p->obj) : NULL;
+	struct shared *p = r->parts.part[u == UNIT_SHADOW ? PART_SHADOW : PART_POLICY];
+	return p ? p->obj : NULL;
+}
+
+static bool is_policy(enum unit u)
+{
+	return u == UNIT_POLICY || u == UNIT_SHADOW;
+}
+
+static bool configured(const struct reload *r, enum unit u)
+{
+	const struct authorization_config *z = &current(r)->authorization;
+	return u == UNIT_SHADOW ? z->present && z->shadow_policy : z->present;
 }
 
 struct audit_log *reload_audit(const struct reload *r)
@@ -71,15 +87,16 @@ static void count(enum unit u, const char *result)
 	    "Loads of the configuration, the policy and the TLS files, by result.", labels));
 }
 
-static void describe_policy(const struct reload *r, char *out, size_t n)
+static void describe_policy(const struct reload *r, enum unit u, char *out, size_t n)
 {
-	const struct policy_info *i = current_policy(r);
-	if (!i)
+	const struct served_policy *p = served(r, u);
+	const struct policy_info *i = p ? policy_info(p->policy) : NULL;
+	if (!p)
 		snprintf(out, n, "none");
 	else
 		snprintf(out, n, "generation=%lld sha256=%.12s rules=%zu%s", (long long)i->generation,
 		    i->sha256, i->rules,
-		    r->units[UNIT_POLICY].recovered ? ", the last good one, kept from before" : "");
+		    p->recovered ? ", the last good one, kept from before" : "");
 }
 
 static void describe_tls(const struct reload *r, char *out, size_t n)
@@ -89,17 +106,46 @@ static void describe_tls(const struct reload *r, char *out, size_t n)
 	snprintf(out, n, "certificate valid until %.19sZ", when);
 }
 
+static struct policy_trouble trouble(const struct unit_state *s)
+{
+	return (struct policy_trouble){s->failing, s->since, s->stage, s->error};
+}
+
+static struct policy_report report(const struct reload *r)
+{
+	return (struct policy_report){.config = current(r),
+	    .policy = served(r, UNIT_POLICY),
+	    .shadow = served(r, UNIT_SHADOW),
+	    .policy_trouble = trouble(&r->units[UNIT_POLICY]),
+	    .shadow_trouble = trouble(&r->units[UNIT_SHADOW])};
+}
+
+static void show_policies(struct reload *r)
+{
+	struct policy_report now = report(r);
+	struct err e = {0};
+	policy_report_metrics(&now);
+	if (policy_report_status(&r->server->policy, &now, &e) != ERR_OK &&
+	    strcmp(e.msg, r->status_fault.msg) != 0)
+		log_warn("the status of the policy cannot be kept", LOG_STR("error", e.msg));
+	r->status_fault = e;
+}
+
 static void show(struct reload *r, enum unit u)
 {
 	struct unit_state *s = &r->units[u];
 	char what[192] = "";
-	bool none = u == UNIT_POLICY && !current_policy(r);
-	if (none && !current(r)->authorization.present) {
-		status_forget(&r->server->status, STATUS_POLICY);
-		return;
+	if (is_policy(u)) {
+		show_policies(r);
+		if (!served(r, u) && !configured(r, u)) {
+			status_forget(&r->server->status, unit_items[u]);
+			return;
+		}
 	}
-	if (u == UNIT_POLICY)
-		describe_policy(r, what, sizeof(what));
+	/* Without the shadow policy every request is answered all the same. */
+	bool none = u == UNIT_POLICY && !served(r, u);
+	if (is_policy(u))
+		describe_policy(r, u, what, sizeof(what));
 	else if (u == UNIT_TLS)
 		describe_tls(r, what, sizeof(what));
 	else
@@ -121,46 +167,24 @@ static void set_certificate_expiry(const struct reload *r)
 			    (double)tls_creds_expiry(r->parts.tls[i]));
 }
 
-static void set_policy_info(struct reload *r)
+static void audit_policy(const struct reload *r, enum unit u, const struct shared *before)
 {
-	const struct policy_info *i = current_policy(r);
-	if (r->policy_labels.len)
-		metrics_forget("portcullis_policy_info", buf_cstr(&r->policy_labels));
-	r->policy_labels.len = 0;
-	if (!i)
-		return;
-	buf_printf(&r->policy_labels, "generation=\"%lld\",sha256=\"%s\"", (long long)i->generation,
-	    i->sha256);
-	metric_set(metrics_gauge("portcullis_policy_info",
-		       "Always 1; generation and digest of the policy that decides are in the labels.",
-		       buf_cstr(&r->policy_labels)),
-	    1);
-	metric_set(metrics_gauge("portcullis_policy_last_load_timestamp_seconds",
-		       "When the policy that decides was loaded.", ""),
-	    (double)clock_unix());
+	const struct served_policy *old = before ? before->obj : NULL;
+	struct policy_report now = report(r);
+	policy_report_audit(
+	    reload_audit(r), &now, u == UNIT_SHADOW, old ? policy_info(old->policy) : NULL);
 }
 
-static void audit_policy(const struct reload *r, const struct policy_info *old, const char *error)
+static void audit_failed(const struct reload *r, enum unit u)
 {
-	const struct policy_info *i = error ? NULL : current_policy(r);
-	struct audit_policy a = {
-	    .rejected = error != NULL,
-	    .source = current(r)->authorization.policy,
-	    .error = error,
-	};
-	if (old) {
-		a.old_sha256 = old->sha256;
-		a.old_generation = old->generation;
+	const struct unit_state *s = &r->units[u];
+	if (is_policy(u)) {
+		audit_policy(r, u, r->parts.part[u == UNIT_SHADOW ? PART_SHADOW : PART_POLICY]);
+		return;
 	}
-	if (i) {
-		a.sha256 = i->sha256;
-		a.generation = i->generation;
-		a.rules = i->rules;
-		a.deny_rules = i->deny_rules;
-		a.files = i->files;
-	}
-	if (i || error)
-		audit_write_policy(reload_audit(r), &a);
+	char detail[sizeof(s->error) + 16];
+	snprintf(detail, sizeof(detail), "%s: %s", unit_labels[u], s->error);
+	audit_write_event(reload_audit(r), "config.rejected", detail);
 }
 
 static void report_failed(struct reload *r, enum unit u, const struct diags *d)
@@ -172,15 +196,11 @@ static void report_failed(struct reload *r, enum unit u, const struct diags *d)
 	count(u, "rejected");
 	if (u == UNIT_POLICY) {
 		char label[32];
-		snprintf(label, sizeof(label), "stage=\"%s\"", r->stage);
+		snprintf(label, sizeof(label), "stage=\"%s\"", s->stage);
 		metric_inc(metrics_counter("portcullis_policy_load_failures_total",
 		    "Policies that were rejected, by the stage they failed in.", label));
-		audit_policy(r, current_policy(r), s->error);
-	} else {
-		char detail[sizeof(s->error) + 16];
-		snprintf(detail, sizeof(detail), "%s: %s", unit_labels[u], s->error);
-		audit_write_event(reload_audit(r), "config.rejected", detail);
 	}
+	audit_failed(r, u);
 	show(r, u);
 }
 
@@ -189,9 +209,8 @@ static void report_loaded(struct reload *r, enum unit u, const struct diags *d)
 	char what[192] = "";
 	log_findings(d, "finding");
 	count(u, "loaded");
-	if (u == UNIT_POLICY) {
-		describe_policy(r, what, sizeof(what));
-		set_policy_info(r);
+	if (is_policy(u)) {
+		describe_policy(r, u, what, sizeof(what));
 	} else {
 		audit_write_event(reload_audit(r), "config.loaded", unit_labels[u]);
 	}
@@ -221,33 +240,17 @@ static void set_failing(struct unit_state *s, const struct diags *d)
 static void set_good(struct unit_state *s, const uint8_t digest[SHA256_LEN])
 {
 	memcpy(s->done, digest, SHA256_LEN);
-	s->failing = s->suspected = s->recovered = false;
+	s->failing = s->suspected = false;
 	s->error[0] = '\0';
 }
 
 static void watch(struct reload *r)
 {
-	const struct config *c = current(r);
 	struct arena a;
+	const char **paths;
 	arena_init(&a, 0);
-	struct string_list authn;
-	config_authn_files(c, &a, &authn);
-	const char **paths = ARENA_ARRAY(&a, const char *, authn.len + 9);
-	size_t n = 0;
-	paths[n++] = c->path;
-	paths[n++] = c->webhook.certificate_file;
-	paths[n++] = c->webhook.key_file;
-	paths[n++] = c->webhook.client_ca_file;
-	if (c->authorization.policy)
-		paths[n++] = c->authorization.policy;
-	if (c->authentication.denylist_file)
-		paths[n++] = c->authentication.denylist_file;
-	if (c->login.certificate_file)
-		paths[n++] = c->login.certificate_file;
-	if (c->login.key_file)
-		paths[n++] = c->login.key_file;
-	for (size_t i = 0; i < authn.len; i++)
-		paths[n++] = authn.items[i];
+	size_t n =
+	    watched_paths(current(r), served(r, UNIT_POLICY), served(r, UNIT_SHADOW), &a, &paths);
 	file_watch_set(r->watch, paths, n);
 	arena_done(&a);
 }
@@ -274,6 +277,9 @@ static void digest(const struct reload *r, enum unit u, uint8_t out[SHA256_LEN])
 	case UNIT_POLICY:
 		unit_policy_digest(current(r), out);
 		break;
+	case UNIT_SHADOW:
+		unit_shadow_digest(current(r), out);
+		break;
 	default:
 		unit_tls_digest(current(r), out);
 	}
@@ -285,11 +291,12 @@ static enum err_code load_config(struct reload *r, struct snapshot_parts *next,
     uint8_t digests[UNIT_COUNT][SHA256_LEN], struct diags *d)
 {
 	struct config *cfg = NULL;
+	struct policy_attempt policy = {0};
 	TRY(config_load(current(r)->path, &cfg, d));
 	unit_config_digest(cfg, cfg->sha256, digests[UNIT_CONFIG]);
-	unit_policy_digest(cfg, digests[UNIT_POLICY]);
 	unit_tls_digest(cfg, digests[UNIT_TLS]);
-	enum err_code code = unit_config_load(r->server, &cfg, next, d);
+	enum err_code code = unit_config_load(r->server, &cfg, next, &policy, d);
+	memcpy(digests[UNIT_POLICY], policy.digest, SHA256_LEN);
 	config_free(&cfg);
 	return code;
 }
@@ -314,7 +321,7 @@ static void commit_config(struct reload *r, struct snapshot_parts *next,
 	struct diags none = {0};
 	if (unit_policy_moved(old, now)) {
 		set_good(&r->units[UNIT_POLICY], digests[UNIT_POLICY]);
-		audit_policy(r, policy ? policy_info(policy->obj) : NULL, NULL);
+		audit_policy(r, UNIT_POLICY, policy);
 		report_loaded(r, UNIT_POLICY, &none);
 	}
 	if (unit_tls_moved(old, now)) {
@@ -331,13 +338,17 @@ static void commit_config(struct reload *r, struct snapshot_parts *next,
 static void commit(struct reload *r, enum unit u, struct snapshot_parts *next,
     const uint8_t digest_now[SHA256_LEN], const struct diags *d)
 {
-	struct shared *policy = shared_ref(r->parts.part[PART_POLICY]);
+	struct shared *before =
+	    is_policy(u) ? shared_ref(r->parts.part[u == UNIT_SHADOW ? PART_SHADOW : PART_POLICY])
+			 : NULL;
 	publish(r, next);
 	set_good(&r->units[u], digest_now);
-	if (u == UNIT_POLICY)
-		audit_policy(r, policy ? policy_info(policy->obj) : NULL, NULL);
+	if (is_policy(u)) {
+		audit_policy(r, u, before);
+		watch(r);
+	}
 	report_loaded(r, u, d);
-	shared_unref(&policy);
+	shared_unref(&before);
 }
 
 /* True when the failure is too fresh to be reported. */
@@ -362,24 +373,44 @@ static bool fail(struct reload *r, enum unit u, const uint8_t digest_now[SHA256_
 	return false;
 }
 
-static bool check_unit(struct reload *r, enum unit u, bool forced)
+static enum err_code load_unit(
+    struct reload *r, enum unit u, struct snapshot_parts *next, uint8_t now[SHA256_LEN], struct diags *d)
+{
+	struct policy_attempt at = {0};
+	if (u == UNIT_TLS)
+		return unit_tls_load(current(r), next, d);
+	enum err_code code = u == UNIT_POLICY ? unit_policy_load(current(r), next, &at, d)
+					      : unit_shadow_load(current(r), next, &at, d);
+	r->units[u].stage = at.stage;
+	memcpy(now, at.digest, SHA256_LEN);
+	return code;
+}
+
+/* Whether files that are as NOW tells may still be written to: nothing but a comparison, which may fall
+ * into the middle of it, has seen them so far. */
+static bool unsettled(struct unit_state *s, const uint8_t now[SHA256_LEN], enum reload_cause cause)
+{
+	bool fresh = cause == RELOAD_POLL_DUE && memcmp(s->seen, now, SHA256_LEN) != 0;
+	memcpy(s->seen, now, SHA256_LEN);
+	return fresh;
+}
+
+static bool check_unit(struct reload *r, enum unit u, enum reload_cause cause)
 {
 	uint8_t now[SHA256_LEN], digests[UNIT_COUNT][SHA256_LEN];
+	bool forced = cause == RELOAD_ASKED;
 	digest(r, u, now);
 	/* A configuration may fail for what stands outside the files that the old one names. */
 	bool retry = r->units[u].failing && (forced || u == UNIT_CONFIG);
 	if (!retry && memcmp(now, r->units[u].done, SHA256_LEN) == 0)
 		return false;
+	if (!retry && unsettled(&r->units[u], now, cause))
+		return true;
 	struct snapshot_parts next = {0};
 	parts_copy(&next, &r->parts);
 	struct diags d = {0};
-	enum err_code code;
-	if (u == UNIT_CONFIG)
-		code = load_config(r, &next, digests, &d);
-	else if (u == UNIT_POLICY)
-		code = unit_policy_load(current(r), &next, &r->stage, &d);
-	else
-		code = unit_tls_load(current(r), &next, &d);
+	enum err_code code = u == UNIT_CONFIG ? load_config(r, &next, digests, &d)
+					      : load_unit(r, u, &next, now, &d);
 	bool again = false;
 	if (code != ERR_OK) {
 		parts_done(&next);
@@ -393,40 +424,41 @@ static bool check_unit(struct reload *r, enum unit u, bool forced)
 	return again;
 }
 
-bool reload_check(struct reload *r, bool forced)
+bool reload_check(struct reload *r, enum reload_cause cause)
 {
 	bool again = false;
 	for (int u = 0; u < UNIT_COUNT; u++)
-		again = check_unit(r, (enum unit)u, forced) || again;
+		again = check_unit(r, (enum unit)u, cause) || again;
 	authn_chain_look(r->parts.part[PART_AUTHN]->obj);
 	return again;
 }
 
 /* --- life --- */
 
-static void recover_policy(struct reload *r, struct diags *why)
+static void recover_policy(struct reload *r)
 {
-	struct unit_state *s = &r->units[UNIT_POLICY];
 	struct diags d = {0};
-	if (unit_policy_recover(current(r), &r->parts, &d) == ERR_OK)
-		s->recovered = true;
-	else
+	if (unit_policy_recover(current(r), &r->parts, &d) != ERR_OK)
 		log_findings(&d, "no last good policy either: access reviews are answered with 503");
 	diags_done(&d);
-	set_failing(s, why);
-	report_failed(r, UNIT_POLICY, why);
-	set_policy_info(r);
-	show(r, UNIT_POLICY);
 }
 
-static void first_policy(struct reload *r)
+/* A shadow policy that fails is none; a policy that fails leaves the copy. */
+static void first_policy(struct reload *r, enum unit u)
 {
 	struct diags d = {0};
-	if (unit_policy_load(current(r), &r->parts, &r->stage, &d) == ERR_OK) {
-		audit_policy(r, NULL, NULL);
-		report_loaded(r, UNIT_POLICY, &d);
+	struct unit_state *s = &r->units[u];
+	enum err_code code = load_unit(r, u, &r->parts, s->done, &d);
+	if (code != ERR_OK && u == UNIT_POLICY)
+		recover_policy(r);
+	if (code != ERR_OK) {
+		set_failing(s, &d);
+		report_failed(r, u, &d);
+	} else if (configured(r, u)) {
+		audit_policy(r, u, NULL);
+		report_loaded(r, u, &d);
 	} else {
-		recover_policy(r, &d);
+		show(r, u);
 	}
 	diags_done(&d);
 }
@@ -438,14 +470,13 @@ enum err_code reload_new(
 	if (!r)
 		abort();
 	r->server = server;
-	buf_init(&r->policy_labels, 256);
 	struct err e = {0};
+	struct policy_attempt none_yet;
 	unit_config_digest(*cfg, (*cfg)->sha256, r->units[UNIT_CONFIG].done);
-	unit_policy_digest(*cfg, r->units[UNIT_POLICY].done);
 	unit_tls_digest(*cfg, r->units[UNIT_TLS].done);
 	enum err_code code = unit_tls_load(*cfg, &r->parts, d);
 	if (code == ERR_OK)
-		code = unit_config_load(server, cfg, &r->parts, d);
+		code = unit_config_load(server, cfg, &r->parts, &none_yet, d);
 	if (code == ERR_OK && file_watch_new(&r->watch, &e) != ERR_OK)
 		code = diags_error(d, "", 0, 0, "%s", e.msg);
 	if (code != ERR_OK) {
@@ -453,7 +484,8 @@ enum err_code reload_new(
 		return code;
 	}
 	log_findings(d, "finding");
-	first_policy(r);
+	first_policy(r, UNIT_POLICY);
+	first_policy(r, UNIT_SHADOW);
 	struct diags none = {0};
 	report_loaded(r, UNIT_CONFIG, &none);
 	report_loaded(r, UNIT_TLS, &none);
@@ -470,7 +502,6 @@ void reload_free(struct reload **rp)
 		return;
 	file_watch_free(&r->watch);
 	parts_done(&r->parts);
-	buf_done(&r->policy_labels);
 	free(r);
 }
 

@@ -26,10 +26,15 @@ int reload_fd(const struct reload *r);
 /* Empties the events; true when there were any that concern us. */
 bool reload_drain(struct reload *r);
 
+enum reload_cause {
+	RELOAD_POLL_DUE, /* nothing told of a change: what is new must stay so for RELOAD_QUIET_MS */
+	RELOAD_SETTLED,	 /* events did, and there were none for RELOAD_QUIET_MS */
+	RELOAD_ASKED	 /* SIGHUP: at once, and what fails is reported again */
+};
+
 /* Compares and, where something is new, loads. A set that fails is given RELOAD_QUIET_MS to settle before it
- * is reported: true when the caller should come back for that. FORCED (SIGHUP): reported at once, also
- * when it was before. */
-bool reload_check(struct reload *r, bool forced);
+ * is reported: true when the caller should come back for that. */
+bool reload_check(struct reload *r, enum reload_cause cause);
 
 /* The audit log of the current snapshot. */
 struct audit_log *reload_audit(const struct reload *r);

@@ -21,6 +21,7 @@ const struct route routes_ops[] = {
     {"GET", "/livez", handle_livez, 0},
     {"GET", "/readyz", handle_readyz, 0},
     {"GET", "/metrics", handle_metrics, 0},
+    {"GET", "/policy/status", handle_policy_status, 0},
     {"GET", "/version", handle_version, 0},
     {0},
 };

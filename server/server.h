@@ -17,6 +17,14 @@ struct server_metrics {
 	/* By the result's index and the reason's: looked up at the first of its kind. */
 	_Atomic(struct metric *) token_reviews[TOKEN_RESULTS][AUTHN_REASON_COUNT];
 	struct metric *access_seconds, *token_seconds;
+	struct metric *shadow_divergence[3][3]; /* from the verdict given, to the other */
+};
+
+/* What /policy/status says (server/policy_report.h). */
+struct policy_board {
+	pthread_mutex_t lock; /* guards TEXT */
+	struct buf text;
+	_Atomic int64_t stale_since; /* clock_mono(); 0: the files are what decides */
 };
 
 struct server {
@@ -25,6 +33,7 @@ struct server {
 	/* Apart, so that directory logins cannot starve token reviews and a slow disk neither of them. */
 	struct work_pool *token_work, *login_work, *spool_work;
 	struct status status;
+	struct policy_board policy;
 	struct server_metrics metrics;
 	_Atomic int64_t last_unavailable_log;
 };

@@ -61,7 +61,9 @@ void snapshot_publish(struct snapshots *s, const struct snapshot_parts *parts)
 		n->parts.tls[i] = tls_creds_ref(parts->tls[i]);
 	n->config = obj_of(parts, PART_CONFIG);
 	n->authn = obj_of(parts, PART_AUTHN);
-	n->policy = obj_of(parts, PART_POLICY);
+	n->served = obj_of(parts, PART_POLICY);
+	n->policy = n->served ? n->served->policy : NULL;
+	n->shadow = obj_of(parts, PART_SHADOW);
 	n->audit = obj_of(parts, PART_AUDIT);
 	n->spool = obj_of(parts, PART_SPOOL);
 	pthread_mutex_lock(&s->lock);

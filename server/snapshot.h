@@ -11,6 +11,7 @@
 #include "common/spool.h"
 #include "policy/policy.h"
 #include "server/config.h"
+#include "server/served.h"
 #include "server/tls.h"
 
 /* A counted owner of one object that several snapshots share. */
@@ -25,7 +26,15 @@ struct shared *shared_new(void *obj, void (*destroy)(void *obj));
 struct shared *shared_ref(struct shared *s); /* NULL stays NULL */
 void shared_unref(struct shared **s);
 
-enum snapshot_part { PART_CONFIG, PART_AUTHN, PART_POLICY, PART_AUDIT, PART_SPOOL, PART_COUNT };
+enum snapshot_part {
+	PART_CONFIG,
+	PART_AUTHN,
+	PART_POLICY,
+	PART_SHADOW, /* the second policy, which decides nothing */
+	PART_AUDIT,
+	PART_SPOOL,
+	PART_COUNT
+};
 enum snapshot_tls { TLS_WEBHOOK, TLS_LOGIN, TLS_COUNT };
 
 /* The parts as counted owners: what the builder keeps and exchanges one by one. */
@@ -41,6 +50,8 @@ struct snapshot {
 	const struct config *config;
 	const struct authn_chain *authn;
 	const struct policy *policy; /* NULL: none could be loaded, access reviews get 503 */
+	const struct served_policy *served; /* the same with its origin */
+	const struct served_policy *shadow; /* NULL: none */
 	struct audit_log *audit;     /* NULL: none configured */
 	struct spool_writer *spool;  /* NULL: none configured */
 };

@@ -7,6 +7,7 @@
 static const char *const names[STATUS_COUNT] = {
     [STATUS_CONFIG] = "config",
     [STATUS_POLICY] = "policy",
+    [STATUS_SHADOW] = "shadowPolicy",
     [STATUS_TLS] = "tls",
     [STATUS_LOGIN] = "login",
     [STATUS_SHUTDOWN] = "shutdown",

@@ -10,6 +10,7 @@
 enum status_item {
 	STATUS_CONFIG,
 	STATUS_POLICY,
+	STATUS_SHADOW, /* the shadow policy */
 	STATUS_TLS,
 	STATUS_LOGIN, /* shown while something is wrong */
 	STATUS_SHUTDOWN,

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 
 #include "authn/services.h"
-#include "authz/authz.h"
 #include "common/clock.h"
 #include "common/file.h"
-#include "server/lastgood.h"
 
 /* How long a new configuration waits for its issuers' first key sets. */
 #define SETTLE (2 * CLOCK_SECOND)
@@ -45,7 +43,6 @@ void parts_set(struct snapshot_parts *p, enum snapshot_part i, struct shared *ow
 
 DESTROYER(destroy_config, config, config_free)
 DESTROYER(destroy_authn, authn_chain, authn_chain_free)
-DESTROYER(destroy_policy, policy, policy_free)
 DESTROYER(destroy_audit, audit_log, audit_close)
 DESTROYER(destroy_spool, spool_writer, spool_writer_free)
 
@@ -83,29 +80,6 @@ void unit_config_digest(
 		arena_done(&a);
 	}
 	arena_done(&list);
-	sha256_end(&ctx, out);
-}
-
-void unit_policy_digest(const struct config *c, uint8_t out[SHA256_LEN])
-{
-	struct sha256_ctx *ctx = sha256_begin();
-	digest_text(ctx, c->authorization.policy);
-	if (c->authorization.present) {
-		struct arena a;
-		struct diags d = {0};
-		arena_init(&a, 0);
-		struct policy_file *files = NULL;
-		size_t n = 0;
-		enum err_code code = policy_read(&a, c->authorization.policy, &files, &n, &d);
-		for (size_t i = 0; code == ERR_OK && i < n; i++) {
-			digest_text(ctx, files[i].name);
-			digest_slice(ctx, code, files[i].text);
-		}
-		for (size_t i = 0; i < d.len; i++)
-			digest_text(ctx, d.items[i].text);
-		arena_done(&a);
-		diags_done(&d);
-	}
 	sha256_end(&ctx, out);
 }
 
@@ -151,11 +125,6 @@ static bool same_list(const struct string_list *a, const struct string_list *b)
 	return true;
 }
 
-bool unit_policy_moved(const struct config *a, const struct config *b)
-{
-	return !same(a->authorization.policy, b->authorization.policy);
-}
-
 bool unit_tls_moved(const struct config *a, const struct config *b)
 {
 	return !same(a->webhook.certificate_file, b->webhook.certificate_file) ||
@@ -174,71 +143,6 @@ bool unit_needs_restart(const struct config *a, const struct config *b)
 }
 
 /* --- loaders --- */
-
-static enum err_code read_policy(const struct config *cfg, struct arena *a,
-    struct policy_file **files, size_t *n, struct policy **out, const char **stage, struct diags *d)
-{
-	*stage = "read";
-	TRY(policy_read(a, cfg->authorization.policy, files, n, d));
-	*stage = "check";
-	return policy_compile(*files, *n, authz_run_tests, out, d);
-}
-
-enum err_code unit_policy_load(const struct config *cfg, struct snapshot_parts *parts,
-    const char **stage, struct diags *d)
-{
-	if (!cfg->authorization.present) {
-		parts_set(parts, PART_POLICY, NULL);
-		return ERR_OK;
-	}
-	struct arena a;
-	arena_init(&a, 0);
-	struct policy_file *files;
-	size_t n;
-	struct policy *p = NULL;
-	enum err_code code = read_policy(cfg, &a, &files, &n, &p, stage, d);
-	if (code == ERR_OK) {
-		struct err e = {0};
-		if (lastgood_save(cfg->state_dir, files, n, &e) != ERR_OK)
-			diags_warn(d, cfg->authorization.policy, 0, 0,
-			    "no copy could be kept for the next start: %s", e.msg);
-		parts_set(parts, PART_POLICY, shared_new(p, destroy_policy));
-	}
-	arena_done(&a);
-	return code;
-}
-
-enum err_code unit_policy_check(const struct config *cfg, struct diags *d)
-{
-	if (!cfg->authorization.present)
-		return ERR_OK;
-	AUTO(arena_done) struct arena a = {0};
-	AUTO(policy_free) struct policy *p = NULL;
-	struct policy_file *files;
-	size_t n;
-	const char *stage;
-	return read_policy(cfg, &a, &files, &n, &p, &stage, d);
-}
-
-enum err_code unit_policy_recover(
-    const struct config *cfg, struct snapshot_parts *parts, struct diags *d)
-{
-	struct arena a;
-	arena_init(&a, 0);
-	struct policy_file *files;
-	size_t n;
-	struct policy *p = NULL;
-	struct err e = {0};
-	enum err_code code = lastgood_load(cfg->state_dir, &a, &files, &n, &e);
-	if (code != ERR_OK)
-		diags_error(d, "", 0, 0, "%s", e.msg);
-	else
-		code = policy_compile(files, n, authz_run_tests, &p, d);
-	if (code == ERR_OK)
-		parts_set(parts, PART_POLICY, shared_new(p, destroy_policy));
-	arena_done(&a);
-	return code;
-}
 
 enum err_code unit_tls_load(const struct config *cfg, struct snapshot_parts *parts, struct diags *d)
 {
@@ -291,21 +195,20 @@ static enum err_code load_spool(const struct config *old, const struct config *c
 }
 
 static enum err_code load_moved(const struct config *old, const struct config *cfg,
-    struct snapshot_parts *parts, struct diags *d)
+    struct snapshot_parts *parts, struct policy_attempt *policy, struct diags *d)
 {
-	const char *stage;
 	TRY(load_audit(old, cfg, parts, d));
 	TRY(load_spool(old, cfg, parts, d));
 	if (old && unit_tls_moved(old, cfg))
 		TRY(unit_tls_load(cfg, parts, d));
 	/* Last: what is loaded here is the last good policy from then on. */
 	if (old && unit_policy_moved(old, cfg))
-		return unit_policy_load(cfg, parts, &stage, d);
+		return unit_policy_load(cfg, parts, policy, d);
 	return ERR_OK;
 }
 
-enum err_code unit_config_load(
-    struct server *s, struct config **cfg, struct snapshot_parts *parts, struct diags *d)
+enum err_code unit_config_load(struct server *s, struct config **cfg, struct snapshot_parts *parts,
+    struct policy_attempt *policy, struct diags *d)
 {
 	struct shared *part = parts->part[PART_CONFIG];
 	const struct config *old = part ? part->obj : NULL;
@@ -313,7 +216,7 @@ enum err_code unit_config_load(
 	TRY(authn_chain_new(&(*cfg)->authentication, s->services, &chain, d));
 	struct snapshot_parts next = {0};
 	parts_copy(&next, parts);
-	enum err_code code = load_moved(old, *cfg, &next, d);
+	enum err_code code = load_moved(old, *cfg, &next, policy, d);
 	if (code != ERR_OK) {
 		authn_chain_free(&chain);
 		parts_done(&next);

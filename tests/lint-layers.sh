@@ -13,7 +13,7 @@ authn: authn common
 audit: audit common
 server: server policy authz authn audit common
 rbac-sync: rbac-sync common
-cli: cli policy authz authn audit common server/config.h
+cli: cli policy authz authn audit common server/config.h server/gate.h
 '
 
 # header (regular expression): files that may include it (regular expression)
@@ -23,7 +23,7 @@ gnutls/.*             server/(tls|http1)[.]c
 nghttp2/.*            server/http2[.]c
 cjose/.*              authn/(jose|keyset)[.]c|authn/jose_key[.]h
 authn/jose_key[.]h    authn/(jose|jose_okp|keyset)[.]c
-openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|common/(httpc_tls|secret)[.]c
+openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|common/(httpc_tls|secret|sign)[.]c
 (open)?(ldap|lber)[.]h common/ldapx(_bind|_frame|_ranges|_search|_tls)?[.]c
 curl/.*               common/httpc[.]c
 yaml[.]h              common/yamlx[.]c

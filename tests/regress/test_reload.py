@@ -20,7 +20,7 @@ def policy(generation, effect="deny"):
     """The test policy with one more rule for team-a."""
     rule = {"id": f"edit-{generation}", "effect": effect, "subjects": {"groups": ["dev"]},
             "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"], "namespaces": ["team-a"]}
-    return {**POLICY, "metadata": {"name": "test", "generation": generation},
+    return {**POLICY, "metadata": {"name": "test", "generation": generation, "allowShrink": True},
             "rules": POLICY["rules"] + [rule]}
 
 
@@ -58,7 +58,7 @@ def test_an_edit_flips_the_next_verdict(daemon):
     assert d.metric("portcullis_policy_info", generation="2") == 1
     assert d.metric("portcullis_policy_info", generation="1") == 0
     assert "generation=2" in line_of(d, "policy")
-    d.change_policy(POLICY)
+    d.change_policy({**POLICY, "metadata": {"name": "test", "generation": 3, "allowShrink": True}})
     assert d.verdict("bob", **SEES) == "allow"
 
 
@@ -75,7 +75,7 @@ def test_a_broken_edit_changes_nothing_and_is_told_with_its_place(daemon, hup):
     got = readyz(d)
     assert got.status == 200
     assert re.search(r"\[\+\]policy ok: generation=1 .*stale since .*" + place, got.text), got.text
-    assert d.metric("portcullis_policy_load_failures_total", stage="check") == 1
+    assert d.metric("portcullis_policy_load_failures_total", stage="schema") == 1
     assert d.metric("portcullis_config_reloads_total", what="policy", result="rejected") == 1
     d.change_policy(policy(8))
     assert d.verdict("bob", **SEES) == "deny"

@@ -142,16 +142,22 @@ static void test_other_types(void **state)
 	    "\"audiences\":[\"https://kubernetes.default.svc\"],\"latencyUs\":31"));
 	buf_done(&b);
 	struct audit_policy p = {.source = "policy/", .sha256 = "new", .old_sha256 = "old",
-	    .generation = 3, .old_generation = 2, .rules = 10, .deny_rules = 4, .files = 2};
+	    .generation = 3, .old_generation = 2, .rules = 10, .deny_rules = 4, .abstain_rules = 1,
+	    .files = 2, .signed_by = "k1,k2", .shadow = true,
+	    .list = (const struct audit_policy_file[]){{"a.yaml", "native", "aa", true, 1000},
+		{"b", "abac", "bb", false, 0}}};
 	record_policy(&b, &origin, &p);
-	assert_body(&b, "\"type\":\"policy.loaded\"," ORIGIN ",\"policy\":{\"generation\":3,"
+	assert_body(&b, "\"type\":\"policy.loaded\"," ORIGIN ",\"policy\":{\"shadow\":true,\"generation\":3,"
 			"\"sha256\":\"new\",\"oldGeneration\":2,\"oldSha256\":\"old\","
-			"\"source\":\"policy/\",\"rules\":10,\"denyRules\":4,\"files\":2}");
-	p = (struct audit_policy){.rejected = true, .error = "a.yaml:3:1: unknown key",
+			"\"source\":\"policy/\",\"rules\":10,\"denyRules\":4,"
+			"\"abstainRules\":1,\"files\":2,\"fileList\":[{\"name\":\"a.yaml\","
+			"\"kind\":\"native\",\"sha256\":\"aa\",\"owner\":1000},{\"name\":\"b\","
+			"\"kind\":\"abac\",\"sha256\":\"bb\"}],\"signedBy\":\"k1,k2\"}");
+	p = (struct audit_policy){.rejected = true, .error = "a.yaml:3:1: unknown key", .stage = "schema",
 	    .old_generation = 2};
 	record_policy(&b, &origin, &p);
 	assert_body(&b, "\"type\":\"policy.rejected\"," ORIGIN ",\"error\":\"a.yaml:3:1: unknown "
-			"key\",\"policy\":{\"oldGeneration\":2}");
+			"key\",\"stage\":\"schema\",\"policy\":{\"oldGeneration\":2}");
 	record_event(&b, &origin, "server.start", NULL);
 	assert_body(&b, "\"type\":\"server.start\"," ORIGIN);
 	record_event(&b, &origin, "audit.gap", "not ours to fake");
@@ -405,7 +411,12 @@ static void check_hostile_others(struct arena *a)
 	struct audit_policy p = {.rejected = rnd(2), .source = hostile_text(a),
 	    .sha256 = hostile_text(a), .old_sha256 = hostile_text(a), .generation = INT64_MAX,
 	    .old_generation = INT64_MAX, .rules = SIZE_MAX, .deny_rules = SIZE_MAX,
-	    .files = SIZE_MAX, .error = hostile_text(a)};
+	    .signed_by = hostile_text(a), .stage = hostile_text(a), .error = hostile_text(a)};
+	struct audit_policy_file list[200];
+	for (p.files = 0; p.files < rnd(ARRAY_LEN(list)); p.files++)
+		list[p.files] = (struct audit_policy_file){hostile_text(a), "native",
+		    HEX64, rnd(2), UINT32_MAX};
+	p.list = list;
 	record_policy(&body, &origin, &p);
 	j = parse_capped(&body);
 	assert_told(j, "error", json_object_get(j, "error"), slice_of(p.error));
@@ -445,7 +456,8 @@ static void test_the_longest_record_fits(void **state)
 		    .namespace_ = s, .path = s, .field_selector = &q, .nfield = 1,
 		    .label_selector = &q, .nlabel = 1, .decision = big, .effect = big, .rule = big,
 		    .rule_source = big, .reason = s, .evaluation_error = s,
-		    .policy_generation = INT64_MAX, .policy_sha256 = big, .latency_us = UINT64_MAX};
+		    .policy_generation = INT64_MAX, .policy_sha256 = big, .policy_signed_by = big,
+		    .shadow = {big, big, INT64_MAX}, .latency_us = UINT64_MAX};
 		struct record_origin o;
 		memset(o.node, fills[f], sizeof(o.node));
 		memset(o.chain, 'Z', sizeof(o.chain));
@@ -565,14 +577,18 @@ static void sample(size_t i, struct buf *body)
 	struct audit_authz z = full_authz();
 	struct audit_authn n = full_authn();
 	struct slice long_group = {big, sizeof(big) - 1};
+	static const struct audit_policy_file file = {"p", "native", "s", true, 1};
 	static const struct audit_policy loaded = {.source = "p", .sha256 = "s", .old_sha256 = "o",
-	    .generation = 2, .old_generation = 1};
-	static const struct audit_policy rejected = {.rejected = true, .error = "e"};
+	    .generation = 2, .old_generation = 1, .shadow = true, .signed_by = "k", .files = 1,
+	    .list = &file};
+	static const struct audit_policy rejected = {.rejected = true, .error = "e", .stage = "read"};
 	static const struct record_self self[] = {
 	    {.path = "p", .continued = true, .torn_bytes = 1, .cause = "c"}, {.count = 1}, {.size = 1}};
 	switch (i) {
 	case 0:
 		z.path = SLICE("/x");
+		z.policy_signed_by = "k";
+		z.shadow = (struct audit_shadow){"deny", "r", 2};
 		z.evaluation_error = SLICE("e");
 		z.user.groups = &long_group;
 		z.user.ngroups = 1;

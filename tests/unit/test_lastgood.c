@@ -14,11 +14,17 @@
 
 static char dir[] = "/tmp/portcullis-lastgood-XXXXXX";
 
-static const struct policy_file files[] = {
+static struct policy_file files[] = {
     {"policy/a.yaml", {"rules: []\n", 10}, POLICY_FILE_NATIVE},
     {"policy/with space\tand 12 34.yaml", {"text with \0 and\n\nlines\n", 23}, POLICY_FILE_RBAC},
     {"c", {"", 0}, POLICY_FILE_ABAC},
 };
+
+static const struct lastgood saved = {.path = "/etc/policy dir/",
+    .base = "/etc/policy dir",
+    .files = files,
+    .n = ARRAY_LEN(files),
+    .signature = {"a\n\0b", 4}};
 
 static const char *path(struct arena *a)
 {
@@ -28,43 +34,40 @@ static const char *path(struct arena *a)
 static void save(void)
 {
 	struct err e = {0};
-	if (lastgood_save(dir, files, ARRAY_LEN(files), &e) != ERR_OK)
+	if (lastgood_save(dir, &saved, &e) != ERR_OK)
 		fail_msg("%s", e.msg);
 }
 
-static enum err_code load(struct arena *a, struct policy_file **out, size_t *n)
+static enum err_code load(struct lastgood *out)
 {
 	struct err e = {0};
-	return lastgood_load(dir, a, out, n, &e);
+	return lastgood_load(dir, out, &e);
 }
 
 static void test_nothing_saved_is_not_found(void **state)
 {
 	(void)state;
-	struct arena a;
-	arena_init(&a, 0);
-	struct policy_file *got;
-	size_t n;
-	assert_int_equal(load(&a, &got, &n), ERR_NOT_FOUND);
-	arena_done(&a);
+	struct lastgood got;
+	assert_int_equal(load(&got), ERR_NOT_FOUND);
+	lastgood_done(&got);
 }
 
 static void test_what_was_saved_comes_back(void **state)
 {
 	(void)state;
-	struct arena a;
-	arena_init(&a, 0);
-	struct policy_file *got;
-	size_t n = 0;
+	struct lastgood got;
 	save();
-	assert_int_equal(load(&a, &got, &n), ERR_OK);
-	assert_int_equal(n, ARRAY_LEN(files));
-	for (size_t i = 0; i < n; i++) {
-		assert_string_equal(got[i].name, files[i].name);
-		assert_true(slice_eq(got[i].text, files[i].text));
-		assert_int_equal(got[i].kind, files[i].kind);
+	assert_int_equal(load(&got), ERR_OK);
+	assert_string_equal(got.path, saved.path);
+	assert_string_equal(got.base, saved.base);
+	assert_true(slice_eq(got.signature, saved.signature));
+	assert_int_equal(got.n, ARRAY_LEN(files));
+	for (size_t i = 0; i < got.n; i++) {
+		assert_string_equal(got.files[i].name, files[i].name);
+		assert_true(slice_eq(got.files[i].text, files[i].text));
+		assert_int_equal(got.files[i].kind, files[i].kind);
 	}
-	arena_done(&a);
+	lastgood_done(&got);
 }
 
 /* Every single-byte change and every shorter length. */
@@ -80,14 +83,15 @@ static void test_damage_is_noticed(void **state)
 	for (size_t i = 0; i < whole.len; i++) {
 		struct arena b;
 		arena_init(&b, 0);
-		struct policy_file *got;
-		size_t n;
+		struct lastgood got;
 		char *bad = arena_strndup(&b, whole.p, whole.len);
 		bad[i] ^= 1;
 		assert_int_equal(file_write_atomic(path(&b), bad, whole.len, 0600, &e), ERR_OK);
-		assert_int_equal(load(&b, &got, &n), ERR_INVALID);
+		assert_int_equal(load(&got), ERR_INVALID);
+		lastgood_done(&got);
 		assert_int_equal(file_write_atomic(path(&b), whole.p, i, 0600, &e), ERR_OK);
-		assert_int_equal(load(&b, &got, &n), ERR_INVALID);
+		assert_int_equal(load(&got), ERR_INVALID);
+		lastgood_done(&got);
 		arena_done(&b);
 	}
 	arena_done(&a);

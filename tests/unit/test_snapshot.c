@@ -26,17 +26,17 @@ static struct shared *make_shared(int n)
 	return shared_new(obj, destroy);
 }
 
-/* Publishes a snapshot whose policy part is the number N. */
+/* Publishes a snapshot whose spool part is the number N. */
 static void publish(struct snapshots *s, int n)
 {
-	struct snapshot_parts parts = {.part[PART_POLICY] = make_shared(n)};
+	struct snapshot_parts parts = {.part[PART_SPOOL] = make_shared(n)};
 	snapshot_publish(s, &parts);
-	shared_unref(&parts.part[PART_POLICY]);
+	shared_unref(&parts.part[PART_SPOOL]);
 }
 
 static int number(const struct snapshot *s)
 {
-	return *(const int *)(const void *)s->policy;
+	return *(const int *)(const void *)s->spool;
 }
 
 static void test_old_snapshot_lives_while_used(void **state)
@@ -68,10 +68,10 @@ static void test_parts_are_shared_between_snapshots(void **state)
 	struct snapshots s;
 	snapshots_init(&s);
 	atomic_store(&destroyed, 0);
-	struct snapshot_parts parts = {.part[PART_POLICY] = make_shared(7)};
+	struct snapshot_parts parts = {.part[PART_SPOOL] = make_shared(7)};
 	for (int i = 0; i < 3; i++)
 		snapshot_publish(&s, &parts);
-	shared_unref(&parts.part[PART_POLICY]);
+	shared_unref(&parts.part[PART_SPOOL]);
 	assert_int_equal(atomic_load(&destroyed), 0);
 	snapshots_done(&s);
 	assert_int_equal(atomic_load(&destroyed), 1);
