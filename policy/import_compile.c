@@ -21,42 +21,20 @@ static struct atom_set words(struct compiler *c, const struct import_list *l, bo
 
 /* --- resources --- */
 
-struct forms {
-	struct resource_form *v;
-	uint32_t n;
-};
-
-static void add_form(struct compiler *c, struct forms *f, bool any, struct slice resource, struct slice sub)
+/* Upstream compares TEXT with "resource/subresource" as one string, and takes `*` for a resource only in front
+ * of a subresource that is not empty. No resource has a slash in its name, so the first one divides. */
+static struct resource_form resource_form(struct compiler *c, struct slice text)
 {
-	f->v[f->n++] = (struct resource_form){
-	    .resource = any ? ATOM_ANY : compile_intern(c, &c->p->words, resource),
-	    .sub = compile_intern(c, &c->p->words, sub)};
-}
-
-/* Upstream compares TEXT with "resource/subresource" as one string, wherever its slashes stand, and takes `*`
- * for a resource only in front of a subresource that is not empty. */
-static void add_resource(struct compiler *c, struct forms *f, struct slice text)
-{
-	if (slice_is(text, "*")) {
-		f->v[f->n++] = (struct resource_form){ATOM_ANY, ATOM_ANY};
-		return;
-	}
-	add_form(c, f, false, text, SLICE(""));
-	for (size_t i = 0; i + 1 < text.len; i++) {
-		if (text.p[i] != '/')
-			continue;
-		struct slice resource = {text.p, i};
-		add_form(c, f, slice_is(resource, "*"), resource, slice_skip(text, i + 1));
-	}
-}
-
-static size_t slashes(const struct import_list *l)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < l->n; i++)
-		for (size_t k = 0; k < l->v[i].len; k++)
-			n += l->v[i].p[k] == '/';
-	return n;
+	size_t slash = slice_find(text, '/');
+	struct slice resource = {text.p, slash}, sub = slice_skip(text, slash + 1);
+	struct intern *table = &c->p->words;
+	if (slice_is(text, "*"))
+		return (struct resource_form){ATOM_ANY, ATOM_ANY};
+	if (sub.len == 0)
+		return (struct resource_form){compile_intern(c, table, text), c->p->empty};
+	return (struct resource_form){
+	    slice_is(resource, "*") ? ATOM_ANY : compile_intern(c, table, resource),
+	    compile_intern(c, table, sub)};
 }
 
 /* --- paths --- */
@@ -88,14 +66,14 @@ static const struct action *compile_grant(struct compiler *c, struct import_gran
 	struct action *a = ARENA_NEW(&c->p->arena, struct action);
 	*a = (struct action){.resource = g->urls.n == 0, .verbs = words(c, &g->verbs, true)};
 	if (a->resource) {
-		struct forms f = {.v = ARENA_ARRAY(&c->p->arena, struct resource_form,
-				      g->resources.n + slashes(&g->resources))};
+		struct resource_form *forms =
+		    ARENA_ARRAY(&c->p->arena, struct resource_form, g->resources.n);
 		for (size_t i = 0; i < g->resources.n; i++)
-			add_resource(c, &f, g->resources.v[i]);
+			forms[i] = resource_form(c, g->resources.v[i]);
 		a->groups = words(c, &g->api_groups, true);
 		a->names = g->names.n ? words(c, &g->names, false) : (struct atom_set){.any = true};
-		a->forms = f.v;
-		a->nforms = f.n;
+		a->forms = forms;
+		a->nforms = (uint32_t)g->resources.n;
 	} else {
 		add_urls(c, a, g->urls.v, g->urls.n);
 	}

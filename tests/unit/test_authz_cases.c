@@ -1,14 +1,19 @@
-/* Proves the numbered access cases of tests/cases/authz, through loading and evaluation. */
+/* Proves the access cases of tests/cases/authz, rbac and abac, through loading and evaluation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "common/file.h"
-#include "tests/support/policy_text.h"
+#include <stdio.h>
+#include <stdlib.h>
 
+#include "authz/authz.h"
+#include "common/file.h"
+
+#define HEAD "apiVersion: portcullis.dev/v1alpha1\nkind: AccessPolicy\n"
 #define GROUPS 8
+#define PARTS 4 /* files of one policy */
 
 struct run {
 	const char *file;
@@ -68,6 +73,8 @@ static void read_what(struct run *t, struct slice text, struct access_request *r
 	struct slice word = piece(&text, ' ');
 	if (setting(word, "path", &r->path))
 		return;
+	if (slice_is(word, "\"\""))
+		word = (struct slice){0};
 	r->resource_request = true;
 	r->resource = (struct slice){word.p, slice_find(word, '/')};
 	r->subresource = slice_skip(word, r->resource.len + 1);
@@ -82,7 +89,9 @@ static void read_what(struct run *t, struct slice text, struct access_request *r
 	}
 }
 
-static void ask(struct run *t, struct slice who, struct slice what, struct slice expect)
+/* `VERDICT [by RULE]` or `noOpinion note TEXT`. Where ANY_RULE is set and none is named, any rule will do. */
+static void ask(
+    struct run *t, struct slice who, struct slice what, struct slice expect, bool any_rule)
 {
 	struct access_request r = {0};
 	struct decision d;
@@ -91,53 +100,126 @@ static void ask(struct run *t, struct slice who, struct slice what, struct slice
 	read_who(t, who, &r);
 	read_what(t, what, &r);
 	authz_evaluate(t->policy, &r, &d);
-	struct slice verdict = piece(&expect, ' '), by = piece(&expect, ' '), rule = piece(&expect, ' ');
+	struct slice verdict = piece(&expect, ' '), by = piece(&expect, ' ');
+	struct slice note = expect, rule = piece(&expect, ' ');
 	bool right = slice_is(verdict, verdict_name(d.verdict));
-	if (by.len)
+	if (slice_is(by, "note"))
+		right &= d.note && slice_is(note, d.note);
+	else if (by.len)
 		right &= d.rule && slice_is(rule, d.rule);
-	else
+	else if (!any_rule)
 		right &= d.rule == NULL;
 	if (!right)
-		fail_msg("%s:%u: got %s by %s", t->file, t->line, verdict_name(d.verdict),
-		    d.rule ? d.rule : "nothing");
+		fail_msg("%s:%u: got %s by %s (%s)", t->file, t->line, verdict_name(d.verdict),
+		    d.rule ? d.rule : "nothing", d.note ? d.note : "no note");
 }
 
-/* Does `row N | …`. */
+/* Does `row N | …` or `case NAME | …`. */
 static void row(struct run *t, struct slice line)
 {
+	bool any_rule = slice_starts(line, SLICE("case "));
 	piece(&line, '|');
-	struct slice who = piece(&line, '|'), what = piece(&line, '|'), expect = piece(&line, '|');
+	struct slice who = piece(&line, '|'), what = piece(&line, '|');
 	t->rows++;
-	if (!slice_is(who, "load")) {
-		ask(t, who, what, expect);
+	bool load = slice_is(who, "load"), warns = slice_is(who, "warns"), loads = slice_is(who, "loads");
+	if (!load && !warns && !loads) {
+		ask(t, who, what, piece(&line, '|'), any_rule);
 		return;
 	}
 	const char *words = arena_strndup(&t->arena, what.p, what.len);
-	if (t->policy || !strstr(t->found, words))
+	if (!t->policy != load || !strstr(t->found, words))
 		fail_msg("%s:%u: expected a finding with `%s`, found: %s", t->file, t->line, words,
 		    t->found);
 }
 
-/* Reads the block up to `end`, each line shifted left by two. */
-static void load(struct run *t, struct slice *text)
+/* What a block becomes: the native file, with an import of each other part. */
+struct block {
+	struct policy_file parts[PARTS];
+	size_t n;
+};
+
+static void compile(struct run *t, struct block *b, struct slice native)
+{
+	struct diags d = {0};
+	struct buf text, found;
+	buf_init(&text, 1 << 20);
+	buf_init(&found, 1 << 20);
+	buf_adds(&text, b->n > 1 ? HEAD "imports:\n" : HEAD);
+	for (size_t i = 1; i < b->n; i++)
+		buf_printf(&text, "- %s: {path: %s}\n",
+		    b->parts[i].kind == POLICY_FILE_RBAC ? "rbac" : "abac", b->parts[i].name);
+	buf_slice(&text, native);
+	b->parts[0] = (struct policy_file){.name = "p.yaml", .text = buf_view(&text)};
+	policy_free(&t->policy);
+	free(t->found);
+	enum err_code rc = policy_compile(b->parts, b->n, authz_run_tests, &t->policy, &d);
+	assert_true((rc == ERR_OK) == (t->policy != NULL) && (rc == ERR_OK) == (d.errors == 0));
+	diags_print(&d, &found);
+	t->found = strdup(buf_cstr(&found));
+	diags_done(&d);
+	buf_done(&text);
+	buf_done(&found);
+}
+
+/* `policy`, `rbac [NAME]` or `abac [NAME]`; false for any other line. */
+static bool part_of(struct run *t, struct slice line, struct policy_file *out)
+{
+	static const char *const kinds[] = {[POLICY_FILE_NATIVE] = "policy",
+	    [POLICY_FILE_RBAC] = "rbac",
+	    [POLICY_FILE_ABAC] = "abac"};
+	struct slice word = piece(&line, ' '), name = piece(&line, ' ');
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!slice_is(word, kinds[i]))
+			continue;
+		*out = (struct policy_file){.kind = (enum policy_file_kind)i};
+		out->name = name.len ? slice_dup(&t->arena, name).p
+				     : arena_printf(&t->arena, "%s.%s", kinds[i],
+					   i == POLICY_FILE_ABAC ? "jsonl" : "yaml");
+		return true;
+	}
+	return false;
+}
+
+/* The lines up to the next part or `end`, each shifted left by two. */
+static struct slice part_text(struct run *t, struct slice *text)
 {
 	struct buf b;
+	struct policy_file next;
 	buf_init(&b, 1 << 20);
-	buf_adds(&b, POLICY_HEAD);
 	for (;;) {
 		assert_true(text->len > 0);
 		struct slice line = {text->p, slice_find(*text, '\n')};
+		if (slice_is(line, "end") || part_of(t, line, &next))
+			break;
+		*text = slice_skip(*text, line.len + 1);
+		t->line++;
+		buf_slice(&b, slice_skip(line, 2));
+		buf_addc(&b, '\n');
+	}
+	struct slice out = slice_dup(&t->arena, buf_view(&b));
+	buf_done(&b);
+	return out;
+}
+
+static void load(struct run *t, struct slice *text)
+{
+	struct block b = {.n = 1};
+	struct slice native = {0};
+	for (;;) {
+		struct slice line = {text->p, slice_find(*text, '\n')};
+		struct policy_file part;
 		*text = slice_skip(*text, line.len + 1);
 		t->line++;
 		if (slice_is(line, "end"))
 			break;
-		buf_slice(&b, slice_skip(line, 2));
-		buf_addc(&b, '\n');
+		assert_true(part_of(t, line, &part) && b.n < PARTS);
+		part.text = part_text(t, text);
+		if (part.kind == POLICY_FILE_NATIVE)
+			native = part.text;
+		else
+			b.parts[b.n++] = part;
 	}
-	policy_free(&t->policy);
-	free(t->found);
-	t->policy = policy_try(buf_cstr(&b), authz_run_tests, &t->found);
-	buf_done(&b);
+	compile(t, &b, native);
 }
 
 static unsigned run_file(const char *name)
@@ -146,19 +228,22 @@ static unsigned run_file(const char *name)
 	struct slice text;
 	struct err e;
 	const char *top = getenv("top_srcdir");
-	const char *path = arena_printf(&t.arena, "%s/tests/cases/authz/%s", top ? top : ".", name);
+	const char *path = arena_printf(&t.arena, "%s/tests/cases/%s", top ? top : ".", name);
 	if (file_read(&t.arena, path, 1 << 20, &text, &e) != ERR_OK)
 		fail_msg("%s", e.msg);
 	while (text.len) {
 		struct slice line = {text.p, slice_find(text, '\n')};
+		struct policy_file part;
+		if (part_of(&t, line, &part)) {
+			load(&t, &text);
+			continue;
+		}
 		text = slice_skip(text, line.len + 1);
 		t.line++;
-		if (slice_is(line, "policy"))
-			load(&t, &text);
-		else if (slice_starts(line, SLICE("row ")))
+		if (slice_starts(line, SLICE("row ")) || slice_starts(line, SLICE("case ")))
 			row(&t, line);
-		else if (line.len && line.p[0] != '#')
-			fail_msg("%s:%u: neither policy, row nor comment", name, t.line);
+		else if (line.len && line.p[0] != '#' && !slice_starts(line, SLICE("out ")))
+			fail_msg("%s:%u: neither policy, row, case nor comment", name, t.line);
 	}
 	policy_free(&t.policy);
 	free(t.found);
@@ -166,29 +251,49 @@ static unsigned run_file(const char *name)
 	return t.rows;
 }
 
-#define FILE_TEST(name, at_least)                                                                  \
-	static void test_##name(void **state)                                                      \
+#define FILE_TEST(dir, name, at_least)                                                             \
+	static void test_##dir##_##name(void **state)                                              \
 	{                                                                                          \
 		(void)state;                                                                       \
-		assert_true(run_file(#name ".cases") >= at_least);                                 \
+		assert_true(run_file(#dir "/" #name ".cases") >= at_least);                        \
 	}
 
-FILE_TEST(resources, 30)
-FILE_TEST(names, 20)
-FILE_TEST(subjects, 30)
-FILE_TEST(namespaces, 30)
-FILE_TEST(urls, 15)
-FILE_TEST(effects, 20)
+FILE_TEST(authz, resources, 30)
+FILE_TEST(authz, names, 20)
+FILE_TEST(authz, subjects, 30)
+FILE_TEST(authz, namespaces, 30)
+FILE_TEST(authz, urls, 15)
+FILE_TEST(authz, effects, 20)
+FILE_TEST(rbac, authorizer, 34)
+FILE_TEST(rbac, rules, 70)
+FILE_TEST(rbac, resources, 12)
+FILE_TEST(rbac, subjects, 17)
+FILE_TEST(rbac, covers, 60)
+FILE_TEST(rbac, import, 40)
+FILE_TEST(abac, authorizer, 58)
+FILE_TEST(abac, subjects, 36)
+FILE_TEST(abac, policy, 25)
+FILE_TEST(abac, import, 30)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_resources),
-	    cmocka_unit_test(test_names),
-	    cmocka_unit_test(test_subjects),
-	    cmocka_unit_test(test_namespaces),
-	    cmocka_unit_test(test_urls),
-	    cmocka_unit_test(test_effects),
+	    cmocka_unit_test(test_authz_resources),
+	    cmocka_unit_test(test_authz_names),
+	    cmocka_unit_test(test_authz_subjects),
+	    cmocka_unit_test(test_authz_namespaces),
+	    cmocka_unit_test(test_authz_urls),
+	    cmocka_unit_test(test_authz_effects),
+	    cmocka_unit_test(test_rbac_authorizer),
+	    cmocka_unit_test(test_rbac_rules),
+	    cmocka_unit_test(test_rbac_resources),
+	    cmocka_unit_test(test_rbac_subjects),
+	    cmocka_unit_test(test_rbac_covers),
+	    cmocka_unit_test(test_rbac_import),
+	    cmocka_unit_test(test_abac_authorizer),
+	    cmocka_unit_test(test_abac_subjects),
+	    cmocka_unit_test(test_abac_policy),
+	    cmocka_unit_test(test_abac_import),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
