@@ -82,6 +82,11 @@ void audit_write_authz(struct audit_log *log, const struct audit_authz *r)
 	struct buf body = body_new();
 	record_authz(&body, writer_origin(log->writer), r);
 	push(log, RECORD_AUTHZ, &body);
+	if (!r->break_glass)
+		return;
+	body = body_new();
+	record_use(&body, writer_origin(log->writer), r);
+	push(log, RECORD_BREAK_GLASS, &body);
 }
 
 void audit_write_authn(struct audit_log *log, const struct audit_authn *r)
@@ -100,6 +105,15 @@ void audit_write_policy(struct audit_log *log, const struct audit_policy *r)
 	struct buf body = body_new();
 	record_policy(&body, writer_origin(log->writer), r);
 	push(log, r->rejected ? RECORD_POLICY_REJECTED : RECORD_POLICY_LOADED, &body);
+}
+
+void audit_write_rules(struct audit_log *log, const struct audit_rules *r)
+{
+	if (!log)
+		return;
+	struct buf body = body_new();
+	record_rules(&body, writer_origin(log->writer), r);
+	push(log, r->started ? RECORD_RULE_STARTED : RECORD_RULE_EXPIRED, &body);
 }
 
 void audit_write_event(struct audit_log *log, const char *type, const char *detail)

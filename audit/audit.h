@@ -53,6 +53,14 @@ struct audit_shadow {
 	int64_t generation; /* of the shadow policy; 0: shadow rules of the policy itself */
 };
 
+/* Access in an emergency: by whose leave, and until when. */
+struct audit_break_glass {
+	const char *ticket;
+	const char *const *approved_by;
+	size_t napproved;
+	int64_t until; /* nanoseconds */
+};
+
 struct audit_authz {
 	const char *id, *api_version;
 	struct audit_client client;
@@ -64,6 +72,7 @@ struct audit_authz {
 	const char *decision; /* allow deny noOpinion error */
 	const char *effect, *rule, *rule_source;
 	struct slice reason, evaluation_error;
+	const struct audit_break_glass *break_glass; /* NULL: no rule of that kind decided */
 	int64_t policy_generation;
 	const char *policy_sha256, *policy_signed_by;
 	struct audit_shadow shadow;
@@ -104,12 +113,24 @@ struct audit_policy {
 	const char *error; /* rejected: first finding with file:line:col */
 };
 
+/* Rules that begin or cease to hold by the clock, all by the same window. */
+struct audit_rules {
+	bool started; /* else expired */
+	bool final; /* expired, and will not start again */
+	const char *const *rules; /* ids */
+	size_t n;
+	int64_t policy_generation;
+	const char *policy_sha256;
+};
+
 /* Each copies what it needs and returns at once; when the queue is full the record is counted and an
  * audit.gap record tells from where to where (seq) as soon as there is room. Thread-safe. LOG may be
  * NULL (no audit configured). */
+/* Writes authz.decision and, when a break-glass rule decided, breakglass.used with the same members. */
 void audit_write_authz(struct audit_log *log, const struct audit_authz *r);
 void audit_write_authn(struct audit_log *log, const struct audit_authn *r);
 void audit_write_policy(struct audit_log *log, const struct audit_policy *r);
+void audit_write_rules(struct audit_log *log, const struct audit_rules *r);
 /* TYPE: "server.start", "server.stop", "config.loaded", "config.rejected"; another name is written as
  * "server.event" with the member `event`. DETAIL may be NULL. */
 void audit_write_event(struct audit_log *log, const char *type, const char *detail);

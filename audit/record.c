@@ -20,6 +20,7 @@
 #define BUDGET_LIST 1024
 #define BUDGET_SELECTOR 1024
 #define BUDGET_FILES ((size_t)6 << 10) /* of a policy: some forty */
+#define BUDGET_RULES ((size_t)8 << 10) /* a hundred of the longest ids */
 /* `,"groups":[]` and `,"groupsSha256":"…"`. */
 #define GROUPS_FRAME 96
 
@@ -37,6 +38,9 @@ static const char *const type_names[RECORD_TYPES] = {
     [RECORD_REVOKE] = "authn.revoke",
     [RECORD_POLICY_LOADED] = "policy.loaded",
     [RECORD_POLICY_REJECTED] = "policy.rejected",
+    [RECORD_RULE_STARTED] = "policy.rule_started",
+    [RECORD_RULE_EXPIRED] = "policy.rule_expired",
+    [RECORD_BREAK_GLASS] = "breakglass.used",
     [RECORD_SERVER_START] = "server.start",
     [RECORD_SERVER_STOP] = "server.stop",
     [RECORD_CONFIG_LOADED] = "config.loaded",
@@ -338,10 +342,47 @@ static void shadow(struct body *r, const struct audit_shadow *s)
 	end_object(r, mark);
 }
 
-void record_authz(struct buf *out, const struct record_origin *o, const struct audit_authz *a)
+/* The strings of V as far as they fit. */
+static void words(struct body *r, const char *path, const char *const *v, size_t n, size_t budget)
+{
+	AUTO(arena_done) struct arena a = {0};
+	struct slice *s = ARENA_ARRAY(&a, struct slice, n);
+	for (size_t i = 0; i < n; i++)
+		s[i] = slice_of(v[i]);
+	key(r->b, path);
+	if (!add_list(r->b, s, n, budget, CAP_NAME))
+		note_cut(r, path);
+}
+
+static void break_glass(struct body *r, const struct audit_break_glass *g)
+{
+	char until[CLOCK_RFC3339_LEN];
+	if (!g)
+		return;
+	clock_rfc3339(g->until, until);
+	size_t mark = object(r, "breakGlass");
+	text(r, "breakGlass.ticket", slice_of(g->ticket), CAP_NAME);
+	words(r, "breakGlass.approvedBy", g->approved_by, g->napproved, BUDGET_LIST);
+	word(r, "breakGlass.until", until);
+	end_object(r, mark);
+}
+
+static void policy_of(
+    struct body *r, int64_t generation, const char *sha256, const char *signed_by)
+{
+	size_t mark = object(r, "policy");
+	if (generation > 0)
+		number(r, "policy.generation", (uint64_t)generation);
+	word(r, "policy.sha256", sha256);
+	text(r, "policy.signedBy", slice_of(signed_by), CAP_NAME);
+	end_object(r, mark);
+}
+
+static void authz(struct buf *out, const struct record_origin *o, enum record_type type,
+    const struct audit_authz *a)
 {
 	struct body r = body_start(out);
-	head(&r, o, RECORD_AUTHZ, a->id);
+	head(&r, o, type, a->id);
 	client(&r, &a->client);
 	word(&r, "apiVersion", a->api_version);
 	user(&r, &a->user);
@@ -352,15 +393,21 @@ void record_authz(struct buf *out, const struct record_origin *o, const struct a
 	text(&r, "ruleSource", slice_of(a->rule_source), CAP_LONG_NAME);
 	text(&r, "reason", a->reason, CAP_TEXT);
 	text(&r, "evaluationError", a->evaluation_error, CAP_TEXT);
-	size_t mark = object(&r, "policy");
-	if (a->policy_generation > 0)
-		number(&r, "policy.generation", (uint64_t)a->policy_generation);
-	word(&r, "policy.sha256", a->policy_sha256);
-	text(&r, "policy.signedBy", slice_of(a->policy_signed_by), CAP_NAME);
-	end_object(&r, mark);
+	break_glass(&r, a->break_glass);
+	policy_of(&r, a->policy_generation, a->policy_sha256, a->policy_signed_by);
 	shadow(&r, &a->shadow);
 	number(&r, "latencyUs", a->latency_us);
 	body_end(&r, &a->user);
+}
+
+void record_authz(struct buf *out, const struct record_origin *o, const struct audit_authz *a)
+{
+	authz(out, o, RECORD_AUTHZ, a);
+}
+
+void record_use(struct buf *out, const struct record_origin *o, const struct audit_authz *a)
+{
+	authz(out, o, RECORD_BREAK_GLASS, a);
 }
 
 void record_authn(struct buf *out, const struct record_origin *o, const struct audit_authn *a)
@@ -435,6 +482,20 @@ void record_policy(struct buf *out, const struct record_origin *o, const struct 
 	}
 	text(&r, "policy.signedBy", slice_of(p->signed_by), CAP_NAME);
 	end_object(&r, mark);
+	body_end(&r, NULL);
+}
+
+void record_rules(struct buf *out, const struct record_origin *o, const struct audit_rules *a)
+{
+	struct body r = body_start(out);
+	head(&r, o, a->started ? RECORD_RULE_STARTED : RECORD_RULE_EXPIRED, NULL);
+	number(&r, "rulesCount", a->n);
+	words(&r, "rules", a->rules, a->n, BUDGET_RULES);
+	if (a->final) {
+		key(r.b, "final");
+		buf_adds(r.b, "true");
+	}
+	policy_of(&r, a->policy_generation, a->policy_sha256, NULL);
 	body_end(&r, NULL);
 }
 

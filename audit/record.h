@@ -13,6 +13,9 @@ enum record_type {
 	RECORD_REVOKE,
 	RECORD_POLICY_LOADED,
 	RECORD_POLICY_REJECTED,
+	RECORD_RULE_STARTED,
+	RECORD_RULE_EXPIRED,
+	RECORD_BREAK_GLASS,
 	RECORD_SERVER_START,
 	RECORD_SERVER_STOP,
 	RECORD_CONFIG_LOADED,
@@ -55,8 +58,11 @@ enum record_type record_type_of_event(const char *name);
 /* Each appends the members from "type" to the one before "prev" to OUT, which must be empty: at most
  * RECORD_BODY_MAX bytes whatever the input holds. */
 void record_authz(struct buf *out, const struct record_origin *o, const struct audit_authz *r);
+/* The same as breakglass.used. */
+void record_use(struct buf *out, const struct record_origin *o, const struct audit_authz *r);
 void record_authn(struct buf *out, const struct record_origin *o, const struct audit_authn *r);
 void record_policy(struct buf *out, const struct record_origin *o, const struct audit_policy *r);
+void record_rules(struct buf *out, const struct record_origin *o, const struct audit_rules *r);
 void record_event(
     struct buf *out, const struct record_origin *o, const char *type, const char *detail);
 void record_self(struct buf *out, const struct record_origin *o, enum record_type type,

@@ -138,6 +138,15 @@ bool cli_now(const struct command *self, const char *text, int64_t *now)
 	return false;
 }
 
+bool cli_ttl(const struct command *self, const char *text, int64_t *ttl)
+{
+	*ttl = CLI_TTL;
+	if (!text || clock_parse_duration(slice_of(text), ttl))
+		return true;
+	cli_usage(self, "--authorized-ttl: expected a duration such as 5m or 0s, found %s", text);
+	return false;
+}
+
 bool cli_output(const struct command *self, const char *text, bool *json)
 {
 	*json = text && strcmp(text, "json") == 0;

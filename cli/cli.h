@@ -3,6 +3,7 @@
 #define CLI_CLI_H
 
 #include "common/arena.h"
+#include "common/clock.h"
 #include "common/diag.h"
 #include "common/err.h"
 #include "common/str.h"
@@ -48,6 +49,10 @@ int cli_error(const struct command *self, const char *fmt, ...) PRINTF(2, 3);
 
 /* Takes --now: RFC 3339, or the wall clock when TEXT is NULL. False after telling what is wrong. */
 bool cli_now(const struct command *self, const char *text, int64_t *now);
+
+/* Takes --authorized-ttl: a duration, or CLI_TTL when TEXT is NULL. False after telling what is wrong. */
+#define CLI_TTL (300 * CLOCK_SECOND) /* as authorization.apiserverAuthorizedTTL when it is not set */
+bool cli_ttl(const struct command *self, const char *text, int64_t *ttl);
 
 /* Takes --output: "text" (or NULL) and "json". False after telling what is wrong. */
 bool cli_output(const struct command *self, const char *text, bool *json);

@@ -9,12 +9,18 @@
 /* Room for a review repeated, a reason and the frame. */
 #define REPLY_MAX (CLI_REVIEW_MAX + ((size_t)64 << 10))
 
-static void answer(const struct policy *p, struct sar *s, int64_t now, struct buf *out)
+/* When it is decided, and how long an allow is remembered. */
+struct when {
+	int64_t now, ttl;
+};
+
+static void answer(const struct policy *p, struct sar *s, struct when when, struct buf *out)
 {
 	struct decision d;
 	struct buf reason;
 	buf_init(&reason, AUTHZ_REASON_MAX);
-	s->request.now = now;
+	s->request.now = when.now;
+	s->request.hold = when.ttl;
 	if (s->unanswerable) {
 		sar_write_full(s, VERDICT_NO_OPINION, (struct slice){0}, NULL, out);
 	} else {
@@ -35,7 +41,7 @@ static void refuse(const struct command *self, size_t line, const char *why, str
 }
 
 static bool eval_line(
-    const struct command *self, const struct policy *p, int64_t now, struct slice text, size_t line)
+    const struct command *self, const struct policy *p, struct when when, struct slice text, size_t line)
 {
 	AUTO(arena_done) struct arena arena = {0};
 	AUTO(buf_done) struct buf out;
@@ -48,7 +54,7 @@ static bool eval_line(
 	else
 		ok = sar_parse(text, &arena, &s, &e) == ERR_OK;
 	if (ok)
-		answer(p, &s, now, &out);
+		answer(p, &s, when, &out);
 	else
 		refuse(self, line, e.msg, &out);
 	puts(buf_cstr(&out));
@@ -65,7 +71,7 @@ static bool blank(struct slice s)
 	return true;
 }
 
-static int eval_all(const struct command *self, const struct policy *p, int64_t now)
+static int eval_all(const struct command *self, const struct policy *p, struct when when)
 {
 	char *text = NULL;
 	size_t room = 0, line = 0;
@@ -76,7 +82,7 @@ static int eval_all(const struct command *self, const struct policy *p, int64_t 
 			break;
 		line++;
 		struct slice s = {text, (size_t)n};
-		if (!blank(s) && !eval_line(self, p, now, s, line))
+		if (!blank(s) && !eval_line(self, p, when, s, line))
 			rc = CLI_USAGE;
 	}
 	if (ferror(stdin))
@@ -87,25 +93,28 @@ static int eval_all(const struct command *self, const struct policy *p, int64_t 
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	const char *path = NULL, *now_text = NULL;
+	const char *path = NULL, *now_text = NULL, *ttl_text = NULL;
 	const struct cli_option options[] = {
-	    {"policy", 'p', &path, NULL}, {"now", 0, &now_text, NULL}, {0}};
-	int64_t now;
-	if (!cli_options(self, options, &argc, argv) || !cli_now(self, now_text, &now))
+	    {"policy", 'p', &path, NULL}, {"now", 0, &now_text, NULL},
+	    {"authorized-ttl", 0, &ttl_text, NULL}, {0}};
+	struct when when;
+	if (!cli_options(self, options, &argc, argv) || !cli_now(self, now_text, &when.now) ||
+	    !cli_ttl(self, ttl_text, &when.ttl))
 		return CLI_USAGE;
 	if (!path || argc != 0)
 		return cli_usage(self, path ? "unexpected argument" : "--policy is missing");
 	AUTO(policy_free) struct policy *p = cli_policy_load(path, authz_run_tests);
-	return p ? eval_all(self, p, now) : CLI_USAGE;
+	return p ? eval_all(self, p, when) : CLI_USAGE;
 }
 
 const struct command cmd_policy_eval = {
     .name = "policy eval",
-    .args = "--policy PATH [--now TIME] < REVIEWS",
+    .args = "--policy PATH [--now TIME] [--authorized-ttl TTL] < REVIEWS",
     .summary = "Answers SubjectAccessReviews, one JSON document a line, in order.",
     .help =
 	"  -p, --policy PATH   the policy, a file or a directory\n"
-	"      --now TIME      decide as of this time (RFC 3339) and not as of now\n\n"
+	"      --now TIME      decide as of this time (RFC 3339) and not as of now\n"
+	"      --authorized-ttl TTL   how long the apiserver remembers an allow (default 5m)\n\n"
 	"Reviews are read in both versions (authorization.k8s.io/v1 and v1beta1). Each answer\n"
 	"repeats the review's spec and adds its status. A line that is no review is answered by\n"
 	"{\"line\":N,\"error\":\"…\"}.\n\n"

@@ -50,13 +50,12 @@ static void explain_text(const struct policy *p, const struct sar *s, const stru
 	authz_explain(p, &s->request, false, b);
 }
 
-static int explain(const struct policy *p, struct sar *s, int64_t now, bool json)
+static int explain(const struct policy *p, struct sar *s, bool json)
 {
 	struct decision d = {0};
 	struct buf reason, out;
 	buf_init(&reason, AUTHZ_REASON_MAX);
 	buf_init(&out, EXPLAIN_MAX);
-	s->request.now = now;
 	if (!s->unanswerable) {
 		authz_evaluate(p, &s->request, &d);
 		authz_reason(p, &d, NULL, &reason);
@@ -81,12 +80,14 @@ static enum err_code read_review(
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	const char *path = NULL, *now_text = NULL, *output = NULL;
+	const char *path = NULL, *now_text = NULL, *ttl_text = NULL, *output = NULL;
 	const struct cli_option options[] = {{"policy", 'p', &path, NULL},
-	    {"now", 0, &now_text, NULL}, {"output", 'o', &output, NULL}, {0}};
-	int64_t now;
+	    {"now", 0, &now_text, NULL},
+	    {"authorized-ttl", 0, &ttl_text, NULL}, {"output", 'o', &output, NULL}, {0}};
+	int64_t now, ttl;
 	bool json;
 	if (!cli_options(self, options, &argc, argv) || !cli_now(self, now_text, &now) ||
+	    !cli_ttl(self, ttl_text, &ttl) ||
 	    !cli_output(self, output, &json))
 		return CLI_USAGE;
 	if (!path || argc > 1)
@@ -101,7 +102,9 @@ static int run(const struct command *self, int argc, char **argv)
 	if (read_review(&arena, argv[0], &text, &e) != ERR_OK ||
 	    sar_parse(text, &arena, &s, &e) != ERR_OK)
 		return cli_error(self, "%s: %s", argv[0] ? argv[0] : "standard input", e.msg);
-	return explain(p, &s, now, json);
+	s.request.now = now;
+	s.request.hold = ttl;
+	return explain(p, &s, json);
 }
 
 const struct command cmd_policy_explain = {
@@ -111,6 +114,7 @@ const struct command cmd_policy_explain = {
     .help = "REVIEW is a file; standard input when absent or -.\n\n"
 	    "  -p, --policy PATH     the policy, a file or a directory\n"
 	    "      --now TIME        decide as of this time (RFC 3339) and not as of now\n"
+	    "      --authorized-ttl TTL   how long the apiserver remembers an allow (default 5m)\n"
 	    "  -o, --output FORMAT   text (default) or json\n\n"
 	    "Listed are the rules that name the subject or are about what is asked.\n\n"
 	    "Exit codes: 0 allowed, 1 not allowed, 2 an input that cannot be read.",

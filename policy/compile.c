@@ -465,7 +465,6 @@ void policy_build(struct policy *p, struct ast *t)
 	p->empty = intern_add(&p->words, SLICE(""));
 	compile_cluster_scoped(&c);
 	compile_rules(&c);
-	compile_windows(&c);
 	compile_index(&c);
 	compile_tests(&c);
 	intern_done(&c.user_globs);

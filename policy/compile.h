@@ -13,6 +13,7 @@ struct compiler {
 	struct map actions; /* content -> struct action * */
 	struct map places; /* content -> struct ns_set * */
 	struct map windows; /* content -> struct window * */
+	size_t window_cap; /* of the policy's list of them */
 	struct map zones; /* name -> const struct zone *, the policy's own */
 };
 
@@ -46,9 +47,8 @@ void compile_key_selector(struct buf *key, const struct selector *s);
 /* What a test says beside the plain words: selectors, extra attributes, time. */
 void compile_test_details(struct compiler *c, const struct ast_test *t, struct policy_test *out);
 
-/* `valid` and `breakGlass` of R; and the list of all windows, when all rules stand. */
+/* `valid` and `breakGlass` of R. */
 void compile_valid(struct compiler *c, const struct ast_rule *r, struct rule *out);
-void compile_windows(struct compiler *c);
 
 /* The lists from subjects to sets to rules, when all rules stand. */
 void compile_index(struct compiler *c);

@@ -1,5 +1,4 @@
-/* Owns the compiled form of `valid` and `breakGlass`: windows, each once, and when the next one opens or
- * closes. */
+/* Owns the compiled form of `valid` and `breakGlass`: windows, each once. */
 #include "policy/compile.h"
 
 /* The tree's zones die with it. */
@@ -39,6 +38,14 @@ static struct slice window_key(struct compiler *c, const struct ast_valid *v)
 	return compile_key(c, &b);
 }
 
+static void add_window(struct compiler *c, const struct window *w)
+{
+	struct policy *p = c->p;
+	size_t n = p->nwindows;
+	ARENA_ROOM(&p->arena, p->windows, n, c->window_cap, 8);
+	p->windows[p->nwindows++] = w;
+}
+
 static const struct window *compile_window(struct compiler *c, const struct ast_valid *v)
 {
 	struct slice key = window_key(c, v);
@@ -50,6 +57,7 @@ static const struct window *compile_window(struct compiler *c, const struct ast_
 	except.zone = own_zone(c, except.zone);
 	w = window_new(&c->p->arena, &in, v->except.present ? &except : NULL);
 	map_put(&c->windows, key, w);
+	add_window(c, w);
 	return w;
 }
 
@@ -75,17 +83,4 @@ void compile_valid(struct compiler *c, const struct ast_rule *r, struct rule *ou
 	if (r->break_glass.present)
 		out->break_glass =
 		    compile_break_glass(c, &r->break_glass, r->valid.in.spec.until);
-}
-
-void compile_windows(struct compiler *c)
-{
-	const struct window **v = ARENA_ARRAY(&c->p->arena, const struct window *, c->windows.len);
-	uint32_t n = 0;
-	size_t it = 0;
-	struct slice key;
-	void *w;
-	while (map_next(&c->windows, &it, &key, &w))
-		v[n++] = w;
-	c->p->windows = v;
-	c->p->nwindows = n;
 }

@@ -131,14 +131,6 @@ struct action_list {
 /* Where a rule comes from. */
 enum rule_origin { ORIGIN_NATIVE = 0, ORIGIN_RBAC, ORIGIN_ABAC };
 
-/* Access in an emergency: told with each use (audit type breakglass.used). */
-struct break_glass {
-	const char *ticket;
-	const char *const *approved_by;
-	uint32_t napproved;
-	int64_t until; /* of the rule's window, nanoseconds */
-};
-
 struct rule {
 	const char *id, *source, *message;
 	enum policy_effect effect; /* POLICY_NO_EFFECT: a note, MESSAGE is its text */
@@ -208,7 +200,7 @@ struct policy {
 	uint32_t ncluster_scoped;
 	const struct policy_test *tests;
 	size_t ntests;
-	const struct window *const *windows; /* each once */
+	const struct window **windows; /* each once, in the order of their first rules */
 	uint32_t nwindows;
 };
 

@@ -84,6 +84,18 @@ typedef void policy_change_fn(void *ctx, const struct policy_change *c);
 void policy_changes(
     const struct policy *p, int64_t then, int64_t now, policy_change_fn *fn, void *ctx);
 
+/* Access in an emergency: told with each use (audit type breakglass.used). */
+struct break_glass {
+	const char *ticket;
+	const char *const *approved_by;
+	uint32_t napproved;
+	int64_t until; /* of the rule's window, nanoseconds */
+};
+
+/* Calls FN with the id of each break-glass rule. */
+void policy_break_glass(
+    const struct policy *p, void (*fn)(void *ctx, const char *rule), void *ctx);
+
 /* The canonical dump for golden tests and reviews: one line a rule, in evaluation order. */
 void policy_dump(const struct policy *p, struct buf *out);
 

@@ -1,4 +1,5 @@
-/* Owns what time alone does to a policy: when the next window opens or closes, and whose it is. */
+/* Owns what time alone does to a policy: when the next window opens or closes, and whose it is; and which rules
+ * are for emergencies. */
 #include <stdlib.h>
 
 #include "policy/index.h"
@@ -46,4 +47,12 @@ void policy_changes(
 		c.final = !c.begins && window_next(w, now) == INT64_MAX;
 		tell(p, w, &c, fn, ctx);
 	}
+}
+
+void policy_break_glass(
+    const struct policy *p, void (*fn)(void *ctx, const char *rule), void *ctx)
+{
+	for (uint32_t i = 0; i < p->nrules; i++)
+		if (p->rules[i].break_glass)
+			fn(ctx, p->rules[i].id);
 }

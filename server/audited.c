@@ -56,6 +56,15 @@ const struct audit_requirement *audited_requirements(
 	return out;
 }
 
+const struct audit_break_glass *audited_break_glass(struct arena *a, const struct break_glass *g)
+{
+	if (!g)
+		return NULL;
+	struct audit_break_glass *out = ARENA_NEW(a, struct audit_break_glass);
+	*out = (struct audit_break_glass){g->ticket, g->approved_by, g->napproved, g->until};
+	return out;
+}
+
 struct spool_event spooled_identity(struct arena *a, const struct identity *id, int64_t now)
 {
 	struct spool_extra *extra = ARENA_ARRAY(a, struct spool_extra, id->nextra);

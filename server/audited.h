@@ -15,6 +15,8 @@ struct audit_user audited_identity(struct arena *a, const struct identity *id);
 struct audit_user audited_subject(struct arena *a, const struct access_request *r);
 const struct audit_requirement *audited_requirements(
     struct arena *a, const struct access_requirement *r, size_t n);
+const struct audit_break_glass *audited_break_glass(
+    struct arena *a, const struct break_glass *g); /* NULL stays NULL */
 struct spool_event spooled_identity(struct arena *a, const struct identity *id, int64_t now);
 
 /* Microseconds since the request's head arrived. */

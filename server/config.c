@@ -80,6 +80,11 @@ static const struct field authorization_fields[] = {
 	.offset = offsetof(struct authorization_config, require_generation),
 	.doc = "true: a policy without `metadata.generation`, or another one with the generation in force, is "
 	       "refused. Signed policies are always held to that."},
+    {.name = "apiserverAuthorizedTTL", .type = FIELD_DURATION, .def = "5m",
+	.max = 24 * 3600 * CLOCK_SECOND, .offset = offsetof(struct authorization_config, authorized_ttl),
+	.doc = "How long kube-apiserver remembers an allow: `authorizedTTL` of its AuthorizationConfiguration, "
+	       "or `0s` where `cacheAuthorizedRequests` is false. An allow with `valid` is given only when it "
+	       "holds that long, and a deny with `valid` begins that much early."},
     {.name = NULL}};
 
 static const struct field audit_fields[] = {

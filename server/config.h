@@ -53,6 +53,7 @@ struct authorization_config {
 	struct signatures_config signatures;
 	int64_t max_shrink; /* percent of the rules that may leave at once; 100: the guard is off */
 	bool require_generation;
+	int64_t authorized_ttl; /* ns: how long the apiserver remembers an allow */
 };
 
 struct audit_config {

@@ -4,6 +4,7 @@
 #include "common/secret.h"
 #include "server/audited.h"
 #include "server/handlers.h"
+#include "server/policy_clock.h"
 #include "server/reply.h"
 #include "server/server.h"
 
@@ -67,6 +68,7 @@ static void audit(struct exchange *ex, const struct sar *s, const char *id,
 		r.rule_source = decision->source;
 		if (!s->unanswerable)
 			look_beside(ex, s, decision, &r.shadow);
+		r.break_glass = audited_break_glass(&ex->arena, decision->break_glass);
 	}
 	if (ex->snapshot->policy) {
 		const struct policy_info *i = policy_info(ex->snapshot->policy);
@@ -103,6 +105,8 @@ static void answer(struct exchange *ex, const struct sar *s, const char *id)
 	ex->reply.policy_generation = policy_info(p)->generation;
 	sar_write(s, d.verdict, buf_view(&reason), d.note, &ex->reply.body);
 	metric_inc(ex->server->metrics.verdicts[d.verdict]);
+	if (d.break_glass)
+		metric_inc(policy_clock_uses(d.rule));
 	audit(ex, s, id, &d, buf_view(&reason));
 	buf_done(&reason);
 }
@@ -117,6 +121,7 @@ void handle_access(struct exchange *ex)
 	}
 	char id[27];
 	s.request.now = clock_now();
+	s.request.hold = ex->snapshot->config->authorization.authorized_ttl;
 	ulid_new(s.request.now / CLOCK_MS, id);
 	if (ex->snapshot->policy)
 		answer(ex, &s, id);

@@ -25,6 +25,7 @@
 #include "server/drain.h"
 #include "server/handlers.h"
 #include "server/notify.h"
+#include "server/policy_clock.h"
 #include "server/policy_report.h"
 #include "server/reload.h"
 #include "server/units.h"
@@ -61,6 +62,7 @@ struct process {
 	struct server server;
 	struct err login_trouble; /* that was last told of */
 	struct reload *reload;
+	struct policy_clock policy_clock;
 	struct listener *listeners[SERVER_LISTENERS];
 	int signals;
 };
@@ -379,6 +381,7 @@ static void keep_house(struct process *p, struct agenda *a)
 {
 	authn_services_sweep(p->server.services);
 	keep_login(p);
+	policy_clock_tick(&p->policy_clock, &p->server);
 	for (int i = 0; i < SERVER_LISTENERS; i++)
 		if (p->listeners[i])
 			listener_sweep(p->listeners[i]);
@@ -389,10 +392,12 @@ static void keep_house(struct process *p, struct agenda *a)
 }
 
 /* Milliseconds until the next thing to do, at most a second. */
-static int nap(const struct agenda *a, bool deaf)
+static int nap(const struct process *p, const struct agenda *a, bool deaf)
 {
 	int64_t next = deaf && a->listen < a->compare ? a->listen : a->compare;
-	int64_t left = (next - clock_mono()) / CLOCK_MS;
+	int64_t left = (next - clock_mono()) / CLOCK_MS, policy = policy_clock_left(&p->policy_clock);
+	if (policy < left)
+		left = policy;
 	return left > 1000 ? 1000 : left > 0 ? (int)left : 0;
 }
 
@@ -404,7 +409,7 @@ static void loop(struct process *p)
 		struct pollfd fds[] = {{.fd = p->signals, .events = POLLIN},
 		    {.fd = reload_fd(p->reload), .events = POLLIN}};
 		bool deaf = clock_mono() < a.listen;
-		int ready = poll(fds, deaf ? 1 : 2, nap(&a, deaf));
+		int ready = poll(fds, deaf ? 1 : 2, nap(p, &a, deaf));
 		if (ready > 0 && fds[0].revents && !take_signals(p))
 			return;
 		follow_files(p, &a, ready > 0 && !deaf && fds[1].revents);

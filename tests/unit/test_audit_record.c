@@ -37,6 +37,9 @@ static struct audit_user full_user(void)
 	    .ngroups = 2, .extra_keys = extra, .nextra_keys = 1};
 }
 
+static const char *const approvers[] = {"carol", "dave"};
+static const struct audit_break_glass glass = {"INC-4711", approvers, 2, 1763812800000000000};
+
 static struct audit_authz full_authz(void)
 {
 	return (struct audit_authz){.id = "01ARZ3NDEKTSV4RRFFQ69G5FAW",
@@ -46,7 +49,8 @@ static struct audit_authz full_authz(void)
 	    .name = SLICE("web"), .namespace_ = SLICE("prod"), .field_selector = fields,
 	    .nfield = 1, .label_selector = labels, .nlabel = 2, .decision = "deny",
 	    .effect = "deny", .rule = "protect-prod", .rule_source = "prod.yaml:57",
-	    .reason = SLICE("deny by protect-prod, generation 42"), .policy_generation = 42,
+	    .reason = SLICE("deny by protect-prod, generation 42"), .break_glass = &glass,
+	    .policy_generation = 42,
 	    .policy_sha256 = HEX64, .latency_us = 7};
 }
 
@@ -107,6 +111,8 @@ static void test_authz_members_in_order(void **state)
 	    "\"values\":[\"a\",\"b\"]},{\"key\":\"app\",\"op\":\"Exists\"}]},"
 	    "\"decision\":\"deny\",\"effect\":\"deny\",\"rule\":\"protect-prod\","
 	    "\"ruleSource\":\"prod.yaml:57\",\"reason\":\"deny by protect-prod, generation 42\","
+	    "\"breakGlass\":{\"ticket\":\"INC-4711\",\"approvedBy\":[\"carol\",\"dave\"],"
+	    "\"until\":\"2025-11-22T12:00:00.000000Z\"},"
 	    "\"policy\":{\"generation\":42,\"sha256\":\"" HEX64 "\"},\"latencyUs\":7");
 }
 
@@ -134,6 +140,19 @@ static void test_other_types(void **state)
 	struct audit_authn n = full_authn();
 	n.kind = AUDIT_LOGIN;
 	n.api_version = NULL;
+	struct audit_authz z = full_authz();
+	record_use(&b, &origin, &z);
+	assert_non_null(strstr(buf_cstr(&b), "\"type\":\"breakglass.used\",\"id\":\"01ARZ3"));
+	buf_done(&b);
+	struct audit_rules w = {.started = true, .rules = approvers, .n = 2, .policy_generation = 42,
+	    .policy_sha256 = "s"};
+	record_rules(&b, &origin, &w);
+	assert_body(&b, "\"type\":\"policy.rule_started\"," ORIGIN ",\"rulesCount\":2,"
+			"\"rules\":[\"carol\",\"dave\"],\"policy\":{\"generation\":42,\"sha256\":\"s\"}");
+	w = (struct audit_rules){.final = true, .rules = approvers, .n = 1};
+	record_rules(&b, &origin, &w);
+	assert_body(&b, "\"type\":\"policy.rule_expired\"," ORIGIN ",\"rulesCount\":1,"
+			"\"rules\":[\"carol\"],\"final\":true");
 	record_authn(&b, &origin, &n);
 	assert_non_null(strstr(buf_cstr(&b), "\"type\":\"authn.login\",\"id\":\"01ARZ3"));
 	assert_non_null(strstr(buf_cstr(&b),
@@ -372,6 +391,9 @@ static void check_hostile_authz(struct arena *a)
 	    .rule_source = hostile_text(a), .reason = hostile(a), .evaluation_error = hostile(a),
 	    .policy_generation = INT64_MAX, .policy_sha256 = hostile_text(a),
 	    .latency_us = UINT64_MAX};
+	const char *names[] = {hostile_text(a), hostile_text(a)};
+	struct audit_break_glass g = {hostile_text(a), names, 2, 0};
+	r.break_glass = &g;
 	hostile_client(a, &r.client);
 	hostile_user(a, &r.user);
 	r.field_selector = hostile_selector(a, &r.nfield);
@@ -421,6 +443,10 @@ static void check_hostile_others(struct arena *a)
 	j = parse_capped(&body);
 	assert_told(j, "error", json_object_get(j, "error"), slice_of(p.error));
 	json_decref(j);
+	const char *rules[] = {hostile_text(a), hostile_text(a), hostile_text(a)};
+	struct audit_rules w = {.rules = rules, .n = 3, .policy_sha256 = hostile_text(a)};
+	record_rules(&body, &origin, &w);
+	json_decref(parse_capped(&body));
 	record_event(&body, &origin, hostile_text(a), hostile_text(a));
 	json_decref(parse_capped(&body));
 }
@@ -450,7 +476,11 @@ static void test_the_longest_record_fits(void **state)
 		for (size_t i = 0; i < ARRAY_LEN(many); i++)
 			many[i] = (struct slice){big, i % 2 ? 1 : 100};
 		struct audit_requirement q = {s, s, many, 2000};
-		struct audit_authz r = {.id = big, .api_version = big, .client = {s, 65535, s, s, s},
+		const char *names[20];
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			names[i] = big + sizeof(big) - 200;
+		struct audit_break_glass g = {big, names, ARRAY_LEN(names), 0};
+		struct audit_authz r = {.break_glass = &g, .id = big, .api_version = big, .client = {s, 65535, s, s, s},
 		    .user = {s, s, many, 2000, many, 2000}, .resource_request = true, .verb = s,
 		    .api_group = s, .version = s, .resource = s, .subresource = s, .name = s,
 		    .namespace_ = s, .path = s, .field_selector = &q, .nfield = 1,
@@ -616,6 +646,9 @@ static void sample(size_t i, struct buf *body)
 	case 8:
 		record_self(body, &origin, RECORD_GAP, &self[1]);
 		break;
+	case 9:
+		record_rules(body, &origin, &(struct audit_rules){.final = true, .rules = approvers, .n = 2});
+		break;
 	default:
 		record_self(body, &origin, RECORD_TRUNCATED, &self[2]);
 	}
@@ -631,7 +664,7 @@ static void test_schema_says_what_is_written(void **state)
 	assert_non_null(schema);
 	static struct paths ours, theirs;
 	published(&theirs, "", schema);
-	for (size_t i = 0; i < 10; i++) {
+	for (size_t i = 0; i < 11; i++) {
 		struct buf body = {0}, line;
 		sample(i, &body);
 		line_of(&line, &body);
