@@ -1,7 +1,7 @@
 /* Owns the second evaluator: each rule is looked at, one after the other, as it is written. */
 #include <stdio.h>
 
-#include "tests/support/naive_authz.h"
+#include "tests/support/naive_import.h"
 
 bool naive_glob(const char *p, struct slice s)
 {
@@ -164,38 +164,60 @@ bool naive_matches(const struct naive_rule *rule, const struct access_request *r
 	for (int i = 0; i < rule->ngrants; i++)
 		granted |= grants(rule, &rule->grants[i], r);
 	return granted && names(&rule->subjects, r) &&
-	       !(rule->has_except && names(&rule->except, r)) && placed(rule, r);
+	       !(rule->has_except && names(&rule->except, r)) && placed(rule, r) &&
+	       naive_in_force(rule, r);
 }
 
 /* --- the decision --- */
 
-/* The verdict of all rules, those in shadow only if SHADOW, and the first that gives it. */
-static enum verdict decide(const struct naive_policy *p, const struct access_request *r,
-    bool exempt, bool shadow, const struct naive_rule **by)
+/* The first rule of EFFECT that matches, those in shadow only if SHADOW. */
+static const struct naive_rule *first(const struct naive_policy *p, const struct access_request *r,
+    enum policy_effect effect, bool shadow)
 {
-	static const struct {
-		enum policy_effect effect;
-		enum verdict verdict;
-	} order[] = {{POLICY_DENY, VERDICT_DENY}, {POLICY_ABSTAIN, VERDICT_NO_OPINION},
-	    {POLICY_ALLOW, VERDICT_ALLOW}};
-	for (size_t k = exempt ? 2 : 0; k < ARRAY_LEN(order); k++) {
-		for (int i = 0; i < p->n; i++) {
-			*by = &p->rules[i];
-			if ((*by)->effect == order[k].effect && ((*by)->shadow ? shadow : true) &&
-			    naive_matches(*by, r))
-				return order[k].verdict;
-		}
+	for (int i = 0; i < p->n; i++) {
+		const struct naive_rule *rule = &p->rules[i];
+		if (rule->effect == effect && (shadow || !rule->shadow) && naive_matches(rule, r))
+			return rule;
 	}
-	*by = NULL;
-	return p->default_deny && !exempt ? VERDICT_DENY : VERDICT_NO_OPINION;
+	return NULL;
+}
+
+static bool imported(const struct naive_imports *im, const struct access_request *r, const char **id)
+{
+	return im && (naive_rbac(im, r, id) || naive_abac(im, r, id));
+}
+
+static struct naive_verdict decide(
+    const struct naive_policy *p, const struct access_request *r, bool exempt, bool shadow)
+{
+	static const enum policy_effect order[] = {POLICY_DENY, POLICY_ABSTAIN, POLICY_ALLOW};
+	static const enum verdict verdicts[] = {[POLICY_DENY] = VERDICT_DENY,
+	    [POLICY_ABSTAIN] = VERDICT_NO_OPINION,
+	    [POLICY_ALLOW] = VERDICT_ALLOW};
+	struct naive_verdict v = {0};
+	for (size_t k = exempt ? 2 : 0; k < ARRAY_LEN(order); k++) {
+		const struct naive_rule *rule = first(p, r, order[k], shadow);
+		if (rule)
+			return (struct naive_verdict){
+			    verdicts[order[k]], order[k], rule->id, rule};
+	}
+	if (imported(p->imports, r, &v.id)) {
+		v.verdict = VERDICT_ALLOW;
+		v.effect = POLICY_ALLOW;
+	} else if (p->default_deny && !exempt) {
+		v.verdict = VERDICT_DENY;
+	}
+	return v;
 }
 
 void naive_evaluate(
     const struct naive_policy *p, const struct access_request *r, struct naive_answer *out)
 {
-	struct naive_shadow *s = &out->shadow;
 	out->exempt = p->has_exempt && names(&p->exempt, r);
-	out->verdict = decide(p, r, out->exempt, false, &out->by);
-	s->verdict = decide(p, r, out->exempt, true, &s->by);
-	s->differs = s->verdict != out->verdict;
+	out->real = decide(p, r, out->exempt, false);
+	out->shadow = decide(p, r, out->exempt, true);
+	out->differs = out->shadow.verdict != out->real.verdict;
+	out->note[0] = '\0';
+	if (p->imports && !out->real.id)
+		naive_note(p->imports, r, out->note);
 }

@@ -43,36 +43,55 @@ struct naive_grant {
 	struct naive_selector fields, labels;
 };
 
+/* Nanoseconds since the epoch; weekly hours when TZ is set. */
+struct naive_span {
+	bool has_from, has_until;
+	int64_t from, until;
+	const char *tz;
+	unsigned days; /* bit 0: Monday */
+	int hours_from, hours_until; /* minutes of the day; until before from: of the next day */
+};
+
+struct naive_window {
+	struct naive_span in, except;
+	bool has_except;
+};
+
 struct naive_rule {
 	char id[16];
 	enum policy_effect effect;
-	bool shadow, exact, has_except, cluster_only, role, place_alias;
+	bool shadow, exact, has_except, cluster_only, role, place_alias, has_valid, break_glass;
+	struct naive_window valid;
 	struct naive_subjects subjects, except;
 	struct naive_grant grants[NAIVE_GRANTS]; /* the second only of a role */
 	int ngrants;
 	struct naive_list include, exclude;
 };
 
-/* RULES is the caller's or naive_generate's (malloc); the first FIRST of them stand in a file of their
+struct naive_imports; /* naive_import.h */
+
+/* RULES and IMPORTS (or NULL) are naive_generate's; the first FIRST of the rules stand in a file of their
  * own when that is neither 0 nor N. */
 struct naive_policy {
 	struct naive_rule *rules;
+	struct naive_imports *imports;
 	int n, first;
 	bool default_deny, has_exempt;
 	struct naive_subjects exempt;
 };
 
-struct naive_shadow {
-	bool differs;
+/* What decides: BY is NULL for an imported rule, ID is NULL for the default. */
+struct naive_verdict {
 	enum verdict verdict;
+	enum policy_effect effect;
+	const char *id;
 	const struct naive_rule *by;
 };
 
 struct naive_answer {
-	enum verdict verdict;
-	const struct naive_rule *by; /* NULL: the default */
-	bool exempt;
-	struct naive_shadow shadow;
+	struct naive_verdict real, shadow;
+	bool exempt, differs; /* differs: shadow's verdict is another */
+	char note[128];
 };
 
 void naive_evaluate(
@@ -97,6 +116,18 @@ bool naive_truly_covered(
     const struct naive_selector *s, const struct access_requirement *q, size_t n);
 bool naive_truly_meets(
     const struct naive_selector *s, const struct access_requirement *q, size_t n);
+
+/* --- windows, by trying moments (naive_window.c) --- */
+
+bool naive_open(const struct naive_window *w, int64_t t);
+
+/* By its window: an allow all the time that an answer is remembered, others at some moment of it. */
+bool naive_in_force(const struct naive_rule *rule, const struct access_request *r);
+
+/* Generated: a window for a rule, a time for a request. */
+void naive_window(struct naive_rule *r, uint64_t *seed);
+void naive_when(struct access_request *r, uint64_t *seed);
+void naive_print_window(struct buf *b, const struct naive_rule *r);
 
 /* --- generated policies and requests (naive_gen.c) --- */
 
@@ -123,10 +154,11 @@ void naive_request(struct naive_request *q, uint64_t *seed);
 
 /* --- as text (naive_print.c) --- */
 
-#define NAIVE_FILES 2
+#define NAIVE_FILES 4
 
-/* The policy's files into TEXTS (initialized); how many. */
-int naive_print(struct buf texts[NAIVE_FILES], const struct naive_policy *p);
+/* The policy's files into FILES, their texts in TEXTS (initialized); how many. */
+size_t naive_print(struct policy_file files[NAIVE_FILES], struct buf texts[NAIVE_FILES],
+    const struct naive_policy *p);
 void naive_print_request(struct buf *b, const struct access_request *r);
 
 /* Compiled; aborts with the findings when it is refused. */

@@ -3,11 +3,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/support/naive_authz.h"
+#include "tests/support/naive_import.h"
 
-static bool same(const char *id, const struct naive_rule *by)
+static bool same(const char *a, const char *b)
 {
-	return by ? id && strcmp(id, by->id) == 0 : !id;
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_rest(const struct decision *d, const struct naive_answer *want)
+{
+	const struct naive_verdict *v = &want->real;
+	return d->exempt == want->exempt && d->effect == v->effect &&
+	       (d->break_glass != NULL) == (v->by && v->by->break_glass) &&
+	       strcmp(d->note ? d->note : "", want->note) == 0;
 }
 
 bool naive_agrees(const struct policy *p, const struct naive_policy *model,
@@ -16,14 +24,12 @@ bool naive_agrees(const struct policy *p, const struct naive_policy *model,
 	struct decision d;
 	authz_evaluate(p, r, &d);
 	naive_evaluate(model, r, want);
-	if (d.verdict != want->verdict || !same(d.rule, want->by) || d.exempt != want->exempt)
+	if (d.verdict != want->real.verdict || !same(d.rule, want->real.id) || !same_rest(&d, want))
 		return false;
-	if (d.effect != (want->by ? want->by->effect : POLICY_NO_EFFECT))
+	if (d.shadow.differs != want->differs)
 		return false;
-	if (d.shadow.differs != want->shadow.differs)
-		return false;
-	return !d.shadow.differs || (d.shadow.verdict == want->shadow.verdict &&
-					same(d.shadow.rule, want->shadow.by));
+	return !want->differs || (d.shadow.verdict == want->shadow.verdict &&
+				     same(d.shadow.rule, want->shadow.id));
 }
 
 static bool differs(const struct naive_policy *model, const struct access_request *r)
@@ -44,6 +50,27 @@ static void without(struct naive_policy *p, int at)
 		p->first--;
 }
 
+/* Leaves out the bindings and lines that the difference does not need. */
+static void shrink_imports(struct naive_policy *model, const struct access_request *r)
+{
+	struct naive_imports *im = model->imports;
+	for (int at = im ? im->nbindings - 1 : -1; at >= 0; at--) {
+		struct naive_imports all = *im;
+		memmove(&im->bindings[at], &im->bindings[at + 1],
+		    (size_t)(im->nbindings - at - 1) * sizeof(im->bindings[0]));
+		im->nbindings--;
+		if (!differs(model, r))
+			*im = all;
+	}
+	for (int n = im ? im->nlines : 0; n > 0; n--) {
+		im->nlines = n - 1;
+		if (!differs(model, r)) {
+			im->nlines = n;
+			break;
+		}
+	}
+}
+
 /* Drops every rule that the difference does not need. */
 void naive_shrink(struct naive_policy *model, const struct access_request *r)
 {
@@ -55,40 +82,48 @@ void naive_shrink(struct naive_policy *model, const struct access_request *r)
 			without(model, at);
 		naive_done(&less);
 	}
+	shrink_imports(model, r);
 }
 
-static void print_answer(struct buf *b, const char *who, enum verdict v, const char *rule, bool differ,
-    enum verdict shadow, const char *shadow_rule)
+static const char *word(const char *id)
 {
-	buf_printf(b, "%s: %s by %s", who, verdict_name(v), rule ? rule : "nothing");
-	if (differ)
-		buf_printf(b, ", shadow %s by %s", verdict_name(shadow),
-		    shadow_rule ? shadow_rule : "nothing");
-	buf_adds(b, "\n");
+	return id ? id : "nothing";
+}
+
+static void print_answers(struct buf *b, const struct naive_policy *model, const struct policy *p,
+    const struct access_request *r)
+{
+	struct naive_answer want;
+	struct decision d;
+	authz_evaluate(p, r, &d);
+	naive_evaluate(model, r, &want);
+	buf_printf(b, "engine: %s by %s%s; shadow: ", verdict_name(d.verdict), word(d.rule),
+	    d.exempt ? ", exempt" : "");
+	if (d.shadow.differs)
+		buf_printf(b, "%s by %s", verdict_name(d.shadow.verdict), word(d.shadow.rule));
+	buf_printf(b, "; note: %s\nnaive:  %s by %s%s; shadow: ", d.note ? d.note : "",
+	    verdict_name(want.real.verdict), word(want.real.id), want.exempt ? ", exempt" : "");
+	if (want.differs)
+		buf_printf(b, "%s by %s", verdict_name(want.shadow.verdict), word(want.shadow.id));
+	buf_printf(b, "; note: %s\n", want.note);
 }
 
 void naive_tell(const struct naive_policy *model, const struct access_request *r)
 {
 	struct buf b, texts[NAIVE_FILES];
-	struct naive_answer want;
-	struct decision d;
+	struct policy_file files[NAIVE_FILES];
 	buf_init(&b, 1 << 24);
 	for (int k = 0; k < NAIVE_FILES; k++)
 		buf_init(&texts[k], 1 << 24);
-	int n = naive_print(texts, model);
-	for (int k = 0; k < n; k++)
-		buf_printf(&b, "--- file %d\n%s", k, buf_cstr(&texts[k]));
+	size_t n = naive_print(files, texts, model);
+	for (size_t k = 0; k < n; k++)
+		buf_printf(&b, "--- %s\n" SLICE_FMT, files[k].name, SLICE_ARG(files[k].text));
 	for (int k = 0; k < NAIVE_FILES; k++)
 		buf_done(&texts[k]);
 	naive_print_request(&b, r);
 	buf_adds(&b, "\n");
 	struct policy *p = naive_compile(model);
-	authz_evaluate(p, r, &d);
-	naive_evaluate(model, r, &want);
-	print_answer(&b, "engine", d.verdict, d.rule, d.shadow.differs, d.shadow.verdict,
-	    d.shadow.rule);
-	print_answer(&b, "naive", want.verdict, want.by ? want.by->id : NULL, want.shadow.differs,
-	    want.shadow.verdict, want.shadow.by ? want.shadow.by->id : NULL);
+	print_answers(&b, model, p, r);
 	policy_free(&p);
 	fputs(buf_cstr(&b), stderr);
 	buf_done(&b);

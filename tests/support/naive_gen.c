@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/support/must.h"
-#include "tests/support/naive_authz.h"
+#include "tests/support/naive_import.h"
 
 uint32_t naive_rnd(uint64_t *seed, uint32_t below)
 {
@@ -24,13 +24,13 @@ static const char *const group_words[] = {"g", "h", "g*", "*h", "gh", "system:au
 static const char *const groups[] = {"g", "h", "gh", "gxh", "system:authenticated",
     "system:serviceaccounts", "system:unauthenticated", "z", ""};
 static const char *const alls[] = {"authenticated", "unauthenticated", "serviceaccounts", "everyone"};
-static const char *const verb_words[] = {"get", "list", "delete", "*", "*", "*"};
+static const char *const verb_words[] = {"get", "list", "delete", "*", "*", "*", "*", "*"};
 static const char *const select_verbs[] = {"list", "watch", "deletecollection"};
 static const char *const verbs[] = {"get", "list", "delete", "create", "*", "", "GET", "list", "watch"};
-static const char *const api_words[] = {"", "apps", "*", "*", "x.io"};
+static const char *const api_words[] = {"", "apps", "*", "*", "*", "x.io"};
 static const char *const apis[] = {"", "apps", "y.io", "*"};
 static const char *const resource_words[] = {"pods", "nodes", "pods/log", "*/log", "*", "*",
-    "nodes/proxy", "*/a/b", "pods/*", "*/*"};
+    "*", "nodes/proxy", "*/a/b", "pods/*", "*/*"};
 static const char *const resources[] = {"pods", "nodes", "pods", "nodes", "secrets", "", "*"};
 static const char *const subs[] = {"", "", "log", "proxy", "a/b", "a", "*"};
 static const char *const name_words[] = {"x", "y", "*"};
@@ -115,12 +115,12 @@ static void resource_grant(uint64_t *seed, const struct naive_rule *r, struct na
 	/* The last two forms are for rules that take away. */
 	uint32_t forms = ARRAY_LEN(resource_words) - (r->effect == POLICY_ALLOW ? 2 : 0);
 	g->resources = list(seed, resource_words, forms, 3);
-	uint32_t which = rnd(seed, 10);
+	uint32_t which = rnd(seed, 14);
 	if (which < 3)
 		g->names = LIST(seed, name_words, 2);
 	if (which > 1 && which < 4)
 		g->name_globs = LIST(seed, name_globs, 2);
-	if (rnd(seed, 4))
+	if (rnd(seed, 5))
 		return;
 	g->verbs = LIST(seed, select_verbs, 3);
 	which = 1 + rnd(seed, 3);
@@ -142,7 +142,7 @@ static struct naive_grant grant(uint64_t *seed, const struct naive_rule *r, bool
 
 static void place(uint64_t *seed, struct naive_rule *r)
 {
-	switch (rnd(seed, 4)) {
+	switch (rnd(seed, 5)) {
 	case 0:
 		r->include = LIST(seed, ns_words, 2);
 		break;
@@ -170,11 +170,13 @@ void naive_rule(struct naive_rule *r, uint64_t *seed, int number, enum policy_ef
 		r->except = subjects(seed);
 	r->role = rnd(seed, 4) == 0;
 	r->ngrants = r->role ? 1 + (int)rnd(seed, NAIVE_GRANTS) : 1;
-	bool paths = rnd(seed, 6) == 0;
+	bool paths = rnd(seed, 7) == 0;
 	for (int i = 0; i < r->ngrants; i++)
 		r->grants[i] = grant(seed, r, paths);
 	if (!paths)
 		place(seed, r);
+	if (rnd(seed, 6) == 0)
+		naive_window(r, seed);
 }
 
 /* --- policies --- */
@@ -194,6 +196,11 @@ void naive_generate(struct naive_policy *p, uint64_t *seed, int most)
 	p->has_exempt = rnd(seed, 3) == 0;
 	if (p->has_exempt)
 		p->exempt = exempt(seed);
+	if (rnd(seed, 4))
+		return;
+	p->imports = calloc(1, sizeof(*p->imports));
+	MUST(p->imports);
+	naive_generate_imports(p->imports, seed);
 }
 
 void naive_copy(struct naive_policy *to, const struct naive_policy *from)
@@ -202,11 +209,17 @@ void naive_copy(struct naive_policy *to, const struct naive_policy *from)
 	to->rules = calloc((size_t)from->n + 1, sizeof(*to->rules));
 	MUST(to->rules);
 	memcpy(to->rules, from->rules, (size_t)from->n * sizeof(*to->rules));
+	if (!from->imports)
+		return;
+	to->imports = calloc(1, sizeof(*to->imports));
+	MUST(to->imports);
+	*to->imports = *from->imports;
 }
 
 void naive_done(struct naive_policy *p)
 {
 	free(p->rules);
+	free(p->imports);
 	*p = (struct naive_policy){0};
 }
 
@@ -238,6 +251,7 @@ void naive_request(struct naive_request *q, uint64_t *seed)
 	    .resource_request = rnd(seed, 6) != 0};
 	for (size_t i = 0; i < r->ngroups; i++)
 		q->groups[i] = slice_of(PICK(seed, groups));
+	naive_when(r, seed);
 	if (!r->resource_request) {
 		r->path = slice_of(PICK(seed, urls));
 		return;

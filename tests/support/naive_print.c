@@ -1,5 +1,5 @@
 /* Owns the text of the second evaluator's policies and requests. */
-#include "tests/support/naive_authz.h"
+#include "tests/support/naive_import.h"
 
 #include "tests/support/policy_text.h"
 
@@ -109,6 +109,7 @@ static void print_rule(struct buf *b, const struct naive_rule *r)
 	buf_adds(b, ", ");
 	if (r->shadow)
 		buf_adds(b, "mode: shadow, ");
+	naive_print_window(b, r);
 	if (r->role)
 		buf_printf(b, "roles: [r-%s], ", r->id);
 	else
@@ -157,7 +158,7 @@ static void print_names(struct buf *b, const struct naive_policy *p)
 			print_role(b, &p->rules[i]);
 }
 
-int naive_print(struct buf texts[NAIVE_FILES], const struct naive_policy *p)
+static size_t print_native(struct buf texts[NAIVE_FILES], const struct naive_policy *p)
 {
 	bool two = p->first > 0 && p->first < p->n;
 	for (int k = 0; k <= two; k++) {
@@ -168,19 +169,38 @@ int naive_print(struct buf texts[NAIVE_FILES], const struct naive_policy *p)
 		for (int i = k ? p->first : 0; i < (two && !k ? p->first : p->n); i++)
 			print_rule(&texts[k], &p->rules[i]);
 	}
-	return two + 1;
+	return two ? 2 : 1;
+}
+
+size_t naive_print(struct policy_file files[NAIVE_FILES], struct buf texts[NAIVE_FILES],
+    const struct naive_policy *p)
+{
+	static const char *const names[] = {"a.yaml", "b.yaml"};
+	const struct naive_imports *im = p->imports;
+	size_t n = print_native(texts, p);
+	for (size_t k = 0; k < n; k++)
+		files[k] = (struct policy_file){.name = names[k]};
+	if (im && im->nroles) {
+		naive_print_rbac(&texts[n], im);
+		files[n++] = (struct policy_file){.name = "y.yaml", .kind = POLICY_FILE_RBAC};
+	}
+	if (im && im->nlines) {
+		naive_print_abac(&texts[n], im);
+		files[n++] = (struct policy_file){.name = "z.jsonl", .kind = POLICY_FILE_ABAC};
+	}
+	for (size_t k = 0; k < n; k++)
+		files[k].text = slice_of(buf_cstr(&texts[k]));
+	return n;
 }
 
 struct policy *naive_compile(const struct naive_policy *p)
 {
 	struct buf texts[NAIVE_FILES];
-	struct policy_file files[NAIVE_FILES] = {{.name = "a.yaml"}, {.name = "b.yaml"}};
+	struct policy_file files[NAIVE_FILES];
 	for (int k = 0; k < NAIVE_FILES; k++)
 		buf_init(&texts[k], 1 << 24);
-	int n = naive_print(texts, p);
-	for (int k = 0; k < n; k++)
-		files[k].text = slice_of(buf_cstr(&texts[k]));
-	struct policy *out = policy_must_files(files, (size_t)n);
+	size_t n = naive_print(files, texts, p);
+	struct policy *out = policy_must_files(files, n);
 	for (int k = 0; k < NAIVE_FILES; k++)
 		buf_done(&texts[k]);
 	return out;
@@ -205,7 +225,8 @@ void naive_print_request(struct buf *b, const struct access_request *r)
 	buf_printf(b, "user=`" SLICE_FMT "` groups=", SLICE_ARG(r->user));
 	for (size_t i = 0; i < r->ngroups; i++)
 		buf_printf(b, "`" SLICE_FMT "` ", SLICE_ARG(r->groups[i]));
-	buf_printf(b, "verb=`" SLICE_FMT "`", SLICE_ARG(r->verb));
+	buf_printf(b, "now=%lld hold=%lld verb=`" SLICE_FMT "`", (long long)r->now,
+	    (long long)r->hold, SLICE_ARG(r->verb));
 	if (!r->resource_request) {
 		buf_printf(b, " path=`" SLICE_FMT "`", SLICE_ARG(r->path));
 		return;

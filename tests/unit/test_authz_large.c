@@ -151,7 +151,7 @@ static void check_large(uint64_t seed, unsigned *decided)
 			naive_tell(&model, &q.r);
 			fail_msg("seed %llu", (unsigned long long)first);
 		}
-		decided[want.verdict] += want.by != NULL;
+		decided[want.real.verdict] += want.real.id != NULL;
 	}
 	policy_free(&p);
 	naive_done(&model);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "tests/support/naive_authz.h"
+#include "tests/support/naive_import.h"
 
 #define RULES 12
 #define REQUESTS 75
@@ -212,6 +212,122 @@ static void test_shadow_tells_what_enforcing_would_do(void **state)
 	check_law(7, enforce_shadows, shadow_law);
 }
 
+/* --- time --- */
+
+/* Who is told that a rule is out of force sees what he would see without it. */
+static void test_outside_its_window_a_rule_is_absent(void **state)
+{
+	(void)state;
+	uint64_t seed = 8;
+	unsigned left_out = 0;
+	for (unsigned i = naive_cases(4000); i > 0; i--) {
+		struct naive_policy model, less;
+		struct naive_request q;
+		struct decision d, e;
+		uint64_t first = seed;
+		naive_generate(&model, &seed, RULES);
+		naive_request(&q, &seed);
+		q.r.hold = 0;
+		naive_copy(&less, &model);
+		less.n = 0;
+		for (int k = 0; k < model.n; k++)
+			if (naive_in_force(&model.rules[k], &q.r))
+				less.rules[less.n++] = model.rules[k];
+		if (less.n < model.n && less.n > 0) {
+			struct policy *p = naive_compile(&model), *without = naive_compile(&less);
+			left_out++;
+			authz_evaluate(p, &q.r, &d);
+			authz_evaluate(without, &q.r, &e);
+			if (!same_answer(&d, &e) || d.shadow.differs != e.shadow.differs)
+				fail_on(first, &model, &q.r);
+			policy_free(&p);
+			policy_free(&without);
+		}
+		naive_done(&model);
+		naive_done(&less);
+	}
+	assert_true(left_out > naive_cases(4000) / 5);
+}
+
+/* What the apiserver may remember until then is right until then. */
+static void check_hold(uint64_t first, const struct naive_policy *model, const struct policy *p,
+    struct naive_request *q, uint64_t *seed)
+{
+	struct decision d;
+	int64_t now = q->r.now, hold = q->r.hold;
+	for (int k = 0; k < 4; k++) {
+		int64_t later = k == 0 ? hold : (int64_t)naive_rnd(seed, 1000) * (hold / 1000);
+		q->r.now = now + later;
+		q->r.hold = k & 1 ? hold - later : 0;
+		authz_evaluate(p, &q->r, &d);
+		if (d.verdict != VERDICT_ALLOW)
+			fail_on(first, model, &q->r);
+	}
+}
+
+static void test_an_allow_lasts_as_long_as_it_is_held(void **state)
+{
+	(void)state;
+	uint64_t seed = 9;
+	unsigned held = 0;
+	for (unsigned i = naive_cases(150000) / REQUESTS; i > 0; i--) {
+		struct naive_policy model;
+		uint64_t first = seed;
+		naive_generate(&model, &seed, RULES);
+		struct policy *p = naive_compile(&model);
+		for (int k = 0; k < REQUESTS; k++) {
+			struct naive_request q;
+			struct decision d;
+			naive_request(&q, &seed);
+			authz_evaluate(p, &q.r, &d);
+			if (d.verdict != VERDICT_ALLOW || q.r.now == AUTHZ_TIMELESS || !q.r.hold)
+				continue;
+			held++;
+			check_hold(first, &model, p, &q, &seed);
+		}
+		policy_free(&p);
+		naive_done(&model);
+	}
+	assert_true(held > naive_cases(150000) / 100);
+}
+
+/* --- imports --- */
+
+/* Beside a rule that says nothing: only what upstream allows is allowed, and by whom it says. */
+static void test_an_import_is_what_upstream_is(void **state)
+{
+	(void)state;
+	uint64_t seed = 10;
+	unsigned rbac = 0, abac = 0;
+	for (unsigned i = naive_cases(150000) / REQUESTS; i > 0; i--) {
+		struct naive_rule rule;
+		struct naive_imports im;
+		struct naive_policy model = {.rules = &rule, .imports = &im, .n = 1};
+		uint64_t first = seed;
+		naive_rule(&rule, &seed, 0, POLICY_ALLOW);
+		rule.shadow = true;
+		naive_generate_imports(&im, &seed);
+		struct policy *p = naive_compile(&model);
+		for (int k = 0; k < REQUESTS; k++) {
+			struct naive_request q;
+			struct decision d;
+			const char *id = NULL;
+			naive_request(&q, &seed);
+			authz_evaluate(p, &q.r, &d);
+			bool by_rbac = naive_rbac(&im, &q.r, &id);
+			bool by_abac = !by_rbac && naive_abac(&im, &q.r, &id);
+			rbac += by_rbac;
+			abac += by_abac;
+			if ((d.verdict == VERDICT_ALLOW) != (by_rbac || by_abac) ||
+			    d.verdict == VERDICT_DENY || !same_text(d.rule, id))
+				fail_on(first, &model, &q.r);
+		}
+		policy_free(&p);
+	}
+	if (rbac < naive_cases(150000) / 120 || abac < naive_cases(150000) / 120)
+		fail_msg("only %u by RBAC, %u by ABAC", rbac, abac);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +337,9 @@ int main(void)
 	    cmocka_unit_test(test_order_decides_nothing),
 	    cmocka_unit_test(test_shadow_rules_change_nothing),
 	    cmocka_unit_test(test_shadow_tells_what_enforcing_would_do),
+	    cmocka_unit_test(test_outside_its_window_a_rule_is_absent),
+	    cmocka_unit_test(test_an_allow_lasts_as_long_as_it_is_held),
+	    cmocka_unit_test(test_an_import_is_what_upstream_is),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,32 +52,51 @@ static void check_explained(uint64_t seed, const struct naive_policy *model,
 }
 
 struct seen {
-	unsigned verdicts[3], shadows[3], exempt, selected;
+	unsigned verdicts[3], shadows[3], exempt, selected, timed, imported, noted, broken_glass;
 };
+
+static void note_rule(struct seen *s, const struct naive_rule *by, const struct access_request *r)
+{
+	const struct naive_grant *g = by->grants;
+	s->selected += r->resource_request && (g->fields.n || g->labels.n);
+	s->timed += by->has_valid;
+	s->broken_glass += by->break_glass;
+}
 
 static void note(struct seen *s, const struct naive_answer *a, const struct access_request *r)
 {
-	s->verdicts[a->verdict] += a->by != NULL;
+	const struct naive_verdict *v = &a->real;
+	s->verdicts[v->verdict] += v->id != NULL;
 	s->exempt += a->exempt;
-	if (a->shadow.differs)
+	s->imported += v->id && !v->by;
+	s->noted += a->note[0] != '\0';
+	if (a->differs)
 		s->shadows[a->shadow.verdict]++;
-	const struct naive_grant *g = a->by ? a->by->grants : NULL;
-	s->selected += g && r->resource_request && (g->fields.n || g->labels.n);
+	if (v->by)
+		note_rule(s, v->by, r);
 }
 
 /* The generator must reach everything often, else this proves little. */
 static void check_seen(const struct seen *s, unsigned cases)
 {
-	const unsigned want = cases / 200;
-	for (int v = 0; v < 3; v++) {
-		if (s->verdicts[v] < want)
-			fail_msg("%s only %u times", verdict_name((enum verdict)v), s->verdicts[v]);
-		if (s->shadows[v] < want / 10)
-			fail_msg("in shadow %s only %u times", verdict_name((enum verdict)v),
-			    s->shadows[v]);
-	}
-	assert_true(s->exempt >= want);
-	assert_true(s->selected >= want);
+	const struct {
+		const char *what;
+		unsigned have, of; /* at least one in OF cases */
+	} rows[] = {{"allow", s->verdicts[VERDICT_ALLOW], 20},
+	    {"deny", s->verdicts[VERDICT_DENY], 40},
+	    {"abstain", s->verdicts[VERDICT_NO_OPINION], 40},
+	    {"allow in shadow", s->shadows[VERDICT_ALLOW], 500},
+	    {"deny in shadow", s->shadows[VERDICT_DENY], 500},
+	    {"abstain in shadow", s->shadows[VERDICT_NO_OPINION], 2000},
+	    {"exempt", s->exempt, 20},
+	    {"by a selector", s->selected, 500},
+	    {"within a window", s->timed, 500},
+	    {"break-glass", s->broken_glass, 20000},
+	    {"imported", s->imported, 400},
+	    {"note", s->noted, 500}};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].have < cases / rows[i].of)
+			fail_msg("%s: only %u of %u", rows[i].what, rows[i].have, cases);
 }
 
 static void test_the_engine_is_the_naive_evaluator(void **state)
