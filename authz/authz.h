@@ -77,8 +77,9 @@ void authz_reason(
 /* Embedded `tests:` of the policy; each failure is an error with its place. A policy_test_fn. */
 void authz_run_tests(const struct policy *p, struct diags *d);
 
-/* What one of them asks; borrows from the policy and from A. */
+/* One of them alone; and what it asks, which borrows from the policy and from A. */
 struct policy_test;
+void authz_run_test(const struct policy *p, const struct policy_test *t, struct diags *d);
 void authz_test_request(
     struct arena *a, const struct policy_test *t, struct access_request *r);
 

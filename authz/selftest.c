@@ -93,6 +93,11 @@ void authz_run_tests(const struct policy *p, struct diags *d)
 		run_one(p, &p->tests[i], "test", d);
 }
 
+void authz_run_test(const struct policy *p, const struct policy_test *t, struct diags *d)
+{
+	run_one(p, t, "test", d);
+}
+
 void authz_run_guards(const struct policy *p, const struct policy *guards, struct diags *d)
 {
 	for (size_t i = 0; i < guards->ntests; i++)
