@@ -5,9 +5,11 @@
 #include "cli/cli.h"
 
 extern const struct command cmd_check;
+extern const struct command cmd_policy_dump;
 extern const struct command cmd_policy_eval;
 extern const struct command cmd_policy_explain;
 extern const struct command cmd_policy_lint;
+extern const struct command cmd_policy_schema;
 extern const struct command cmd_policy_test;
 extern const struct command cmd_token_explain;
 

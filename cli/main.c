@@ -10,9 +10,11 @@
 static const struct command *const commands[] = {
     /* cli/commands.h declares them; one a line, sorted. */
     &cmd_check,
+    &cmd_policy_dump,
     &cmd_policy_eval,
     &cmd_policy_explain,
     &cmd_policy_lint,
+    &cmd_policy_schema,
     &cmd_policy_test,
     &cmd_token_explain,
     NULL,

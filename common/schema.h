@@ -30,6 +30,14 @@ enum field_type {
 	FIELD_NODE	/* const struct yaml_node *: the caller reads it itself */
 };
 
+/* What stands at a FIELD_NODE: told to editors (schema_print_json), read by the caller. */
+enum node_shape {
+	NODE_ANY = 0,
+	NODE_MAPPING,		 /* of the users' own keys to objects of sub */
+	NODE_MAPPING_OF_STRINGS, /* of the users' own keys to lists of strings */
+	NODE_STRINGS_OR_OBJECT	 /* a list of strings, or an object of sub */
+};
+
 struct string_list {
 	const char *const *items;
 	size_t len;
@@ -60,6 +68,10 @@ struct field {
 	bool nonempty;			/* an empty string or list is refused */
 	const char *const *choices;	/* FIELD_ENUM, FIELD_SET (at most 31): NULL-terminated */
 	const struct schema *sub;	/* FIELD_OBJECT, FIELD_OBJECTS */
+	enum node_shape shape;		/* FIELD_NODE */
+	const char *pattern;		/* strings, items of lists: for editors; the caller checks */
+	bool either;			/* of the fields so marked just one stands in an object: for
+					 * editors; the caller checks */
 	const char *unsupported;	/* not NULL: known but refused: "`key` is not supported yet: …" */
 	bool live;			/* a file that its owner follows himself: a change is no reload */
 	bool needs_restart;		/* a changed value takes effect only after a restart */
@@ -87,6 +99,10 @@ enum err_code schema_bind(struct arena *arena, const struct schema *schema, cons
 
 /* The reference text in Markdown: a table a struct, a row a field, in table order. */
 void schema_print_markdown(const struct schema *schema, struct buf *out);
+
+/* The JSON Schema (draft-07, as editors take it): every key with its doc line, types, choices, limits,
+ * required keys, nothing else allowed. Keys that are not supported are left out. At most 64 tables. */
+void schema_print_json(const struct schema *schema, const char *title, struct buf *out);
 
 /* "from 1 to 65535", "at least 1s", nothing when the field has no limits; "`a`, `b` or `c`". */
 void schema_print_range(const struct field *f, struct buf *out);

@@ -189,7 +189,7 @@ struct ast_file {
 	const struct yaml_node *node;
 	const char *name;
 	bool parsed; /* it is YAML: what is wrong then is what it says */
-	const char *api_version, *kind;
+	int api_version, kind; /* the only ones there are */
 	struct ast_metadata metadata;
 	struct ast_counts expected;
 	struct ast_defaults defaults;

@@ -9,10 +9,14 @@
 #define BREAK_GLASS_APPROVERS_MAX 16 /* they stand in each record of a use */
 #define BREAK_GLASS_DEFAULT "24h"
 #define BREAK_GLASS_LONGEST (7 * 24 * 3600 * CLOCK_SECOND) /* what lasts longer is no emergency */
+#define PLACE "^[a-z0-9*-]+$"
 /* Each is compared with those of a request. */
 #define REQUIREMENTS_MAX 100
 #define REQUIREMENT_VALUES_MAX 1000
 
+static const char *const versions[] = {"portcullis.dev/v1alpha1", NULL};
+static const char *const kinds[] = {"AccessPolicy", NULL};
+static const char *const guards_kinds[] = {"AccessGuards", NULL};
 static const char *const effects[] = {"allow", "deny", "abstain", NULL};
 static const char *const alls[] = {
     "authenticated", "unauthenticated", "serviceaccounts", "everyone", NULL};
@@ -51,35 +55,36 @@ KEEP_NODE(ast_import)
 KEEP_NODE(ast_import_path)
 KEEP_NODE(ast_file)
 
-#define STRINGS(of, key, member, text)                                                           \
+/* The doc line comes last; more may follow it. */
+#define STRINGS(of, key, member, ...)                                                           \
 	{                                                                                          \
 		.name = key, .type = FIELD_STRINGS, .offset = offsetof(struct of, member),       \
-		.nonempty = true, .max_items = SUBJECTS_MAX, .doc = text                           \
+		.nonempty = true, .max_items = SUBJECTS_MAX, .doc = __VA_ARGS__                           \
 	}
-#define STRING(of, key, member, text)                                                            \
+#define STRING(of, key, member, ...)                                                            \
 	{                                                                                          \
 		.name = key, .type = FIELD_STRING, .offset = offsetof(struct of, member),        \
-		.doc = text                                                                        \
+		.doc = __VA_ARGS__                                                                        \
 	}
-#define OBJECT(of, key, member, table, text)                                                     \
+#define OBJECT(of, key, member, table, ...)                                                     \
 	{                                                                                          \
 		.name = key, .type = FIELD_OBJECT, .offset = offsetof(struct of, member),        \
-		.sub = &(table), .doc = text                                                       \
+		.sub = &(table), .doc = __VA_ARGS__                                                       \
 	}
-#define OBJECTS(of, key, member, table, max, text)                                               \
+#define OBJECTS(of, key, member, table, max, ...)                                               \
 	{                                                                                          \
 		.name = key, .type = FIELD_OBJECTS, .offset = offsetof(struct of, member),       \
-		.sub = &(table), .nonempty = true, .max_items = max, .doc = text                   \
+		.sub = &(table), .nonempty = true, .max_items = max, .doc = __VA_ARGS__                   \
 	}
-#define CHOICE(of, key, member, words, text)                                                     \
+#define CHOICE(of, key, member, words, ...)                                                     \
 	{                                                                                          \
 		.name = key, .type = FIELD_ENUM, .offset = offsetof(struct of, member),          \
-		.choices = words, .doc = text                                                      \
+		.choices = words, .doc = __VA_ARGS__                                                      \
 	}
-#define NODE(of, key, member, text)                                                              \
+#define NODE(of, key, member, ...)                                                              \
 	{                                                                                          \
 		.name = key, .type = FIELD_NODE, .offset = offsetof(struct of, member),          \
-		.doc = text                                                                        \
+		.doc = __VA_ARGS__                                                                        \
 	}
 #define LATER(key, why)                                                                            \
 	{                                                                                          \
@@ -104,7 +109,8 @@ KEEP_NODE(ast_file)
 	STRINGS(ast_subjects, "users", users, "user names; globs"),                                \
 	STRINGS(ast_subjects, "groups", groups, "group names; globs"),                             \
 	STRINGS(ast_subjects, "serviceAccounts", service_accounts,                                 \
-	    "service accounts as namespace/name; globs in either part")
+	    "service accounts as namespace/name; globs in either part",                            \
+	    .pattern = "^[^/:]+/[^/:]+$")
 
 #define SUBJECT_ALL CHOICE(ast_subjects, "all", all, alls, "everybody of a kind")
 
@@ -129,12 +135,12 @@ static const struct schema except = {.name = "except", .size = sizeof(struct ast
 	.present = offsetof(struct ast_except, present), .check = keep_ast_except};
 
 static const struct field namespaces_fields[] = {
-	STRINGS(ast_namespaces, "include", include, "namespaces; globs"),
-	STRINGS(ast_namespaces, "exclude", exclude, "namespaces taken out again; globs"),
+	STRINGS(ast_namespaces, "include", include, "namespaces; globs", .pattern = PLACE),
+	STRINGS(ast_namespaces, "exclude", exclude, "namespaces taken out again; globs", .pattern = PLACE),
 	STRING(ast_namespaces, "alias", alias, "name of an entry of aliases.namespaces"), END};
 /* For a plain list, wrapped as if it stood in a mapping. */
 static const struct field namespace_list_fields[] = {
-	STRINGS(ast_namespaces, "namespaces", include, "namespaces; globs"), END};
+	STRINGS(ast_namespaces, "namespaces", include, "namespaces; globs", .pattern = PLACE), END};
 static const struct schema namespace_list = {.name = "namespaces",
 	.size = sizeof(struct ast_namespaces), .fields = namespace_list_fields,
 	.place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE, .check = keep_ast_namespaces};
@@ -143,8 +149,8 @@ static const struct schema namespaces = {.name = "namespaces",
 	.place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE, .check = keep_ast_namespaces};
 
 TABLE(alias_namespaces, ast_namespaces, "a namespaces alias",
-	STRINGS(ast_namespaces, "include", include, "namespaces; globs"),
-	STRINGS(ast_namespaces, "exclude", exclude, "namespaces taken out again; globs"));
+	STRINGS(ast_namespaces, "include", include, "namespaces; globs", .pattern = PLACE),
+	STRINGS(ast_namespaces, "exclude", exclude, "namespaces taken out again; globs", .pattern = PLACE));
 
 static const struct field requirement_fields[] = {
 	{.name = "key", .type = FIELD_STRING, .offset = offsetof(struct ast_requirement, key),
@@ -168,20 +174,27 @@ static const struct schema selector = {.name = "a selector", .size = sizeof(stru
 	.fields = selector_fields, .place = SCHEMA_NO_PLACE,
 	.present = offsetof(struct ast_selector, present), .check = keep_ast_selector};
 
-#define GRANT_FIELDS(of, prefix)                                                                   \
-	STRINGS(of, "apiGroups", prefix api_groups, "API groups; \"\" is the core group, * all"), \
+/* A rule has verbs or roles; a rule of a role has verbs. */
+#define GRANT_FIELDS(of, prefix, in_role)                                                          \
+	STRINGS(of, "apiGroups", prefix api_groups, "API groups; \"\" is the core group, * all",  \
+	    .pattern = "^([*]|[^*/]*)$"),                                                          \
 	STRINGS(of, "resources", prefix resources,                                               \
-	    "resources: pods, pods/log, */scale, *; pods/* where access is taken away"),           \
-	STRINGS(of, "resourceNames", prefix resource_names, "names of objects, literally"),      \
-	STRINGS(of, "verbs", prefix verbs, "verbs; * is all"),                                   \
-	STRINGS(of, "nonResourceURLs", prefix urls, "paths, exact or with * at the end"),        \
-	STRINGS(of, "resourceNamesGlob", prefix resource_name_globs, "names of objects; globs"),   \
+	    "resources: pods, pods/log, */scale, *; pods/* where access is taken away",            \
+	    .pattern = "^([*]|[^*/]+)(/([*]|[^*]+))?$", .either = in_role),                        \
+	STRINGS(of, "resourceNames", prefix resource_names, "names of objects, literally",        \
+	    .pattern = "."),                                                                       \
+	STRINGS(of, "verbs", prefix verbs, "verbs; * is all", .pattern = "^([*]|[^*]+)$",          \
+	    .required = in_role, .either = !(in_role)),                                            \
+	STRINGS(of, "nonResourceURLs", prefix urls, "paths, exact or with * at the end",         \
+	    .pattern = "^([*]|/[^*?]*[*]?)$", .either = in_role),                                  \
+	STRINGS(of, "resourceNamesGlob", prefix resource_name_globs, "names of objects; globs",    \
+	    .pattern = "."),                                                                       \
 	OBJECT(of, "fieldSelector", prefix fields, selector,                                       \
 	    "fields of the objects; only with the verbs list, watch, deletecollection"),           \
 	OBJECT(of, "labelSelector", prefix labels, selector,                                       \
 	    "labels of the objects; only with the verbs list, watch, deletecollection")
 
-TABLE(grant, ast_grant, "a rule of a role", GRANT_FIELDS(ast_grant, ));
+TABLE(grant, ast_grant, "a rule of a role", GRANT_FIELDS(ast_grant, , true));
 
 static const struct field role_fields[] = {
 	{.name = "name", .type = FIELD_STRING, .offset = offsetof(struct ast_role, name),
@@ -249,7 +262,8 @@ static void keep_rule(void *obj, const struct yaml_node *node, const char *file,
 
 static const struct field rule_fields[] = {
 	{.name = "id", .type = FIELD_STRING, .offset = offsetof(struct ast_rule, id),
-	    .required = true, .doc = "unique name, [a-z0-9.-]{1,63}; shown to users"},
+	    .required = true, .pattern = "^[a-z0-9.-]{1,63}$",
+	    .doc = "unique name, [a-z0-9.-]{1,63}; shown to users"},
 	{.name = "effect", .type = FIELD_ENUM, .offset = offsetof(struct ast_rule, effect),
 	    .required = true, .choices = effects, .doc = "what a match means"},
 	{.name = "mode", .type = FIELD_ENUM, .offset = offsetof(struct ast_rule, mode),
@@ -258,15 +272,19 @@ static const struct field rule_fields[] = {
 	{.name = "subjects", .type = FIELD_OBJECT, .offset = offsetof(struct ast_rule, subjects),
 	    .required = true, .sub = &subjects, .doc = "whom the rule concerns"},
 	OBJECT(ast_rule, "except", except, except, "whom it does not concern after all"),
-	STRINGS(ast_rule, "roles", roles, "names of roles, in place of the fields that follow"),
-	GRANT_FIELDS(ast_rule, grant.),
+	STRINGS(ast_rule, "roles", roles, "names of roles, in place of the fields that follow",
+	    .either = true),
+	GRANT_FIELDS(ast_rule, grant., false),
 	NODE(ast_rule, "namespaces", namespaces_node,
-	    "list of globs, {include, exclude} or {alias}; absent: cluster scope and all"),
+	    "list of globs, {include, exclude} or {alias}; absent: cluster scope and all",
+	    .shape = NODE_STRINGS_OR_OBJECT, .sub = &namespaces, .nonempty = true,
+	    .max_items = SUBJECTS_MAX, .pattern = PLACE),
 	CHOICE(ast_rule, "clusterScope", cluster_scope, scopes, "only: requests without a namespace"),
 	{.name = "overlap", .type = FIELD_ENUM, .offset = offsetof(struct ast_rule, overlap),
 	    .choices = overlaps, .def = "possible",
 	    .doc = "possible: a deny also hits requests that reach past its namespaces or names"},
-	STRING(ast_rule, "message", message, "what the user is told, at most 120 bytes"),
+	STRING(ast_rule, "message", message, "what the user is told, at most 120 bytes",
+	    .pattern = "^.{0,120}$"),
 	OBJECT(ast_rule, "valid", valid, valid, "when the rule holds; absent: always"),
 	OBJECT(ast_rule, "breakGlass", break_glass, break_glass,
 	    "marks access in an emergency: bounded by valid, and each use is told"),
@@ -279,20 +297,22 @@ static const struct schema rule = {.name = "a rule", .size = sizeof(struct ast_r
 TABLE(test_as, ast_as, "as",
 	STRING(ast_as, "user", user, "user name"),
 	STRING(ast_as, "uid", uid, "user's uid"),
-	STRING(ast_as, "serviceAccount", service_account, "namespace/name, in place of user"),
+	STRING(ast_as, "serviceAccount", service_account, "namespace/name, in place of user",
+	    .pattern = "^[^/*]+/[^/*]+$"),
 	STRINGS(ast_as, "groups", groups, "groups; the system's own ones are added"),
-	NODE(ast_as, "extra", extra, "extra attributes, each a list of values"));
+	NODE(ast_as, "extra", extra, "extra attributes, each a list of values",
+	    .shape = NODE_MAPPING_OF_STRINGS, .nonempty = true));
 
 static const struct field test_can_fields[] = {
 	{.name = "verb", .type = FIELD_STRING, .offset = offsetof(struct ast_can, verb),
 	    .required = true, .doc = "verb"},
 	STRING(ast_can, "apiGroup", api_group, "API group"),
 	STRING(ast_can, "version", version, "API version, which no rule looks at"),
-	STRING(ast_can, "resource", resource, "resource, or resource/subresource"),
+	STRING(ast_can, "resource", resource, "resource, or resource/subresource", .either = true),
 	STRING(ast_can, "subresource", subresource, "subresource"),
 	STRING(ast_can, "namespace", namespace_, "namespace"),
 	STRING(ast_can, "name", name, "name of the object"),
-	STRING(ast_can, "path", path, "path, in place of a resource"),
+	STRING(ast_can, "path", path, "path, in place of a resource", .either = true),
 	OBJECT(ast_can, "fieldSelector", fields, selector, "field selector of a list"),
 	OBJECT(ast_can, "labelSelector", labels, selector, "label selector of a list"),
 	END};
@@ -309,7 +329,8 @@ static const struct field test_fields[] = {
 	{.name = "expect", .type = FIELD_ENUM, .offset = offsetof(struct ast_test, expect),
 	    .required = true, .choices = verdicts, .doc = "the right answer"},
 	STRING(ast_test, "by", by, "id of the rule that must decide"),
-	STRING(ast_test, "at", at, "when it is asked (RFC 3339); absent: outside of every `valid`"),
+	STRING(ast_test, "at", at, "when it is asked (RFC 3339); absent: outside of every `valid`",
+	    .pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}"),
 	END};
 static const struct schema test = {.name = "a test", .size = sizeof(struct ast_test),
 	.fields = test_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
@@ -338,15 +359,18 @@ static const struct field defaults_fields[] = {
 	    .doc = "the answer when no rule matches; NoOpinion leaves it to RBAC"},
 	OBJECT(ast_defaults, "exempt", exempt, exempt, "who is never denied anything by this policy"),
 	STRINGS(ast_defaults, "clusterScopedResources", cluster_scoped,
-	    "resources without a namespace, beside the built-in ones, as group/resource"),
+	    "resources without a namespace, beside the built-in ones, as group/resource",
+	    .pattern = "^[^/*]+/[^/*]+$"),
 	END};
 static const struct schema defaults = {.name = "defaults", .size = sizeof(struct ast_defaults),
 	.fields = defaults_fields, .place = SCHEMA_NO_PLACE,
 	.present = offsetof(struct ast_defaults, present), .check = keep_ast_defaults};
 
 static const struct field aliases_fields[] = {
-	NODE(ast_aliases, "subjects", subjects, "name: {users, groups, serviceAccounts, all}"),
-	NODE(ast_aliases, "namespaces", namespaces, "name: {include, exclude}"),
+	NODE(ast_aliases, "subjects", subjects, "name: {users, groups, serviceAccounts, all}",
+	    .shape = NODE_MAPPING, .sub = &alias_subjects),
+	NODE(ast_aliases, "namespaces", namespaces, "name: {include, exclude}",
+	    .shape = NODE_MAPPING, .sub = &alias_namespaces),
 	END};
 static const struct schema aliases = {.name = "aliases", .size = sizeof(struct ast_aliases),
 	.fields = aliases_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE};
@@ -365,10 +389,10 @@ TABLE(import, ast_import, "an import",
 	OBJECT(ast_import, "abac", abac, import_path, "a policy file of the ABAC authorizer"));
 
 static const struct field file_fields[] = {
-	{.name = "apiVersion", .type = FIELD_STRING, .offset = offsetof(struct ast_file, api_version),
-	    .required = true, .doc = "portcullis.dev/v1alpha1"},
-	{.name = "kind", .type = FIELD_STRING, .offset = offsetof(struct ast_file, kind),
-	    .required = true, .doc = "AccessPolicy"},
+	{.name = "apiVersion", .type = FIELD_ENUM, .offset = offsetof(struct ast_file, api_version),
+	    .required = true, .choices = versions, .doc = "version of the language"},
+	{.name = "kind", .type = FIELD_ENUM, .offset = offsetof(struct ast_file, kind),
+	    .required = true, .choices = kinds, .doc = "what the file is"},
 	OBJECT(ast_file, "metadata", metadata, metadata, "name, generation, owner"),
 	OBJECT(ast_file, "expect", expected, expect, "counts that tell a torn file from a whole one"),
 	OBJECT(ast_file, "defaults", defaults, defaults, "what holds when no rule does"),
@@ -387,10 +411,10 @@ TABLE(guards_metadata, ast_metadata, "metadata",
 	STRING(ast_metadata, "owner", owner, "whom to ask"));
 
 static const struct field guards_fields[] = {
-	{.name = "apiVersion", .type = FIELD_STRING, .offset = offsetof(struct ast_file, api_version),
-	    .required = true, .doc = "portcullis.dev/v1alpha1"},
-	{.name = "kind", .type = FIELD_STRING, .offset = offsetof(struct ast_file, kind),
-	    .required = true, .doc = "AccessGuards"},
+	{.name = "apiVersion", .type = FIELD_ENUM, .offset = offsetof(struct ast_file, api_version),
+	    .required = true, .choices = versions, .doc = "version of the language"},
+	{.name = "kind", .type = FIELD_ENUM, .offset = offsetof(struct ast_file, kind),
+	    .required = true, .choices = guards_kinds, .doc = "what the file is"},
 	OBJECT(ast_file, "metadata", metadata, guards_metadata, "name, owner"),
 	{.name = "tests", .type = FIELD_OBJECTS, .offset = offsetof(struct ast_file, tests),
 	    .sub = &test, .required = true, .nonempty = true, .max_items = TESTS_MAX,
@@ -400,6 +424,11 @@ static const struct schema guards = {.name = "AccessGuards", .size = sizeof(stru
 	.fields = guards_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
 	.check = keep_ast_file};
 /* clang-format on */
+
+const struct schema *policy_schema(void)
+{
+	return &file;
+}
 
 void ast_done(struct ast *t)
 {
@@ -462,14 +491,14 @@ static bool is_text(const struct yaml_node *n, const char *text)
 /* A foreign file gets this one finding and not one for each of its keys. */
 static bool check_header(struct ast *t, const struct ast_file *f, const struct yaml_node *root)
 {
-	bool version = is_text(yamlx_get(root, "apiVersion"), "portcullis.dev/v1alpha1");
-	const char *want = t->guards ? "AccessGuards" : "AccessPolicy";
-	bool kind = is_text(yamlx_get(root, "kind"), want);
+	const char *const *want = t->guards ? guards_kinds : kinds;
+	bool version = is_text(yamlx_get(root, "apiVersion"), versions[0]);
+	bool kind = is_text(yamlx_get(root, "kind"), want[0]);
 	if (version && kind)
 		return true;
 	ast_error(t, ast_at(f, root, version ? "kind" : "apiVersion", 0),
-	    "not %s: expected apiVersion `portcullis.dev/v1alpha1` and kind `%s`",
-	    t->guards ? "guards" : "a policy", want);
+	    "not %s: expected apiVersion `%s` and kind `%s`", t->guards ? "guards" : "a policy",
+	    versions[0], want[0]);
 	return false;
 }
 

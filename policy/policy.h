@@ -95,6 +95,10 @@ struct break_glass {
 /* Calls FN with the id of each break-glass rule. */
 void policy_break_glass(
     const struct policy *p, void (*fn)(void *ctx, const char *rule), void *ctx);
+/* The language as a table: what a native policy file is bound by. For its JSON Schema
+ * (schema_print_json). */
+struct schema;
+const struct schema *policy_schema(void);
 
 /* The canonical dump for golden tests and reviews: one line a rule, in evaluation order. */
 void policy_dump(const struct policy *p, struct buf *out);
