@@ -121,6 +121,8 @@ static const char *type_fault(const struct schema *s, const struct field *f)
 	bool object = f->type == FIELD_OBJECT || f->type == FIELD_OBJECTS;
 	if ((f->type == FIELD_ENUM || f->type == FIELD_SET) && !f->choices)
 		return "has no choices";
+	if (f->type == FIELD_NODE && (f->shape == NODE_MAPPING || f->shape == NODE_STRINGS_OR_OBJECT))
+		object = true;
 	if (object && !f->sub)
 		return "has no sub schema";
 	if (f->offset > s->size || member_size(f) > s->size - f->offset)

@@ -100,8 +100,8 @@ static void print_name(struct buf *b, const struct printer *p, size_t i)
 {
 	const char *name = p->found[i]->name;
 	size_t same = 1;
-	if (strncmp(name, "a ", 2) == 0)
-		name += 2;
+	if (strncmp(name, "a ", 2) == 0 || strncmp(name, "an ", 3) == 0)
+		name += slice_find(slice_of(name), ' ') + 1;
 	for (size_t k = 0; k < i; k++)
 		same += strcmp(p->found[k]->name, p->found[i]->name) == 0;
 	for (; *name; name++)

@@ -9,7 +9,13 @@
 #define BREAK_GLASS_APPROVERS_MAX 16 /* they stand in each record of a use */
 #define BREAK_GLASS_DEFAULT "24h"
 #define BREAK_GLASS_LONGEST (7 * 24 * 3600 * CLOCK_SECOND) /* what lasts longer is no emergency */
+
+/* For editors: what the checks say in full. */
 #define PLACE "^[a-z0-9*-]+$"
+#define MOMENT "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
+#define DAY "(mon|tue|wed|thu|fri|sat|sun)"
+#define MINUTE "[0-2][0-9]:[0-5][0-9]"
+
 /* Each is compared with those of a request. */
 #define REQUIREMENTS_MAX 100
 #define REQUIREMENT_VALUES_MAX 1000
@@ -208,14 +214,17 @@ static const struct schema role = {.name = "a role", .size = sizeof(struct ast_r
 	.check = keep_ast_role};
 
 #define SPAN_FIELDS(of, prefix)                                                                    \
-	STRING(of, "from", prefix from, "first moment (RFC 3339 with offset)"),                    \
-	STRING(of, "until", prefix until, "first moment after it (RFC 3339 with offset)"),         \
+	STRING(of, "from", prefix from, "first moment (RFC 3339 with offset)", .pattern = MOMENT), \
+	STRING(of, "until", prefix until, "first moment after it (RFC 3339 with offset)",          \
+	    .pattern = MOMENT),                                                                    \
 	STRING(of, "tz", prefix tz, "time zone of days and hours: Europe/Berlin, UTC"),            \
 	{.name = "days", .type = FIELD_STRING_OR_STRINGS, .offset = offsetof(struct of, prefix days), \
 	    .nonempty = true, .max_items = 7,                                                      \
+	    .pattern = "^" DAY "(-" DAY ")?$",                                                     \
 	    .doc = "days of the week: mon, sat-sun; absent: every day"},                           \
 	{.name = "hours", .type = FIELD_STRING_OR_STRINGS, .offset = offsetof(struct of, prefix hours), \
 	    .nonempty = true, .max_items = WINDOW_HOURS_MAX,                                       \
+	    .pattern = "^" MINUTE "-" MINUTE "$",                                                  \
 	    .doc = "hours of these days: 08:00-18:00, 22:00-06:00; absent: the whole day"}
 
 static const struct field span_fields[] = {SPAN_FIELDS(ast_span, ), END};
@@ -330,7 +339,7 @@ static const struct field test_fields[] = {
 	    .required = true, .choices = verdicts, .doc = "the right answer"},
 	STRING(ast_test, "by", by, "id of the rule that must decide"),
 	STRING(ast_test, "at", at, "when it is asked (RFC 3339); absent: outside of every `valid`",
-	    .pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}"),
+	    .pattern = MOMENT),
 	END};
 static const struct schema test = {.name = "a test", .size = sizeof(struct ast_test),
 	.fields = test_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
@@ -380,13 +389,14 @@ static const struct field import_path_fields[] = {
 	    .required = true, .nonempty = true,
 	    .doc = "beneath the directory of this file; * in the last part"},
 	END};
-static const struct schema import_path = {.name = "an import", .size = sizeof(struct ast_import_path),
+static const struct schema import_path = {.name = "a path of an import", .size = sizeof(struct ast_import_path),
 	.fields = import_path_fields, .place = SCHEMA_NO_PLACE,
 	.present = offsetof(struct ast_import_path, present), .check = keep_ast_import_path};
 TABLE(import, ast_import, "an import",
 	OBJECT(ast_import, "rbac", rbac, import_path,
-	    "roles and bindings of rbac.authorization.k8s.io, with their meaning there"),
-	OBJECT(ast_import, "abac", abac, import_path, "a policy file of the ABAC authorizer"));
+	    "roles and bindings of rbac.authorization.k8s.io, with their meaning there", .either = true),
+	OBJECT(ast_import, "abac", abac, import_path, "a policy file of the ABAC authorizer",
+	    .either = true));
 
 static const struct field file_fields[] = {
 	{.name = "apiVersion", .type = FIELD_ENUM, .offset = offsetof(struct ast_file, api_version),

@@ -1,4 +1,5 @@
 """The examples of docs/policy-language.md load, and their tests pass; those marked refused do not load."""
+import json
 import os
 import re
 
@@ -19,10 +20,18 @@ def blocks():
         yield pytest.param(m.group(1) is not None, m.group(2), id=f"line-{line}")
 
 
+def files():
+    """What the examples import."""
+    with open(PAGE, encoding="utf-8") as f:
+        return re.findall(r"^```yaml file=(\S+)\n(.*?)^```$", f.read(), re.M | re.S)
+
+
 @pytest.mark.parametrize("refused, text", blocks())
 def test_example(tmp_path, refused, text):
     path = tmp_path / "example.yaml"
-    path.write_text(text if text.startswith("apiVersion:") else HEAD + text)
+    for name, companion in files():
+        (tmp_path / name).write_text(companion)
+    path.write_text(text if "apiVersion:" in text else HEAD + text)
     got = run([program("portcullis"), "policy", "test", path])
     if refused:
         assert got.returncode == 2 and "error: " in got.stderr
@@ -39,11 +48,9 @@ def test_there_are_examples():
 def test_every_key_of_the_language_is_on_the_page():
     with open(PAGE, encoding="utf-8") as f:
         page = f.read()
-    with open(os.path.join(TOP, "policy", "load.c"), encoding="utf-8") as f:
-        source = f.read()
-    keys = set(re.findall(r'\.name = "([a-zA-Z]+)", \.type', source))
-    keys |= set(re.findall(r'^\s*(?:STRINGS?|OBJECTS?|CHOICE|NODE)\(\w+, "([a-zA-Z]+)"', source, re.M))
-    keys |= set(re.findall(r'LATER\("([a-zA-Z]+)"', source))
-    assert len(keys) > 30
+    schema = json.loads(run([program("portcullis"), "policy", "schema"]).stdout)
+    tables = [schema, *schema["definitions"].values()]
+    keys = {"when"}.union(*(t["properties"] for t in tables))
+    assert len(keys) > 60
     missing = [k for k in sorted(keys) if not re.search(rf"\b{k}\b", page)]
     assert not missing
