@@ -200,3 +200,28 @@ def test_explain_refuses_what_is_no_review(policy):
     assert got.returncode == 2 and "standard input: byte" in got.stderr
     got = cli("explain", "-p", policy, "-o", "yaml", stdin="{}")
     assert got.returncode == 2 and "--output: expected text or json" in got.stderr
+
+
+# --- dump ---
+
+@pytest.mark.parametrize("name", ["full", "dimensions", "quoting"])
+def test_dump_prints_the_canonical_form(name):
+    base = os.path.join(TOP, "tests", "golden", "policy", name)
+    got = cli("dump", "--policy", base + ".yaml")
+    with open(base + ".txt", encoding="utf-8") as f:
+        assert (got.returncode, got.stdout) == (0, f.read())
+
+
+def test_dump_does_not_depend_on_the_order_of_lists_and_aliases(policy):
+    first = cli("dump", "--policy", policy)
+    text = HEAD + RULES.replace("[get, list]", "[list, get]").replace("users: [root]", "users: [root, root]")
+    assert text.count("list, get") == 1
+    policy.write_text(text)
+    assert cli("dump", "--policy", policy).stdout == first.stdout
+
+
+def test_dump_of_a_broken_policy_prints_nothing(policy):
+    policy.write_text("x\n")
+    got = cli("dump", "--policy", policy)
+    assert got.returncode == 2 and not got.stdout and "error: not a policy" in got.stderr
+    assert cli("dump").returncode == 2

@@ -49,6 +49,12 @@ static void test_empty(void **state)
 	check_golden("empty");
 }
 
+static void test_dimensions(void **state)
+{
+	(void)state;
+	check_golden("dimensions");
+}
+
 static void test_quoting(void **state)
 {
 	(void)state;
@@ -60,6 +66,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_empty),
+	    cmocka_unit_test(test_dimensions),
 	    cmocka_unit_test(test_quoting),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
