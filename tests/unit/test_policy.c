@@ -306,7 +306,7 @@ static void test_roles(void **state)
 	    {"roles:\n- name: s\n  rules: [{resources: [\"pods/*\"], verbs: [get]}]\n" USE "  roles: [s]\n",
 		"p.yaml:5:24: error: `pods/*` in the allow rule `r`"},
 	    {"roles:\n- name: s\n  rules: [{resources: [pods]}]\n" USE "  roles: [s]\n",
-		"p.yaml:5:11: error: `verbs` is missing"},
+		"p.yaml:5:11: error: required key `verbs` is missing"},
 	    {"roles:\n- name: s\n  rules: [{nonResourceURLs: [/a], verbs: [get]}]\n" USE
 	     "  roles: [s]\n  namespaces: [x]\n",
 		"p.yaml:5:12: error: `nonResourceURLs` in the rule `r`, which has `namespaces`"},
