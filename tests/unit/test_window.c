@@ -259,6 +259,30 @@ static void test_definition(void **state)
 	}
 }
 
+/* From 2020 to 2040, each minute. */
+static void test_two_decades(void **state)
+{
+	(void)state;
+	static const struct window_hours night = {1350, 135}, noon = {690, 750};
+	struct arena a = {0};
+	const struct window_spec in = {FOREVER, .zone = zone(&a, "Australia/Lord_Howe"),
+	    .days = WORKDAYS, .hours = &night, .nhours = 1};
+	const struct window_spec out = {FOREVER, .zone = zone(&a, "Africa/Casablanca"),
+	    .days = EVERY_DAY, .hours = &noon, .nhours = 1};
+	const struct window *w = window_new(&a, &in, &out);
+	int64_t t = moment("2020-01-01T00:00:00Z"), end = moment("2041-01-01T00:00:00Z"), next = t;
+	bool now = !naive(&in, &out, t);
+	for (; t < end; t += MINUTE) {
+		bool want = naive(&in, &out, t);
+		if ((want != now) != (t == next))
+			fail_msg("change at %lld, not %lld", (long long)t, (long long)next);
+		if (t == next)
+			next = window_next(w, t);
+		now = want;
+	}
+	arena_done(&a);
+}
+
 /* What never changes is known to be so without looking at each week of two centuries. */
 static void test_contradictions_end(void **state)
 {
@@ -288,6 +312,7 @@ int main(void)
 	    cmocka_unit_test(test_open_bounds),
 	    cmocka_unit_test(test_hours),
 	    cmocka_unit_test(test_definition),
+	    cmocka_unit_test(test_two_decades),
 	    cmocka_unit_test(test_contradictions_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
