@@ -129,6 +129,44 @@ bool cli_options(
 	return true;
 }
 
+/* True when ARG is the option; *VALUE is what stands behind its `=`, or NULL. */
+static bool is_option(const char *arg, const char *name, char letter, const char **value)
+{
+	size_t n = strlen(name);
+	*value = NULL;
+	if (arg[0] == '-' && arg[1] == letter && arg[2] == '\0')
+		return true;
+	if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, name, n) != 0)
+		return false;
+	*value = arg[2 + n] == '=' ? arg + 3 + n : NULL;
+	return arg[2 + n] == '\0' || *value;
+}
+
+bool cli_repeated(const struct command *self, const char *name, char letter,
+    struct cli_values *out, int *argc, char **argv)
+{
+	int kept = 0, i = 0;
+	for (; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *value;
+		if (!is_option(argv[i], name, letter, &value)) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (!value)
+			value = argv[++i];
+		if (!value || out->n == CLI_VALUES_MAX) {
+			cli_usage(self, "--%s %s", name, value ? "stands too often" : "needs a value");
+			return false;
+		}
+		out->v[out->n++] = value;
+	}
+	while (i < *argc)
+		argv[kept++] = argv[i++];
+	argv[kept] = NULL;
+	*argc = kept;
+	return true;
+}
+
 bool cli_now(const struct command *self, const char *text, int64_t *now)
 {
 	*now = clock_now();

@@ -41,6 +41,18 @@ struct cli_option {
 bool cli_options(
     const struct command *self, const struct cli_option *options, int *argc, char **argv);
 
+/* The values of an option that may be given many times. */
+#define CLI_VALUES_MAX 64
+struct cli_values {
+	const char *v[CLI_VALUES_MAX];
+	size_t n;
+};
+
+/* Takes every --NAME VALUE, --NAME=VALUE and -LETTER VALUE out of ARGV, before cli_options takes the rest.
+ * OUT starts zeroed. False after telling what is wrong. */
+bool cli_repeated(const struct command *self, const char *name, char letter,
+    struct cli_values *out, int *argc, char **argv);
+
 /* Says on stderr what is wrong with the usage and where help is. Returns CLI_USAGE. */
 int cli_usage(const struct command *self, const char *fmt, ...) PRINTF(2, 3);
 

@@ -10,7 +10,10 @@ extern const struct command cmd_policy_eval;
 extern const struct command cmd_policy_explain;
 extern const struct command cmd_policy_lint;
 extern const struct command cmd_policy_schema;
+extern const struct command cmd_policy_sign;
+extern const struct command cmd_policy_status;
 extern const struct command cmd_policy_test;
+extern const struct command cmd_policy_verify;
 extern const struct command cmd_token_explain;
 
 #endif

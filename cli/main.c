@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "common/httpc.h"
 #include "common/jsonx.h"
 
 static const struct command *const commands[] = {
@@ -15,7 +16,10 @@ static const struct command *const commands[] = {
     &cmd_policy_explain,
     &cmd_policy_lint,
     &cmd_policy_schema,
+    &cmd_policy_sign,
+    &cmd_policy_status,
     &cmd_policy_test,
+    &cmd_policy_verify,
     &cmd_token_explain,
     NULL,
 };
@@ -118,6 +122,7 @@ int main(int argc, char **argv)
 {
 	int rc;
 	jsonx_init();
+	httpc_init();
 	if (argc < 2) {
 		print_usage(stderr);
 		return CLI_USAGE;

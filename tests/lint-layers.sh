@@ -28,7 +28,7 @@ openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|c
 curl/.*               common/httpc[.]c
 yaml[.]h              common/yamlx[.]c
 jansson[.]h           common/jsonx[.][ch]|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*
-common/jsonx[.]h      common/jsonx[.]c|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*|(server|cli)/main[.]c
+common/jsonx[.]h      common/jsonx[.]c|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*|(server|cli)/main[.]c|cli/policy_status[.]c
 '
 
 find common policy authz authn audit server rbac-sync cli -name '*.[ch]' 2>/dev/null | sort |

@@ -30,7 +30,7 @@ def policy(generation=1, drop=(), extra=()):
     ]
     return {
         "apiVersion": "portcullis.dev/v1alpha1", "kind": "AccessPolicy",
-        "metadata": {"name": "e2e", "generation": generation},
+        "metadata": {"name": "e2e", "generation": generation, "allowShrink": True},
         "defaults": {"exempt": {"groups": ["system:nodes"], "users": ["system:kube-*", "system:apiserver"]}},
         "rules": [r for r in rules if r["id"] not in drop] + list(extra),
     }
