@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct command cmd_check;
+extern const struct command cmd_policy_convert;
 extern const struct command cmd_policy_dump;
 extern const struct command cmd_policy_eval;
 extern const struct command cmd_policy_explain;

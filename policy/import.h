@@ -38,6 +38,7 @@ struct import_role {
 	size_t nselectors;
 	struct action_list resources, all; /* set by import_compile.c on first use */
 	bool compiled;
+	size_t number; /* convert.c's */
 };
 
 struct import_binding {
