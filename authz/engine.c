@@ -1,64 +1,142 @@
-/* Owns the decision: a pure function of policy and request, without allocation.
- *
- * A subject leads to the sets that name it, a set to its rules in file order: rules whose subjects
- * cannot match cost nothing. The other dimensions are compared as numbers. */
+/* Owns the decision: a pure function of policy and request, without allocation. The way through the index is told in
+ * policy/index.h. */
 #include "authz/engine.h"
 
 /* --- the request in numbers --- */
+
+/* How many sets have a bit: those that keys lead to, as far as there are bits. */
+static uint32_t marked_sets(const struct policy *p)
+{
+	return p->lists.nlisted < ENGINE_SETS ? p->lists.nlisted : ENGINE_SETS;
+}
 
 static uint32_t group_atom(const struct engine *e, size_t i)
 {
 	return i < ENGINE_GROUPS ? e->groups[i] : intern_find(&e->p->groups, e->r->groups[i]);
 }
 
-/* Calls FN for each set that names the subject; a set may come more than once. */
-typedef void set_fn(void *ctx, uint32_t set);
+/* Calls FN for each key under which rules may name the subject; a key may come more than once. */
+typedef void key_fn(void *ctx, uint32_t key);
 
-static void each_of(const struct engine *e, const struct posting *list, set_fn *fn, void *ctx)
-{
-	for (uint32_t i = 0; i < list->n; i++)
-		fn(ctx, e->p->index.sets[list->first + i]);
-}
-
-static void each_glob(const struct engine *e, const struct globset *set,
-    const struct posting *lists, struct slice text, set_fn *fn, void *ctx)
+static inline void each_glob(const struct engine *e, const struct globset *set,
+    enum subject_kind kind, struct slice text, key_fn *fn, void *ctx)
 {
 	if (set->n == 0)
 		return;
 	struct glob_cursor c = globset_search(set, text);
 	uint32_t pattern;
 	while (globset_next(&c, &pattern))
-		each_of(e, &lists[pattern], fn, ctx);
+		fn(ctx, e->p->lists.base[kind] + pattern);
 }
 
-static void each_set(const struct engine *e, set_fn *fn, void *ctx)
+static inline void each_key(const struct engine *e, key_fn *fn, void *ctx)
 {
 	const struct policy *p = e->p;
-	const struct subject_index *ix = &p->index;
-	each_of(e, &ix->everyone, fn, ctx);
-	each_of(e, &ix->users[e->user], fn, ctx);
-	each_glob(e, &p->user_globs, ix->user_globs, e->r->user, fn, ctx);
+	fn(ctx, p->lists.base[SUBJECT_EVERYONE]);
+	if (e->user)
+		fn(ctx, p->lists.base[SUBJECT_USER] + e->user);
+	each_glob(e, &p->user_globs, SUBJECT_USER_GLOB, e->r->user, fn, ctx);
 	if (e->service_account)
-		each_glob(e, &p->sa_globs, ix->sa_globs, e->r->user, fn, ctx);
+		each_glob(e, &p->sa_globs, SUBJECT_SA_GLOB, e->r->user, fn, ctx);
 	for (size_t i = 0; i < e->r->ngroups; i++) {
-		each_of(e, &ix->groups[group_atom(e, i)], fn, ctx);
-		each_glob(e, &p->group_globs, ix->group_globs, e->r->groups[i], fn, ctx);
+		uint32_t group = group_atom(e, i);
+		if (group)
+			fn(ctx, p->lists.base[SUBJECT_GROUP] + group);
+		each_glob(e, &p->group_globs, SUBJECT_GROUP_GLOB, e->r->groups[i], fn, ctx);
 	}
 }
 
-/* Notes SET once where it has a bit; where it has none, twice does no harm. */
-static void find_set(void *ctx, uint32_t set)
+static void keep_key(struct engine *e, uint32_t key)
+{
+	if (e->p->lists.keys[key].rules.n == 0)
+		return;
+	if (e->nkeys < ENGINE_KEYS)
+		e->keys[e->nkeys] = key;
+	e->nkeys++;
+}
+
+/* False when SET was marked before: then it need not be looked at again. Sets without a bit may come again, which
+ * does no harm. */
+static bool mark(struct engine *e, uint32_t set)
+{
+	uint64_t bit = UINT64_C(1) << (set % 64);
+	if (set >= ENGINE_SETS)
+		return true;
+	if (e->marks[set / 64] & bit)
+		return false;
+	e->marks[set / 64] |= bit;
+	return true;
+}
+
+static void find_key(void *ctx, uint32_t key)
 {
 	struct engine *e = ctx;
-	if (set < ENGINE_SETS) {
-		uint64_t bit = UINT64_C(1) << (set % 64);
-		if (e->marks[set / 64] & bit)
-			return;
-		e->marks[set / 64] |= bit;
+	const struct lists *l = &e->p->lists;
+	const struct posting *sets = &l->keys[key].sets;
+	keep_key(e, key);
+	for (uint32_t i = 0; i < sets->n; i++) {
+		uint32_t set = l->set_ids[sets->first + i];
+		if (mark(e, set))
+			keep_key(e, l->base[SUBJECT_SET] + set);
 	}
-	if (e->nfound < ENGINE_FOUND)
-		e->found[e->nfound] = set;
-	e->nfound++;
+}
+
+static void add_place(struct engine *e, enum place_kind kind, uint32_t number)
+{
+	if (!(e->p->lists.places >> kind & 1))
+		return;
+	if (e->nplaces < ENGINE_PLACES)
+		e->places[e->nplaces] = LIST_KEY(kind, number);
+	e->nplaces++;
+}
+
+static void find_places(struct engine *e)
+{
+	const struct policy *p = e->p;
+	add_place(e, PLACE_ALL, 0);
+	if (!e->r->resource_request) {
+		add_place(e, PLACE_PATHS, 0);
+		return;
+	}
+	if (e->r->namespace_.len == 0) {
+		add_place(e, PLACE_CLUSTER, 0);
+		add_place(e, PLACE_WIDE, 0);
+		return;
+	}
+	add_place(e, PLACE_CLUSTER, 0);
+	add_place(e, PLACE_OTHER, 0);
+	if (e->namespace_)
+		add_place(e, PLACE_WORD, e->namespace_);
+	if (p->place_globs.n) {
+		struct glob_cursor c = globset_search(&p->place_globs, e->r->namespace_);
+		uint32_t pattern;
+		while (globset_next(&c, &pattern))
+			add_place(e, PLACE_GLOB, pattern);
+	}
+}
+
+static void add_anchor(struct engine *e, enum anchor_kind kind, uint32_t number)
+{
+	if (number)
+		e->anchors[e->nanchors++] = LIST_KEY(kind, number);
+}
+
+static void find_anchors(struct engine *e)
+{
+	e->anchors[0] = LIST_KEY(ANCHOR_ANY, 0);
+	e->nanchors = 1;
+	e->verb_bit = verb_bit(e->verb);
+	if (!e->r->resource_request) {
+		e->anchors[e->nanchors++] = LIST_KEY(ANCHOR_PATH, 0);
+		e->resource_bit = RESOURCE_BIT_PATH;
+		return;
+	}
+	e->resource_bit = resource_bit(e->resource);
+	add_anchor(e, ANCHOR_RESOURCE, e->resource);
+	add_anchor(e, ANCHOR_SUB, e->sub);
+	add_anchor(e, ANCHOR_NAME, e->name);
+	add_anchor(e, ANCHOR_VERB, e->verb);
+	add_anchor(e, ANCHOR_GROUP, e->api_group);
 }
 
 void engine_init(struct engine *e, const struct policy *p, const struct access_request *r)
@@ -70,8 +148,8 @@ void engine_init(struct engine *e, const struct policy *p, const struct access_r
 	e->verb = engine_word(p, r->verb);
 	e->api_group = e->resource = e->sub = e->name = e->namespace_ = INTERN_NONE;
 	e->service_account = policy_is_service_account(r->user);
-	e->nfound = 0;
-	memset(e->marks, 0, sizeof(e->marks));
+	e->nkeys = e->nplaces = 0;
+	memset(e->marks, 0, (marked_sets(p) + 63) / 64 * sizeof(e->marks[0]));
 	for (size_t i = 0; i < r->ngroups && i < ENGINE_GROUPS; i++)
 		e->groups[i] = intern_find(&p->groups, r->groups[i]);
 	if (r->resource_request) {
@@ -82,7 +160,9 @@ void engine_init(struct engine *e, const struct policy *p, const struct access_r
 		e->namespace_ = engine_word(p, r->namespace_);
 	}
 	engine_selectors_init(e);
-	each_set(e, find_set, e);
+	find_places(e);
+	find_anchors(e);
+	each_key(e, find_key, e);
 }
 
 /* --- subjects --- */
@@ -102,7 +182,7 @@ static bool set_has(const struct engine *e, const struct subject_set *s)
 {
 	if (!s)
 		return false;
-	if (s->id < ENGINE_SETS)
+	if (s->id < marked_sets(e->p))
 		return e->marks[s->id / 64] >> (s->id % 64) & 1;
 	if (s->everyone || atom_set_has(&s->users, e->user) ||
 	    glob_list_has(&s->user_globs, e->r->user))
@@ -126,12 +206,10 @@ bool engine_names(const struct engine *e, const struct rule *rule)
 
 /* --- the search --- */
 
-#define NO_RULE UINT32_MAX
-
+/* For the rule of the lowest rank from LO to before BEST that matches. */
 struct search {
 	const struct engine *e;
-	uint32_t best[CLASS_ALL]; /* first rule that matches, NO_RULE: none so far */
-	enum rule_class first, last; /* classes to look at */
+	uint32_t lo, best;
 };
 
 /* RULE's subjects are known to name who asks. */
@@ -142,45 +220,108 @@ static bool rule_matches(const struct engine *e, const struct rule *rule)
 	return (!rule->also.own && !rule->also.alias) || engine_subjects(e, &rule->also);
 }
 
-/* The first rule of SET and CLASS that matches and stands before the best one so far. */
-static void search_class(struct search *s, const struct subject_set *set, enum rule_class class)
+static void try_rank(struct search *s, uint32_t rank)
 {
-	const struct policy *p = s->e->p;
-	const struct posting *list = &set->rules[class];
-	for (uint32_t i = 0; i < list->n; i++) {
-		uint32_t rule = p->set_rules[list->first + i];
-		if (rule >= s->best[class])
-			return;
-		if (rule_matches(s->e, &p->rules[rule])) {
-			s->best[class] = rule;
-			return;
-		}
+	const struct ranked *r = &s->e->p->lists.ranks[rank];
+	if (!(r->resources & s->e->resource_bit) || !(r->verbs & s->e->verb_bit))
+		return;
+	if (rule_matches(s->e, &s->e->p->rules[r->rule]))
+		s->best = rank;
+}
+
+/* The first entry of LIST not before FROM. */
+static uint32_t lower_bound(const uint64_t *v, uint32_t n, uint64_t from)
+{
+	uint32_t at = 0;
+	while (n > 0) {
+		uint32_t half = n / 2;
+		bool right = v[at + half] < from;
+		at += right ? half + 1 : 0;
+		n = right ? n - half - 1 : half;
+	}
+	return at;
+}
+
+/* The ranks that a long run has for the request. */
+static void search_long(struct search *s, const struct posting *run)
+{
+	const uint64_t *v = s->e->p->lists.entries + run->first;
+	for (uint32_t i = 0; i < s->e->nanchors; i++) {
+		uint32_t at = lower_bound(v, run->n, LIST_ENTRY(s->e->anchors[i], s->lo));
+		for (; at < run->n && v[at] < LIST_ENTRY(s->e->anchors[i], s->best); at++)
+			try_rank(s, (uint32_t)v[at]);
 	}
 }
 
-/* What a stronger class has decided, a weaker one cannot change. */
-static void search_set(void *ctx, uint32_t id)
+static void search_entry(struct search *s, uint64_t entry)
+{
+	uint32_t rank = (uint32_t)entry;
+	if (rank & LIST_LONG)
+		search_long(s, &s->e->p->lists.runs[rank & ~LIST_LONG]);
+	else if (rank >= s->lo && rank < s->best)
+		try_rank(s, rank);
+}
+
+static void search_place(struct search *s, const uint64_t *v, uint32_t n, uint32_t place)
+{
+	uint32_t at = lower_bound(v, n, LIST_ENTRY(place, s->lo));
+	for (; at < n && v[at] >> 32 == place; at++)
+		search_entry(s, v[at]);
+}
+
+static bool in_place(const struct engine *e, uint32_t place)
+{
+	for (uint32_t i = 0; i < e->nplaces; i++)
+		if (e->places[i] == place)
+			return true;
+	return false;
+}
+
+/* Lists up to this long are gone through; in longer ones each place is looked up. */
+#define SHORT_LIST 8
+
+static void search_key(struct search *s, uint32_t key)
+{
+	const struct engine *e = s->e;
+	const struct posting *list = &e->p->lists.keys[key].rules;
+	const uint64_t *v = e->p->lists.entries + list->first;
+	bool all = e->nplaces > ENGINE_PLACES;
+	if (all || list->n <= SHORT_LIST) {
+		for (uint32_t i = 0; i < list->n; i++)
+			if (all || in_place(e, (uint32_t)(v[i] >> 32)))
+				search_entry(s, v[i]);
+		return;
+	}
+	for (uint32_t i = 0; i < e->nplaces; i++)
+		search_place(s, v, list->n, e->places[i]);
+}
+
+/* As find_key, for a subject with more keys than are kept. */
+static void search_found(void *ctx, uint32_t key)
 {
 	struct search *s = ctx;
-	for (enum rule_class k = s->first; k <= s->last; k++) {
-		search_class(s, s->e->p->sets[id], k);
-		if (s->best[k] != NO_RULE)
-			s->last = k;
-	}
+	const struct lists *l = &s->e->p->lists;
+	const struct posting *sets = &l->keys[key].sets;
+	search_key(s, key);
+	for (uint32_t i = 0; i < sets->n; i++)
+		search_key(s, l->base[SUBJECT_SET] + l->set_ids[sets->first + i]);
 }
 
-/* The first rule, by class and place, of the classes FIRST to LAST that matches; NULL: none. */
+/* The first rule, by class and place, of the classes FIRST to LAST that matches; NULL: none. What a stronger class
+ * has decided, a weaker one cannot change: ranks are in that order. */
 static const struct rule *search(
     const struct engine *e, enum rule_class first, enum rule_class last)
 {
-	struct search s = {.e = e, .first = first, .last = last};
-	for (enum rule_class k = first; k <= last; k++)
-		s.best[k] = NO_RULE;
-	for (uint32_t i = 0; i < e->nfound && i < ENGINE_FOUND; i++)
-		search_set(&s, e->found[i]);
-	if (e->nfound > ENGINE_FOUND)
-		each_set(e, search_set, &s);
-	return s.best[s.last] == NO_RULE ? NULL : &e->p->rules[s.best[s.last]];
+	const struct policy *p = e->p;
+	struct search s = {.e = e, .lo = p->first_rank[first], .best = p->first_rank[last + 1]};
+	uint32_t end = s.best;
+	if (s.lo == end)
+		return NULL;
+	for (uint32_t i = 0; i < e->nkeys && i < ENGINE_KEYS; i++)
+		search_key(&s, e->keys[i]);
+	if (e->nkeys > ENGINE_KEYS)
+		each_key(e, search_found, &s);
+	return s.best < end ? &p->rules[p->lists.ranks[s.best].rule] : NULL;
 }
 
 /* --- the decision --- */

@@ -7,12 +7,14 @@
 
 /* Groups whose numbers are kept from the first look-up; those past it are looked up again. */
 #define ENGINE_GROUPS 128
-/* Sets that have a bit of their own in the evaluation. Exceptions come first in numbering; a set
- * past this many is tried directly. */
+/* Sets that have a bit of their own in the evaluation: the first ones. A set past this many is tried
+ * directly. */
 #define ENGINE_SETS 4096
-/* Sets found for a subject that are kept; when there are more, the subject is gone through again.
- */
-#define ENGINE_FOUND 256
+/* Keys found for a subject that are kept; when there are more, the subject is gone through again. */
+#define ENGINE_KEYS 2048
+/* Places that a request is looked up under: more than these, and whole lists are gone through. */
+#define ENGINE_PLACES 32
+#define ENGINE_ANCHORS 7
 
 /* Requirements of one selector, and values of both, that are looked at: more than a request has that a
  * person or a controller writes. */
@@ -45,7 +47,11 @@ struct engine {
 	uint32_t verb, api_group, resource, sub, name, namespace_;
 	bool service_account;
 	uint64_t marks[ENGINE_SETS / 64]; /* which of the first sets name the subject */
-	uint32_t found[ENGINE_FOUND], nfound; /* sets that name it; NFOUND may exceed the array */
+	uint32_t keys[ENGINE_KEYS], nkeys; /* those of the subject with rules; may exceed the array */
+	uint32_t places[ENGINE_PLACES], nplaces; /* those that the request is in; the same */
+	uint32_t anchors[ENGINE_ANCHORS], nanchors;
+	uint64_t resource_bit;
+	uint32_t verb_bit;
 	struct engine_selectors selectors;
 };
 

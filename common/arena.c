@@ -58,6 +58,20 @@ void arena_done(struct arena *a)
 	*a = (struct arena){.cap = a->cap, .wipe = a->wipe};
 }
 
+void arena_reset(struct arena *a)
+{
+	struct arena_block *kept = a->blocks;
+	if (!kept || a->wipe) {
+		arena_done(a);
+		return;
+	}
+	a->blocks = kept->next;
+	arena_done(a);
+	kept->next = NULL;
+	kept->used = 0;
+	a->blocks = kept;
+}
+
 static struct arena_block *block_add(struct arena *a, size_t need)
 {
 	/* Blocks double up to 1 MiB, so that a large snapshot costs few of them. */

@@ -27,6 +27,9 @@ void arena_init_wiped(struct arena *a, size_t cap);
 /* Runs the registered clean-ups (last first) and frees everything. Safe on a zeroed arena. */
 void arena_done(struct arena *a);
 
+/* As arena_done, but keeps one block of memory for what comes next. */
+void arena_reset(struct arena *a);
+
 /* Zeroed memory, aligned for any type. Never NULL: when the machine has no memory the process
  * aborts. Past the cap it still allocates but arena_over() is true: parsers check that at their
  * boundaries and refuse the input. */

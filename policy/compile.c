@@ -12,25 +12,6 @@ uint32_t compile_intern(struct compiler *c, struct intern *table, struct slice t
 	return id != INTERN_NONE ? id : intern_add(table, slice_dup(&c->p->arena, text));
 }
 
-void compile_key_atoms(struct buf *key, const uint32_t *v, uint32_t n)
-{
-	buf_add(key, &n, sizeof(n));
-	buf_add(key, v, n * sizeof(*v));
-}
-
-void compile_key_text(struct buf *key, struct slice text)
-{
-	buf_add(key, &text.len, sizeof(text.len));
-	buf_slice(key, text);
-}
-
-struct slice compile_key(struct compiler *c, struct buf *key)
-{
-	struct slice s = slice_dup(c->t->arena, buf_view(key));
-	buf_done(key);
-	return s;
-}
-
 static int u32_cmp(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -55,7 +36,7 @@ static struct atom_set word_set(
 {
 	if (list->len == 0 && absent_is_any)
 		return (struct atom_set){.any = true};
-	uint32_t *v = ARENA_ARRAY(&c->p->arena, uint32_t, list->len);
+	uint32_t *v = ARENA_ARRAY(c->a, uint32_t, list->len);
 	for (size_t i = 0; i < list->len; i++) {
 		struct slice text = slice_of(list->items[i]);
 		if (star_is_any && slice_is(text, "*"))
@@ -87,9 +68,9 @@ static struct resource_form resource_form(struct compiler *c, const char *text)
 
 static void compile_paths(struct compiler *c, const struct ast_grant *g, struct action *out)
 {
-	struct url_form *urls = ARENA_ARRAY(&c->p->arena, struct url_form, g->urls.len);
+	struct url_form *urls = ARENA_ARRAY(c->a, struct url_form, g->urls.len);
 	for (size_t i = 0; i < g->urls.len; i++) {
-		struct slice text = slice_dup(&c->p->arena, slice_of(g->urls.items[i]));
+		struct slice text = slice_dup(c->a, slice_of(g->urls.items[i]));
 		bool prefix = text.p[text.len - 1] == '*';
 		urls[i] = (struct url_form){{text.p, text.len - prefix}, prefix};
 	}
@@ -99,9 +80,9 @@ static void compile_paths(struct compiler *c, const struct ast_grant *g, struct 
 
 static struct glob_list pattern_list(struct compiler *c, const struct string_list *list)
 {
-	struct slice *v = ARENA_ARRAY(&c->p->arena, struct slice, list->len);
+	struct slice *v = ARENA_ARRAY(c->a, struct slice, list->len);
 	for (size_t i = 0; i < list->len; i++)
-		v[i] = slice_dup(&c->p->arena, slice_of(list->items[i]));
+		v[i] = slice_dup(c->a, slice_of(list->items[i]));
 	return (struct glob_list){.v = v, .n = (uint32_t)list->len};
 }
 
@@ -119,68 +100,25 @@ static void compile_grant(struct compiler *c, const struct ast_grant *g, struct 
 	out->fields = compile_selector(c, &g->fields);
 	out->labels = compile_selector(c, &g->labels);
 	struct resource_form *forms =
-	    ARENA_ARRAY(&c->p->arena, struct resource_form, g->resources.len);
+	    ARENA_ARRAY(c->a, struct resource_form, g->resources.len);
 	for (size_t i = 0; i < g->resources.len; i++)
 		forms[i] = resource_form(c, g->resources.items[i]);
 	out->forms = forms;
 	out->nforms = (uint32_t)g->resources.len;
 }
 
-static void key_set(struct buf *key, const struct atom_set *s)
-{
-	buf_addc(key, s->any);
-	compile_key_atoms(key, s->v, s->n);
-}
-
-static void key_globs(struct buf *key, const struct glob_list *l)
-{
-	buf_add(key, &l->n, sizeof(l->n));
-	for (uint32_t i = 0; i < l->n; i++)
-		compile_key_text(key, l->v[i]);
-}
-
-static struct slice action_key(struct compiler *c, const struct action *a)
-{
-	struct buf b;
-	buf_init(&b, SIZE_MAX / 2);
-	buf_addc(&b, a->resource);
-	key_set(&b, &a->verbs);
-	key_set(&b, &a->groups);
-	key_set(&b, &a->names);
-	key_globs(&b, &a->name_globs);
-	compile_key_selector(&b, &a->fields);
-	compile_key_selector(&b, &a->labels);
-	buf_add(&b, &a->nforms, sizeof(a->nforms));
-	buf_add(&b, a->forms, a->nforms * sizeof(*a->forms));
-	for (uint32_t i = 0; i < a->nurls; i++) {
-		buf_addc(&b, a->urls[i].prefix);
-		compile_key_text(&b, a->urls[i].text);
-	}
-	return compile_key(c, &b);
-}
-
-/* Equal grants are one: thousands of rules share a handful, which stay in the processor's cache. */
-const struct action *compile_share_action(struct compiler *c, struct action *a)
-{
-	struct slice key = action_key(c, a);
-	struct action *same = map_get(&c->actions, key);
-	if (same)
-		return same;
-	map_put(&c->actions, key, a);
-	return a;
-}
-
 static const struct action *shared_grant(struct compiler *c, const struct ast_grant *g)
 {
-	struct action *a = ARENA_NEW(&c->p->arena, struct action);
-	compile_grant(c, g, a);
-	return compile_share_action(c, a);
+	struct action draft = {0};
+	compile_draft(c);
+	compile_grant(c, g, &draft);
+	return compile_share_action(c, &draft);
 }
 
 static const struct action *const *compile_grants(
     struct compiler *c, const struct ast_grant *g, size_t n)
 {
-	const struct action **actions = ARENA_ARRAY(&c->p->arena, const struct action *, n);
+	const struct action **actions = ARENA_ARRAY(c->t->arena, const struct action *, n);
 	for (size_t i = 0; i < n; i++)
 		actions[i] = shared_grant(c, &g[i]);
 	return actions;
@@ -193,80 +131,69 @@ static struct action_list compile_role(struct compiler *c, struct ast_role *role
 	return (struct action_list){role->compiled, (uint32_t)role->rules.len};
 }
 
+/* What a rule is about; rules that say the same share it. */
 static void compile_actions(struct compiler *c, const struct ast_rule *r, struct rule *out)
 {
 	size_t n = r->roles.len ? r->roles.len : 1;
-	struct action_list *lists = ARENA_ARRAY(&c->p->arena, struct action_list, n);
+	struct action_list *lists = ARENA_ARRAY(c->t->arena, struct action_list, n);
 	if (r->roles.len == 0)
 		lists[0] = (struct action_list){compile_grants(c, &r->grant, 1), 1};
 	for (size_t i = 0; i < r->roles.len; i++)
 		lists[i] = compile_role(c, r->role_defs[i]);
-	out->roles = lists;
-	out->nroles = (uint32_t)n;
+	compile_shape(c, lists, (uint32_t)n, out);
 }
 
 /* --- where --- */
 
-/* Divides LIST into literals and globs. */
+/* Divides LIST into literals and globs; these get numbers. */
 static void name_list(struct compiler *c, const struct string_list *list, struct atom_set *literals,
     struct glob_list *globs)
 {
-	uint32_t *v = ARENA_ARRAY(&c->p->arena, uint32_t, list->len + 1);
-	struct slice *g = ARENA_ARRAY(&c->p->arena, struct slice, list->len + 1);
 	uint32_t nv = 0, ng = 0;
+	for (size_t i = 0; i < list->len; i++)
+		ng += glob_is(slice_of(list->items[i]));
+	uint32_t *v = ARENA_ARRAY(c->a, uint32_t, list->len - ng);
+	uint32_t *ids = ARENA_ARRAY(c->a, uint32_t, ng);
+	struct slice *g = ARENA_ARRAY(c->a, struct slice, ng);
+	ng = 0;
 	for (size_t i = 0; i < list->len; i++) {
 		struct slice text = slice_of(list->items[i]);
-		if (glob_is(text))
-			g[ng++] = slice_dup(&c->p->arena, text);
-		else
+		if (!glob_is(text)) {
 			v[nv++] = compile_intern(c, &c->p->words, text);
+			continue;
+		}
+		uint32_t id = compile_intern(c, &c->place_globs, text);
+		g[ng] = c->place_globs.texts[id];
+		ids[ng++] = id - 1;
 	}
 	*literals = compile_set(v, nv);
-	*globs = (struct glob_list){.v = g, .n = ng};
-}
-
-static struct slice namespaces_key(struct compiler *c, const struct ns_set *s)
-{
-	struct buf b;
-	buf_init(&b, SIZE_MAX / 2);
-	key_set(&b, &s->include);
-	key_set(&b, &s->exclude);
-	key_globs(&b, &s->include_globs);
-	key_globs(&b, &s->exclude_globs);
-	return compile_key(c, &b);
-}
-
-static const struct ns_set *share_namespaces(struct compiler *c, struct ns_set *set)
-{
-	struct slice key = namespaces_key(c, set);
-	struct ns_set *same = map_get(&c->places, key);
-	if (same)
-		return same;
-	map_put(&c->places, key, set);
-	return set;
+	*globs = (struct glob_list){.v = g, .ids = ids, .n = ng};
 }
 
 const struct ns_set *compile_namespace(struct compiler *c, struct slice name)
 {
-	struct ns_set *set = ARENA_NEW(&c->p->arena, struct ns_set);
-	uint32_t *v = ARENA_NEW(&c->p->arena, uint32_t);
-	*v = compile_intern(c, &c->p->words, name);
-	set->include = (struct atom_set){.v = v, .n = 1};
-	return share_namespaces(c, set);
+	uint32_t word = compile_intern(c, &c->p->words, name);
+	const struct ns_set set = {.include = {.v = &word, .n = 1}};
+	return compile_share_namespaces(c, &set);
+}
+
+static const struct ns_set *shared_namespaces(
+    struct compiler *c, const struct ast_namespaces *from)
+{
+	struct ns_set draft = {0};
+	compile_draft(c);
+	name_list(c, &from->include, &draft.include, &draft.include_globs);
+	name_list(c, &from->exclude, &draft.exclude, &draft.exclude_globs);
+	return compile_share_namespaces(c, &draft);
 }
 
 static const struct ns_set *compile_namespaces(struct compiler *c, const struct ast_namespaces *n)
 {
-	if (n->target && n->target->compiled)
-		return n->target->compiled;
-	const struct ast_namespaces *from = n->target ? &n->target->namespaces : n;
-	struct ns_set *set = ARENA_NEW(&c->p->arena, struct ns_set);
-	name_list(c, &from->include, &set->include, &set->include_globs);
-	name_list(c, &from->exclude, &set->exclude, &set->exclude_globs);
-	const struct ns_set *shared = share_namespaces(c, set);
-	if (n->target)
-		n->target->compiled = shared;
-	return shared;
+	if (!n->target)
+		return shared_namespaces(c, n);
+	if (!n->target->compiled)
+		n->target->compiled = shared_namespaces(c, &n->target->namespaces);
+	return n->target->compiled;
 }
 
 /* --- rules and tests --- */
@@ -461,18 +388,21 @@ static void compile_tests(struct compiler *c)
 
 void policy_build(struct policy *p, struct ast *t)
 {
-	struct compiler c = {.p = p, .t = t};
+	struct compiler c = {.p = p, .t = t, .a = &p->arena};
 	p->empty = intern_add(&p->words, SLICE(""));
 	compile_cluster_scoped(&c);
 	compile_rules(&c);
-	compile_index(&c);
+	compile_lists(&c);
 	compile_tests(&c);
 	intern_done(&c.user_globs);
 	intern_done(&c.group_globs);
 	intern_done(&c.sa_globs);
+	intern_done(&c.place_globs);
 	map_done(&c.sets);
 	map_done(&c.actions);
 	map_done(&c.places);
 	map_done(&c.windows);
 	map_done(&c.zones);
+	map_done(&c.shapes);
+	arena_done(&c.scratch);
 }

@@ -12,8 +12,8 @@ static int slice_order(const void *a, const void *b)
 static void compile_values(
     struct compiler *c, const struct string_list *list, struct requirement *out)
 {
-	struct slice *values = ARENA_ARRAY(&c->p->arena, struct slice, list->len);
-	uint32_t *atoms = ARENA_ARRAY(&c->p->arena, uint32_t, list->len);
+	struct slice *values = ARENA_ARRAY(c->a, struct slice, list->len);
+	uint32_t *atoms = ARENA_ARRAY(c->a, uint32_t, list->len);
 	uint32_t n = 0;
 	for (size_t i = 0; i < list->len; i++)
 		values[i] = slice_of(list->items[i]);
@@ -38,7 +38,7 @@ struct selector compile_selector(struct compiler *c, const struct ast_selector *
 	    [AST_EXISTS] = REQUIREMENT_EXISTS,
 	    [AST_DOES_NOT_EXIST] = REQUIREMENT_DOES_NOT_EXIST};
 	const struct ast_requirement *q = s->requirements.items;
-	struct requirement *v = ARENA_ARRAY(&c->p->arena, struct requirement, s->requirements.len);
+	struct requirement *v = ARENA_ARRAY(c->a, struct requirement, s->requirements.len);
 	for (size_t i = 0; i < s->requirements.len; i++) {
 		v[i].key_atom = compile_intern(c, &c->p->words, slice_of(q[i].key));
 		v[i].key = c->p->words.texts[v[i].key_atom];

@@ -1,13 +1,15 @@
-/* Owns glob matching: one pattern, and the sorted-prefix search over many. */
+/* Owns glob matching: one pattern, and a trie of many. */
 #include "policy/glob.h"
 
 #include <stdlib.h>
 
+/* A node of a trie: the bytes that lead to it, the patterns that end there, its children in the order of
+ * their first bytes. */
 struct glob_node {
-	struct slice text; /* the common head, or the common tail reversed */
-	uint32_t parent; /* longest other node whose text is a proper prefix of this one's */
-	uint32_t first, n; /* range of ITEMS */
+	struct slice label;
 	const uint32_t *items;
+	uint32_t n, child, nchildren;
+	unsigned char lead; /* label.p[0], near */
 };
 
 bool glob_is_all(struct slice pattern)
@@ -79,93 +81,91 @@ static struct slice reversed(struct arena *a, struct slice s)
 	return (struct slice){p, s.len};
 }
 
-/* Groups the sorted F into nodes and links each to its parent: the parent of a node is its sorted
- * predecessor or one of that one's ancestors. */
-static const struct glob_node *nodes_build(
-    struct arena *a, struct filed *f, uint32_t n, uint32_t *nnodes)
+/* Bytes that all texts from LO to before HI share; they are sorted, so the first and the last tell. */
+static size_t shared(const struct filed *f, uint32_t lo, uint32_t hi, size_t at)
 {
-	*nnodes = 0;
+	struct slice a = f[lo].text, b = f[hi - 1].text;
+	while (at < a.len && at < b.len && a.p[at] == b.p[at])
+		at++;
+	return at;
+}
+
+/* A node to be: the texts from LO to before HI, which share their first DEPTH bytes. */
+struct span {
+	uint32_t lo, hi;
+	size_t depth;
+};
+
+/* Adds the children of SPANS[I] behind the N spans there are, and returns how many there are then. */
+static uint32_t add_children(
+    const struct filed *f, struct span *spans, uint32_t i, uint32_t n, struct glob_node *nodes)
+{
+	struct span s = spans[i];
+	nodes[i].child = n;
+	while (s.lo < s.hi) {
+		uint32_t hi = s.lo + 1;
+		unsigned char lead = (unsigned char)f[s.lo].text.p[s.depth];
+		while (hi < s.hi && (unsigned char)f[hi].text.p[s.depth] == lead)
+			hi++;
+		size_t depth = shared(f, s.lo, hi, s.depth);
+		nodes[n].lead = lead;
+		nodes[n].label = (struct slice){f[s.lo].text.p + s.depth, depth - s.depth};
+		spans[n++] = (struct span){s.lo, hi, depth};
+		s.lo = hi;
+	}
+	nodes[i].nchildren = n - nodes[i].child;
+	return n;
+}
+
+/* The trie of F, breadth first, so that the children of a node stand together; the root first. */
+static const struct glob_node *nodes_build(struct arena *a, struct filed *f, uint32_t n)
+{
 	if (n == 0)
 		return NULL;
 	qsort(f, n, sizeof(*f), filed_cmp);
-	struct glob_node *nodes = ARENA_ARRAY(a, struct glob_node, n);
-	uint32_t *items = ARENA_ARRAY(a, uint32_t, n);
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		items[i] = f[i].pattern;
-		if (count && slice_eq(nodes[count - 1].text, f[i].text)) {
-			nodes[count - 1].n++;
-			continue;
+	uint32_t *items = ARENA_ARRAY(a, uint32_t, n), count = 1;
+	struct glob_node *nodes = calloc(2 * (size_t)n + 1, sizeof(*nodes));
+	struct span *spans = calloc(2 * (size_t)n + 1, sizeof(*spans));
+	if (!nodes || !spans)
+		abort();
+	spans[0] = (struct span){0, n, 0};
+	for (uint32_t i = 0; i < count; i++) {
+		struct span *s = &spans[i];
+		nodes[i].items = items + s->lo;
+		while (s->lo < s->hi && f[s->lo].text.len == s->depth) {
+			items[s->lo] = f[s->lo].pattern;
+			s->lo++;
+			nodes[i].n++;
 		}
-		uint32_t parent = count ? count - 1 : GLOB_NONE;
-		while (parent != GLOB_NONE && !slice_starts(f[i].text, nodes[parent].text))
-			parent = nodes[parent].parent;
-		nodes[count++] = (struct glob_node){
-		    .text = f[i].text, .parent = parent, .first = i, .n = 1, .items = items};
+		count = add_children(f, spans, i, count, nodes);
 	}
-	*nnodes = count;
-	return nodes;
+	struct glob_node *kept = ARENA_ARRAY(a, struct glob_node, count);
+	memcpy(kept, nodes, count * sizeof(*kept));
+	free(nodes);
+	free(spans);
+	return kept;
 }
 
+/* Each pattern is filed under the longer of its two literal ends: fewer texts have that. */
 void globset_build(struct globset *set, struct arena *a, const struct slice *patterns, uint32_t n)
 {
 	*set = (struct globset){.patterns = patterns, .n = n};
-	struct filed *heads = ARENA_ARRAY(a, struct filed, n + 1);
-	struct filed *tails = ARENA_ARRAY(a, struct filed, n + 1);
+	struct filed *filed = calloc((size_t)n * 2 + 1, sizeof(*filed));
+	if (!filed)
+		abort();
 	uint32_t nh = 0, nt = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		struct slice p = patterns[i];
 		size_t head = slice_find(p, '*'), tail = tail_length(p);
-		if (head > 0) {
-			heads[nh++] = (struct filed){{p.p, head}, i};
-			continue;
-		}
 		struct slice end = {p.p + p.len - tail, tail};
-		tails[nt++] = (struct filed){reversed(a, end), i};
-	}
-	set->heads = nodes_build(a, heads, nh, &set->nheads);
-	set->tails = nodes_build(a, tails, nt, &set->ntails);
-}
-
-/* Compares node text with TEXT read forwards or backwards. */
-static int side_cmp(struct slice node, struct slice text, bool backwards)
-{
-	size_t n = node.len < text.len ? node.len : text.len;
-	int c = 0;
-	if (!backwards) {
-		c = n ? memcmp(node.p, text.p, n) : 0;
-	} else {
-		for (size_t i = 0; i < n && c == 0; i++)
-			c = (unsigned char)node.p[i] - (unsigned char)text.p[text.len - 1 - i];
-	}
-	return c ? c : (node.len > text.len) - (node.len < text.len);
-}
-
-static bool side_has(struct slice node, struct slice text, bool backwards)
-{
-	if (node.len > text.len)
-		return false;
-	struct slice cut = {backwards && text.p ? text.p + text.len - node.len : text.p, node.len};
-	return side_cmp(node, cut, backwards) == 0;
-}
-
-/* Longest node that TEXT starts with. All of those lie on the parent chain of the last node that
- * does not sort after TEXT, because strings with one prefix are neighbours in sorted order. */
-static uint32_t side_find(
-    const struct glob_node *nodes, uint32_t n, struct slice text, bool backwards)
-{
-	uint32_t lo = 0, hi = n;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (side_cmp(nodes[mid].text, text, backwards) <= 0)
-			lo = mid + 1;
+		if (head >= tail)
+			filed[nh++] = (struct filed){{p.p, head}, i};
 		else
-			hi = mid;
+			filed[n + nt++] = (struct filed){reversed(a, end), i};
 	}
-	uint32_t at = lo ? lo - 1 : GLOB_NONE;
-	while (at != GLOB_NONE && !side_has(nodes[at].text, text, backwards))
-		at = nodes[at].parent;
-	return at;
+	set->heads = nodes_build(a, filed, nh);
+	set->tails = nodes_build(a, filed + n, nt);
+	free(filed);
 }
 
 struct glob_cursor globset_search(const struct globset *set, struct slice text)
@@ -173,29 +173,67 @@ struct glob_cursor globset_search(const struct globset *set, struct slice text)
 	return (struct glob_cursor){
 	    .set = set,
 	    .text = text,
-	    .head = side_find(set->heads, set->nheads, text, false),
-	    .tail = side_find(set->tails, set->ntails, text, true),
+	    .node = set->heads ? set->heads : set->tails,
+	    .backwards = !set->heads,
 	};
+}
+
+/* Byte I of the text, from the side at which the cursor reads. */
+static unsigned char byte_at(const struct glob_cursor *c, size_t i)
+{
+	return (unsigned char)c->text.p[c->backwards ? c->text.len - 1 - i : i];
+}
+
+static const struct glob_node *find_child(const struct glob_cursor *c)
+{
+	const struct glob_node *nodes = c->backwards ? c->set->tails : c->set->heads;
+	uint32_t lo = c->node->child, hi = lo + c->node->nchildren, end = hi;
+	unsigned char lead = byte_at(c, c->depth);
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (nodes[mid].lead < lead)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < end && nodes[lo].lead == lead ? &nodes[lo] : NULL;
+}
+
+/* To the child that the text goes on with; false: there is none. */
+static bool descend(struct glob_cursor *c)
+{
+	const struct glob_node *child = c->depth < c->text.len ? find_child(c) : NULL;
+	if (!child || child->label.len > c->text.len - c->depth)
+		return false;
+	for (size_t i = 1; i < child->label.len; i++)
+		if ((unsigned char)child->label.p[i] != byte_at(c, c->depth + i))
+			return false;
+	c->node = child;
+	c->depth += child->label.len;
+	c->at = 0;
+	return true;
+}
+
+/* Of a pattern that is one end and one star, reaching its node is the match. */
+static bool matches(const struct glob_cursor *c, struct slice pattern)
+{
+	return pattern.len == c->depth + 1 || glob_match(pattern, c->text);
 }
 
 bool globset_next(struct glob_cursor *c, uint32_t *pattern)
 {
-	const struct globset *set = c->set;
-	while (c->head != GLOB_NONE || c->tail != GLOB_NONE) {
-		bool heads = c->head != GLOB_NONE;
-		const struct glob_node *node = heads ? &set->heads[c->head] : &set->tails[c->tail];
-		while (c->at < node->n) {
-			uint32_t i = node->items[node->first + c->at++];
-			if (glob_match(set->patterns[i], c->text)) {
-				*pattern = i;
+	while (c->node) {
+		while (c->at < c->node->n) {
+			*pattern = c->node->items[c->at++];
+			if (matches(c, c->set->patterns[*pattern]))
 				return true;
-			}
 		}
+		if (descend(c))
+			continue;
+		c->node = c->backwards ? NULL : c->set->tails;
+		c->backwards = true;
+		c->depth = 0;
 		c->at = 0;
-		if (heads)
-			c->head = node->parent;
-		else
-			c->tail = node->parent;
 	}
 	return false;
 }

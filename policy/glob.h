@@ -16,12 +16,11 @@ bool glob_match(struct slice pattern, struct slice s);
 /* Does PATTERN match every string that holds nothing but what `*` matches: is it only stars? */
 bool glob_is_all(struct slice pattern);
 
-/* Many patterns at once. Each is filed under its literal head (what stands before the first star),
- * or under its literal tail when it has no head; a look-up visits only patterns whose head or tail
- * the string has. Immutable after globset_build; any number of threads may search. */
+/* Many patterns at once. Each is filed in a trie of literal heads (what stands before the first star) or of
+ * literal tails, whichever is longer; a look-up walks both along the string and visits only patterns whose end
+ * it has. Immutable after globset_build; any number of threads may search. */
 struct globset {
-	const struct glob_node *heads, *tails; /* sorted; tails hold their text reversed */
-	uint32_t nheads, ntails;
+	const struct glob_node *heads, *tails; /* the roots; tails hold their texts reversed */
 	const struct slice *patterns;
 	uint32_t n;
 };
@@ -33,10 +32,11 @@ void globset_build(struct globset *set, struct arena *a, const struct slice *pat
 struct glob_cursor {
 	const struct globset *set;
 	struct slice text;
-	uint32_t head, tail; /* node to visit, GLOB_NONE when that side is done */
-	uint32_t at; /* within the node's patterns */
+	const struct glob_node *node; /* being visited; NULL: done */
+	size_t depth; /* bytes that lead to it */
+	uint32_t at; /* within its patterns */
+	bool backwards; /* in the tails */
 };
-#define GLOB_NONE UINT32_MAX
 
 struct glob_cursor globset_search(const struct globset *set, struct slice text);
 

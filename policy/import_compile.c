@@ -4,13 +4,13 @@
 
 static struct slice keep(struct compiler *c, struct slice s)
 {
-	return slice_dup(&c->p->arena, s);
+	return slice_dup(c->a, s);
 }
 
 /* The words of L; all when it holds `*` and STAR is true. */
 static struct atom_set words(struct compiler *c, const struct import_list *l, bool star)
 {
-	uint32_t *v = ARENA_ARRAY(&c->p->arena, uint32_t, l->n);
+	uint32_t *v = ARENA_ARRAY(c->a, uint32_t, l->n);
 	for (size_t i = 0; i < l->n; i++) {
 		if (star && slice_is(l->v[i], "*"))
 			return (struct atom_set){.any = true};
@@ -50,7 +50,7 @@ static struct url_form url_form(struct compiler *c, struct slice text)
 
 static void add_urls(struct compiler *c, struct action *a, const struct slice *v, size_t n)
 {
-	struct url_form *urls = ARENA_ARRAY(&c->p->arena, struct url_form, n);
+	struct url_form *urls = ARENA_ARRAY(c->a, struct url_form, n);
 	for (size_t i = 0; i < n; i++)
 		urls[i] = url_form(c, v[i]);
 	a->urls = urls;
@@ -63,11 +63,12 @@ static const struct action *compile_grant(struct compiler *c, struct import_gran
 {
 	if (g->compiled)
 		return g->compiled;
-	struct action *a = ARENA_NEW(&c->p->arena, struct action);
+	compile_draft(c);
+	struct action *a = ARENA_NEW(c->a, struct action);
 	*a = (struct action){.resource = g->urls.n == 0, .verbs = words(c, &g->verbs, true)};
 	if (a->resource) {
 		struct resource_form *forms =
-		    ARENA_ARRAY(&c->p->arena, struct resource_form, g->resources.n);
+		    ARENA_ARRAY(c->a, struct resource_form, g->resources.n);
 		for (size_t i = 0; i < g->resources.n; i++)
 			forms[i] = resource_form(c, g->resources.v[i]);
 		a->groups = words(c, &g->api_groups, true);
@@ -86,7 +87,7 @@ static void compile_role(struct compiler *c, struct import_role *role)
 {
 	if (role->compiled)
 		return;
-	const struct action **v = ARENA_ARRAY(&c->p->arena, const struct action *, role->ngrants);
+	const struct action **v = ARENA_ARRAY(c->t->arena, const struct action *, role->ngrants);
 	uint32_t n = 0;
 	for (size_t i = 0; i < role->ngrants; i++)
 		if (role->grants[i]->urls.n == 0)
@@ -103,10 +104,7 @@ static void compile_role(struct compiler *c, struct import_role *role)
 
 static void set_actions(struct compiler *c, struct rule *r, struct action_list list)
 {
-	struct action_list *roles = ARENA_NEW(&c->p->arena, struct action_list);
-	*roles = list;
-	r->roles = roles;
-	r->nroles = 1;
+	compile_shape(c, &list, 1, r);
 }
 
 static void set_namespace(struct compiler *c, struct rule *r, struct slice name)
@@ -124,14 +122,15 @@ static const char *source(struct compiler *c, const struct place *at)
 /* Every request for a resource, and every one for a path. */
 static const struct action *anything(struct compiler *c, bool resource)
 {
-	struct action *a = ARENA_NEW(&c->p->arena, struct action);
+	compile_draft(c);
+	struct action *a = ARENA_NEW(c->a, struct action);
 	static const struct slice all = SLICE("*");
 	*a = (struct action){.resource = resource, .verbs = {.any = true}};
 	if (!resource) {
 		add_urls(c, a, &all, 1);
 		return compile_share_action(c, a);
 	}
-	struct resource_form *form = ARENA_NEW(&c->p->arena, struct resource_form);
+	struct resource_form *form = ARENA_NEW(c->a, struct resource_form);
 	*form = (struct resource_form){ATOM_ANY, ATOM_ANY};
 	a->groups.any = a->names.any = true;
 	a->forms = form;
@@ -142,7 +141,7 @@ static const struct action *anything(struct compiler *c, bool resource)
 /* A binding that leads nowhere grants nothing, but says so where nothing else speaks, in upstream's words. */
 static void compile_note(struct compiler *c, const struct import_binding *b, struct rule *out)
 {
-	const struct action **v = ARENA_ARRAY(&c->p->arena, const struct action *, 2);
+	const struct action **v = ARENA_ARRAY(c->t->arena, const struct action *, 2);
 	v[0] = anything(c, true);
 	if (!b->namespace_)
 		v[1] = anything(c, false);
@@ -193,8 +192,9 @@ static struct atom_set line_verbs(struct compiler *c, bool readonly)
 /* The resource of a line with any subresource. */
 static const struct action *line_resources(struct compiler *c, const struct import_line *l)
 {
-	struct action *a = ARENA_NEW(&c->p->arena, struct action);
-	struct resource_form *form = ARENA_NEW(&c->p->arena, struct resource_form);
+	compile_draft(c);
+	struct action *a = ARENA_NEW(c->a, struct action);
+	struct resource_form *form = ARENA_NEW(c->a, struct resource_form);
 	bool all = slice_is(l->resource, "*");
 	struct import_list group = {&l->api_group, 1};
 	*form = (struct resource_form){
@@ -210,7 +210,8 @@ static const struct action *line_resources(struct compiler *c, const struct impo
 
 static const struct action *line_paths(struct compiler *c, const struct import_line *l)
 {
-	struct action *a = ARENA_NEW(&c->p->arena, struct action);
+	compile_draft(c);
+	struct action *a = ARENA_NEW(c->a, struct action);
 	*a = (struct action){.verbs = line_verbs(c, l->readonly)};
 	add_urls(c, a, &l->path, 1);
 	return compile_share_action(c, a);
@@ -220,7 +221,7 @@ static const struct action *line_paths(struct compiler *c, const struct import_l
  * those whose path is: what upstream compares for equality is compared for equality. */
 static void compile_line(struct compiler *c, const struct import_line *l, struct rule *out)
 {
-	const struct action **v = ARENA_ARRAY(&c->p->arena, const struct action *, 2);
+	const struct action **v = ARENA_ARRAY(c->t->arena, const struct action *, 2);
 	const struct subject_set *user =
 	    l->user.len ? compile_literals(c, &l->user, 1, NULL, 0) : NULL;
 	const struct subject_set *group =

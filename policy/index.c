@@ -1,4 +1,4 @@
-/* Owns subjects: the sets that rules name, and the lists that lead from a subject to its rules. */
+/* Owns subjects: the sets that rules name. */
 #include "policy/index.h"
 
 #include "policy/compile.h"
@@ -59,8 +59,10 @@ struct draft {
 	uint32_t n;
 };
 
+enum { USERS, GROUPS, USER_GLOBS, GROUP_GLOBS, SA_GLOBS, LISTS };
+
 struct set_draft {
-	struct draft users, groups, user_globs, group_globs, sa_globs;
+	struct draft lists[LISTS];
 	bool everyone;
 };
 
@@ -87,12 +89,12 @@ static void add_service_accounts(
 	for (size_t i = 0; i < list->len; i++) {
 		struct slice text = slice_of(list->items[i]);
 		int slash = (int)slice_find(text, '/');
-		struct slice full = slice_of(arena_printf(c->t->arena,
+		struct slice full = slice_of(arena_printf(c->a,
 		    SERVICE_ACCOUNT_PREFIX "%.*s:%s", slash, text.p, text.p + slash + 1));
 		if (glob_is(text))
-			put(&d->sa_globs, compile_intern(c, &c->sa_globs, full));
+			put(&d->lists[SA_GLOBS], compile_intern(c, &c->sa_globs, full));
 		else
-			put(&d->users, compile_intern(c, &c->p->users, full));
+			put(&d->lists[USERS], compile_intern(c, &c->p->users, full));
 	}
 }
 
@@ -105,13 +107,13 @@ static void add_all(struct compiler *c, int all, struct set_draft *d)
 	if (all == AST_EVERYONE)
 		d->everyone = true;
 	else
-		put(&d->groups, compile_intern(c, &c->p->groups, slice_of(groups[all])));
+		put(&d->lists[GROUPS], compile_intern(c, &c->p->groups, slice_of(groups[all])));
 }
 
 static void add_subjects(struct compiler *c, const struct ast_subjects *s, struct set_draft *d)
 {
-	add_names(c, &s->users, &c->p->users, &c->user_globs, &d->users, &d->user_globs);
-	add_names(c, &s->groups, &c->p->groups, &c->group_globs, &d->groups, &d->group_globs);
+	add_names(c, &s->users, &c->p->users, &c->user_globs, &d->lists[USERS], &d->lists[USER_GLOBS]);
+	add_names(c, &s->groups, &c->p->groups, &c->group_globs, &d->lists[GROUPS], &d->lists[GROUP_GLOBS]);
 	add_service_accounts(c, &s->service_accounts, d);
 	if (ast_has(s->node, "all"))
 		add_all(c, s->all, d);
@@ -119,61 +121,63 @@ static void add_subjects(struct compiler *c, const struct ast_subjects *s, struc
 
 /* Numbers of patterns count from 1 in the table, from 0 as an index. */
 static struct glob_list glob_list(
-    struct compiler *c, struct draft *d, const struct intern *patterns)
+    struct compiler *c, const struct draft *d, const struct intern *patterns)
 {
-	struct atom_set set = compile_set(d->v, d->n);
-	struct slice *texts = ARENA_ARRAY(&c->p->arena, struct slice, set.n);
-	for (uint32_t i = 0; i < set.n; i++) {
+	struct slice *texts = ARENA_ARRAY(c->a, struct slice, d->n);
+	uint32_t *ids = ARENA_ARRAY(c->a, uint32_t, d->n);
+	for (uint32_t i = 0; i < d->n; i++) {
 		texts[i] = patterns->texts[d->v[i]];
-		d->v[i]--;
+		ids[i] = d->v[i] - 1;
 	}
-	return (struct glob_list){.v = texts, .ids = d->v, .n = set.n};
+	return (struct glob_list){.v = texts, .ids = ids, .n = d->n};
 }
 
-static struct slice set_key(struct compiler *c, const struct subject_set *s)
+static struct atom_set atom_set(struct compiler *c, const struct draft *d)
 {
-	struct buf b;
-	buf_init(&b, SIZE_MAX / 2);
-	buf_addc(&b, s->everyone);
-	compile_key_atoms(&b, s->users.v, s->users.n);
-	compile_key_atoms(&b, s->groups.v, s->groups.n);
-	compile_key_atoms(&b, s->user_globs.ids, s->user_globs.n);
-	compile_key_atoms(&b, s->group_globs.ids, s->group_globs.n);
-	compile_key_atoms(&b, s->sa_globs.ids, s->sa_globs.n);
-	return compile_key(c, &b);
+	uint32_t *v = ARENA_ARRAY(c->a, uint32_t, d->n);
+	if (d->n)
+		memcpy(v, d->v, d->n * sizeof(*v));
+	return (struct atom_set){.v = v, .n = d->n};
 }
 
+static void set_key(struct buf *b, const struct set_draft *d)
+{
+	buf_init(b, SIZE_MAX / 2);
+	buf_addc(b, d->everyone);
+	for (size_t i = 0; i < ARRAY_LEN(d->lists); i++)
+		compile_key_atoms(b, d->lists[i].v, d->lists[i].n);
+}
+
+/* Begins a draft with room for MOST names of each kind. */
 static void draft_room(struct compiler *c, struct set_draft *d, size_t most)
 {
-	struct draft *lists[] = {&d->users, &d->groups, &d->user_globs, &d->group_globs, &d->sa_globs};
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		lists[i]->v = ARENA_ARRAY(c->t->arena, uint32_t, most);
+	compile_draft(c);
+	for (size_t i = 0; i < ARRAY_LEN(d->lists); i++)
+		d->lists[i].v = ARENA_ARRAY(c->a, uint32_t, most);
 }
 
-/* The set of D, or the equal one that was there before. */
+/* The set of the draft D, or the equal one that was there before. */
 static struct subject_set *share_set(struct compiler *c, struct set_draft *d)
 {
-	struct draft *lists[] = {&d->users, &d->groups, &d->user_globs, &d->group_globs, &d->sa_globs};
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		uint32_t *v = ARENA_ARRAY(&c->p->arena, uint32_t, lists[i]->n);
-		if (lists[i]->n)
-			memcpy(v, lists[i]->v, lists[i]->n * sizeof(*v));
-		lists[i]->v = v;
-	}
-	struct subject_set *set = ARENA_NEW(&c->p->arena, struct subject_set);
+	struct buf b;
+	struct slice key;
+	for (size_t i = 0; i < ARRAY_LEN(d->lists); i++)
+		d->lists[i].n = compile_set(d->lists[i].v, d->lists[i].n).n;
+	set_key(&b, d);
+	struct subject_set *set = compile_same(c, &c->sets, &b, &key);
+	compile_final(c);
+	if (set)
+		return set;
+	set = ARENA_NEW(c->a, struct subject_set);
 	*set = (struct subject_set){
+	    .id = c->p->nsets++,
 	    .everyone = d->everyone,
-	    .users = compile_set(d->users.v, d->users.n),
-	    .groups = compile_set(d->groups.v, d->groups.n),
-	    .user_globs = glob_list(c, &d->user_globs, &c->user_globs),
-	    .group_globs = glob_list(c, &d->group_globs, &c->group_globs),
-	    .sa_globs = glob_list(c, &d->sa_globs, &c->sa_globs),
+	    .users = atom_set(c, &d->lists[USERS]),
+	    .groups = atom_set(c, &d->lists[GROUPS]),
+	    .user_globs = glob_list(c, &d->lists[USER_GLOBS], &c->user_globs),
+	    .group_globs = glob_list(c, &d->lists[GROUP_GLOBS], &c->group_globs),
+	    .sa_globs = glob_list(c, &d->lists[SA_GLOBS], &c->sa_globs),
 	};
-	struct slice key = set_key(c, set);
-	struct subject_set *same = map_get(&c->sets, key);
-	if (same)
-		return same;
-	set->id = c->p->nsets++;
 	map_put(&c->sets, key, set);
 	return set;
 }
@@ -192,9 +196,9 @@ const struct subject_set *compile_literals(struct compiler *c, const struct slic
 	struct set_draft d = {0};
 	draft_room(c, &d, nusers + ngroups);
 	for (size_t i = 0; i < nusers; i++)
-		put(&d.users, compile_intern(c, &c->p->users, users[i]));
+		put(&d.lists[USERS], compile_intern(c, &c->p->users, users[i]));
 	for (size_t i = 0; i < ngroups; i++)
-		put(&d.groups, compile_intern(c, &c->p->groups, groups[i]));
+		put(&d.lists[GROUPS], compile_intern(c, &c->p->groups, groups[i]));
 	return share_set(c, &d);
 }
 
@@ -209,130 +213,4 @@ struct subjects compile_subjects(struct compiler *c, const struct ast_subjects *
 	if (!s->target || s->node->len > 1)
 		out.own = compile_set_of(c, s);
 	return out;
-}
-
-/* --- lists --- */
-
-enum kind { USERS, GROUPS, USER_GLOBS, GROUP_GLOBS, SA_GLOBS, EVERYONE, KINDS };
-
-struct lists {
-	struct posting *of[KINDS];
-	uint32_t size[KINDS];
-	uint32_t *sets; /* NULL while counting */
-};
-
-static void note(struct posting *list, uint32_t *items, uint32_t item)
-{
-	if (items)
-		items[list->first + list->n] = item;
-	list->n++;
-}
-
-static void note_atoms(struct lists *l, enum kind kind, const uint32_t *v, uint32_t n, uint32_t set)
-{
-	for (uint32_t i = 0; i < n; i++)
-		note(&l->of[kind][v[i]], l->sets, set);
-}
-
-static void note_sets(const struct policy *p, struct lists *l)
-{
-	for (uint32_t i = 0; i < p->nsets; i++) {
-		const struct subject_set *s = p->sets[i];
-		if (s->everyone) {
-			note(&l->of[EVERYONE][0], l->sets, i);
-			continue;
-		}
-		note_atoms(l, USERS, s->users.v, s->users.n, i);
-		note_atoms(l, GROUPS, s->groups.v, s->groups.n, i);
-		note_atoms(l, USER_GLOBS, s->user_globs.ids, s->user_globs.n, i);
-		note_atoms(l, GROUP_GLOBS, s->group_globs.ids, s->group_globs.n, i);
-		note_atoms(l, SA_GLOBS, s->sa_globs.ids, s->sa_globs.n, i);
-	}
-}
-
-/* After counting: gives each list its range and empties it. Returns the sum from FIRST on. */
-static uint32_t lay_out(struct posting *lists, uint32_t n, uint32_t first)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		lists[i].first = first;
-		first += lists[i].n;
-		lists[i].n = 0;
-	}
-	return first;
-}
-
-static void index_sets(struct compiler *c)
-{
-	struct policy *p = c->p;
-	struct lists l = {.size = {p->users.len + 1, p->groups.len + 1, c->user_globs.len,
-			      c->group_globs.len, c->sa_globs.len, 1}};
-	for (int k = 0; k < KINDS; k++)
-		l.of[k] = ARENA_ARRAY(&p->arena, struct posting, l.size[k]);
-	note_sets(p, &l);
-	uint32_t total = 0;
-	for (int k = 0; k < KINDS; k++)
-		total = lay_out(l.of[k], l.size[k], total);
-	l.sets = ARENA_ARRAY(&p->arena, uint32_t, total + 1);
-	note_sets(p, &l);
-	p->index = (struct subject_index){
-	    .users = l.of[USERS],
-	    .groups = l.of[GROUPS],
-	    .user_globs = l.of[USER_GLOBS],
-	    .group_globs = l.of[GROUP_GLOBS],
-	    .sa_globs = l.of[SA_GLOBS],
-	    .everyone = l.of[EVERYONE][0],
-	    .sets = l.sets,
-	};
-}
-
-/* Rules come in ascending order, so each list is sorted. */
-static void note_rules(const struct policy *p, struct subject_set **sets, uint32_t *items)
-{
-	for (uint32_t i = 0; i < p->nrules; i++) {
-		const struct rule *r = &p->rules[i];
-		const struct subjects *s = &r->subjects;
-		if (s->own)
-			note(&sets[s->own->id]->rules[rule_class(r)], items, i);
-		if (s->alias && s->alias != s->own)
-			note(&sets[s->alias->id]->rules[rule_class(r)], items, i);
-	}
-}
-
-static void index_rules(struct compiler *c, struct subject_set **sets)
-{
-	note_rules(c->p, sets, NULL);
-	uint32_t total = 0;
-	for (uint32_t i = 0; i < c->p->nsets; i++)
-		total = lay_out(sets[i]->rules, CLASS_ALL, total);
-	uint32_t *items = ARENA_ARRAY(&c->p->arena, uint32_t, total + 1);
-	note_rules(c->p, sets, items);
-	c->p->set_rules = items;
-}
-
-static void build_globset(struct compiler *c, struct globset *set, const struct intern *patterns)
-{
-	struct slice *texts = ARENA_ARRAY(&c->p->arena, struct slice, patterns->len);
-	for (uint32_t i = 0; i < patterns->len; i++)
-		texts[i] = patterns->texts[i + 1];
-	globset_build(set, &c->p->arena, texts, patterns->len);
-}
-
-void compile_index(struct compiler *c)
-{
-	struct subject_set **sets = ARENA_ARRAY(&c->p->arena, struct subject_set *, c->p->nsets);
-	size_t it = 0;
-	struct slice key;
-	void *value;
-	while (map_next(&c->sets, &it, &key, &value)) {
-		struct subject_set *s = value;
-		sets[s->id] = s;
-	}
-	for (uint32_t i = 0; i < c->p->nrules; i++)
-		c->p->nclass[rule_class(&c->p->rules[i])]++;
-	c->p->sets = (const struct subject_set *const *)sets;
-	index_sets(c);
-	index_rules(c, sets);
-	build_globset(c, &c->p->user_globs, &c->user_globs);
-	build_globset(c, &c->p->group_globs, &c->group_globs);
-	build_globset(c, &c->p->sa_globs, &c->sa_globs);
 }

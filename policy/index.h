@@ -1,11 +1,20 @@
-/* The compiled policy: rules with their literals as numbers, and lists from subjects to rules. Read
- * by authz/, built by compile.c, immutable after that. Not for anyone else: policy.h is the outer
- * face. */
+/* The compiled policy: rules with their literals as numbers, and the lists that lead to them. Read by authz/, built by
+ * compile.c and lists.c, immutable after that. Not for anyone else: policy.h is the outer face.
+ *
+ * The index. Rules are ranked by class (deny, abstain, allow, …) and within a class by place in the files, so
+ * that the rule of the lowest rank that matches is the one that decides, and search can stop at ranks above the
+ * best so far. A request's subject gives keys (the user, each group, each pattern that matches one of them, each
+ * list kept whole that names one); a key has its rules as entries sorted by place, then rank. Of each key the runs
+ * of the request's places are tried (all, this namespace, matching patterns, …). A run of more than a few dozen
+ * rules is divided once more, by anchors: words of the action of which a request must have one. Rules that an
+ * earlier one of the same run covers have no entry there. What is left is tried: two masks first, then
+ * engine_action, which knows the whole meaning; the lists only leave out rules that cannot match. */
 #ifndef POLICY_INDEX_H
 #define POLICY_INDEX_H
 
 #include "policy/glob.h"
 #include "policy/intern.h"
+#include "policy/lists.h"
 #include "policy/policy.h"
 #include "policy/window.h"
 #include "policy/worst.h"
@@ -24,7 +33,7 @@ struct atom_set {
 
 bool atom_set_has(const struct atom_set *s, uint32_t atom);
 
-/* Patterns, and for those of subjects their numbers in the policy's globsets. */
+/* Patterns, and for those of subjects and of included namespaces their numbers in the policy's globsets. */
 struct glob_list {
 	const struct slice *v;
 	const uint32_t *ids;
@@ -32,11 +41,6 @@ struct glob_list {
 };
 
 bool glob_list_has(const struct glob_list *l, struct slice text);
-
-/* A range of a shared array of numbers, ascending. */
-struct posting {
-	uint32_t first, n;
-};
 
 /* Order of evaluation. The first three decide; shadow rules are evaluated beside them and never
  * change an answer; a note tells why an import could not speak (RBAC's "… not found"). */
@@ -60,8 +64,6 @@ struct subject_set {
 	bool everyone;
 	struct atom_set users, groups;
 	struct glob_list user_globs, group_globs, sa_globs;
-	struct posting
-	    rules[CLASS_ALL]; /* of policy.set_rules: the rules that have these subjects */
 };
 
 /* What `subjects:` and the like say: the set written there, the set of the alias; either may be
@@ -109,8 +111,10 @@ struct selector {
 	uint32_t n;
 };
 
-/* One grant: what a rule, or one rule of a role, is about. */
+/* One grant: what a rule, or one rule of a role, is about. The masks are of lists.h. */
 struct action {
+	uint64_t resource_mask;
+	uint32_t verb_mask;
 	bool resource; /* else paths */
 	struct atom_set verbs, groups, names;
 	struct glob_list name_globs; /* resourceNamesGlob: beside NAMES, which then is not ANY */
@@ -147,14 +151,6 @@ struct rule {
 	uint32_t nroles;
 };
 
-/* From a subject to the sets that name it: ranges of SETS (set ids), indexed by the number of the
- * user, the group, or the pattern. */
-struct subject_index {
-	const struct posting *users, *groups, *user_globs, *group_globs, *sa_globs;
-	struct posting everyone;
-	const uint32_t *sets;
-};
-
 enum policy_expect { POLICY_EXPECT_NO_OPINION = 0, POLICY_EXPECT_ALLOW, POLICY_EXPECT_DENY };
 
 struct policy_extra {
@@ -186,14 +182,14 @@ struct policy {
 	struct policy_worst worst;
 	struct intern words, users, groups;
 	uint32_t empty; /* the word "" */
-	struct globset user_globs, group_globs, sa_globs;
+	struct globset user_globs, group_globs, sa_globs, place_globs;
 	const struct rule *rules; /* in file order: a rule's number is its place here */
 	uint32_t nrules;
 	uint32_t nclass[CLASS_ALL]; /* how many rules of each class */
+	uint32_t first_rank[CLASS_ALL + 1];
 	const struct subject_set *const *sets; /* those of exemptions and exceptions come first */
 	uint32_t nsets;
-	const uint32_t *set_rules;
-	struct subject_index index;
+	struct lists lists;
 	struct subjects exempt;
 	bool default_deny;
 	const uint64_t *cluster_scoped; /* group << 32 | resource, sorted */

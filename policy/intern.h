@@ -11,6 +11,7 @@ struct intern {
 	struct intern_slot *slots;
 	struct slice *texts; /* texts[id]; texts[0] is unused */
 	uint32_t len, cap, room;
+	uint64_t seed[2]; /* secret, set with the first text */
 };
 
 #define INTERN_NONE 0u

@@ -1,0 +1,94 @@
+/* The lists of the index: from a subject and a place to the rules to try. Part of policy/index.h, which tells
+ * how they are used; built by lists.c, immutable after that. */
+#ifndef POLICY_LISTS_H
+#define POLICY_LISTS_H
+
+#include <stdint.h>
+
+/* A range of a shared array. */
+struct posting {
+	uint32_t first, n;
+};
+
+/* What the subject of a request is looked up by. A key's number is its kind's base plus the number of the
+ * user, group, pattern or set. */
+enum subject_kind {
+	SUBJECT_USER,
+	SUBJECT_GROUP,
+	SUBJECT_USER_GLOB,
+	SUBJECT_GROUP_GLOB,
+	SUBJECT_SA_GLOB,
+	SUBJECT_EVERYONE,
+	SUBJECT_SET, /* one of those sets that are not written out as their members */
+	SUBJECT_KINDS
+};
+
+struct subject_key {
+	struct posting rules; /* of ENTRIES, by place and rank */
+	struct posting sets; /* of SET_IDS: those listed sets that have this key */
+};
+
+/* Where a rule is filed beneath its subject. A place is the kind and a number in one word. */
+enum place_kind {
+	PLACE_ALL, /* no constraint */
+	PLACE_WORD, /* the namespace with this number */
+	PLACE_GLOB, /* namespaces that match this pattern */
+	PLACE_CLUSTER, /* clusterScope: only */
+	PLACE_WIDE, /* takes away in some namespaces: concerns a request about all of them too */
+	PLACE_OTHER, /* too many namespaces to list: tried for each of them */
+	PLACE_PATHS /* rules with a namespace and paths: paths have none */
+};
+
+/* Where a rule is filed in a run that is too long to be gone through: by a word of its action. */
+enum anchor_kind {
+	ANCHOR_ANY,
+	ANCHOR_RESOURCE,
+	ANCHOR_SUB,
+	ANCHOR_NAME,
+	ANCHOR_VERB,
+	ANCHOR_GROUP,
+	ANCHOR_PATH
+};
+
+#define LIST_KEY(kind, number) ((uint32_t)(kind) << 29 | (number))
+#define LIST_KIND(key) ((key) >> 29)
+#define LIST_NUMBER(key) ((key) & ((UINT32_C(1) << 29) - 1))
+
+/* An entry is a place (in a long run: an anchor), then the rank of a rule; or a long run instead of a
+ * rank. Entries are sorted, so ranks ascend. */
+#define LIST_ENTRY(key, rank) ((uint64_t)(key) << 32 | (rank))
+#define LIST_LONG (UINT32_C(1) << 31)
+
+/* A rule by its rank, which orders by class and then by place in the files. The masks hold a bit for each verb
+ * and resource that it may be about: most rules are out by them. */
+struct ranked {
+	uint64_t resources;
+	uint32_t verbs, rule;
+};
+
+struct lists {
+	uint32_t base[SUBJECT_KINDS];
+	const struct subject_key *keys;
+	const uint32_t *set_ids;
+	uint32_t nlisted; /* sets that SET_IDS has: the first of policy.sets */
+	const uint64_t *entries;
+	const struct posting *runs; /* long ones, of ENTRIES, by anchor and rank */
+	const struct ranked *ranks;
+	uint32_t places; /* bit of each place kind that occurs */
+};
+
+/* The bit of a word in a mask. A word that the policy does not know has the bit that only `*` has. */
+static inline uint64_t resource_bit(uint32_t word)
+{
+	return UINT64_C(1) << (word == 0 ? 62 : (word * UINT32_C(0x9E3779B1) >> 8) % 62);
+}
+
+#define RESOURCE_BITS_ANY ((UINT64_C(1) << 63) - 1)
+#define RESOURCE_BIT_PATH (UINT64_C(1) << 63)
+
+static inline uint32_t verb_bit(uint32_t word)
+{
+	return UINT32_C(1) << (word == 0 ? 31 : (word * UINT32_C(0x9E3779B1) >> 8) % 31);
+}
+
+#endif
