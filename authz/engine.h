@@ -92,6 +92,10 @@ bool engine_subjects(const struct engine *e, const struct subjects *s);
 /* Do RULE's subjects, and where it has them its `also`, name who asks? */
 bool engine_names(const struct engine *e, const struct rule *rule);
 
+/* One grant of RULE, without its place and time. */
+enum dimension engine_grant(
+    const struct engine *e, const struct rule *rule, const struct action *a);
+
 /* What RULE is about, without its subjects and exceptions. */
 enum dimension engine_action(const struct engine *e, const struct rule *rule);
 

@@ -46,7 +46,7 @@ static bool name_matches(const struct engine *e, const struct rule *rule, const 
 	return e->r->name.len == 0 && overlaps(rule);
 }
 
-static enum dimension action_matches(
+enum dimension engine_grant(
     const struct engine *e, const struct rule *rule, const struct action *a)
 {
 	if (a->resource != e->r->resource_request)
@@ -111,7 +111,7 @@ enum dimension engine_action(const struct engine *e, const struct rule *rule)
 	for (uint32_t i = 0; i < rule->nroles && got != DIM_NONE; i++) {
 		const struct action_list *l = &rule->roles[i];
 		for (uint32_t k = 0; k < l->n && got != DIM_NONE; k++) {
-			enum dimension one = action_matches(e, rule, l->v[k]);
+			enum dimension one = engine_grant(e, rule, l->v[k]);
 			if (one == DIM_NONE || one > got)
 				got = one;
 		}

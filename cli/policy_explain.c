@@ -23,7 +23,15 @@ static void explain_json(const struct policy *p, const struct sar *s, const stru
 	add_string(b, "source", d->source);
 	add_string(b, "message", d->message);
 	add_string(b, "reason", reason);
-	add_string(b, "evaluationError", s->unanswerable);
+	add_string(b, "evaluationError", s->unanswerable ? s->unanswerable : d->note);
+	if (d->break_glass)
+		add_string(b, "breakGlass", d->break_glass->ticket);
+	if (d->shadow.differs) {
+		buf_printf(b, ",\"shadow\":{\"verdict\":\"%s\"", verdict_name(d->shadow.verdict));
+		add_string(b, "rule", d->shadow.rule);
+		add_string(b, "source", d->shadow.source);
+		buf_addc(b, '}');
+	}
 	buf_printf(b, ",\"exempt\":%s,\"rules\":", d->exempt ? "true" : "false");
 	if (s->unanswerable)
 		buf_adds(b, "[]");
@@ -47,6 +55,9 @@ static void explain_text(const struct policy *p, const struct sar *s, const stru
 		return;
 	}
 	buf_printf(b, "reason: %s\n", reason);
+	if (d->shadow.differs)
+		buf_printf(b, "with shadow rules: %s by rule %s (%s)\n",
+		    verdict_name(d->shadow.verdict), d->shadow.rule, d->shadow.source);
 	authz_explain(p, &s->request, false, b);
 }
 

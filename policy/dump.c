@@ -112,16 +112,22 @@ static void dump_scope(struct buf *out, const struct policy *p, const struct rul
 
 /* --- what --- */
 
+void resource_form_print(
+    const struct policy *p, const struct resource_form *f, struct buf *out)
+{
+	buf_slice(out, f->resource == ATOM_ANY ? SLICE("*") : p->words.texts[f->resource]);
+	if (f->sub == p->empty || f->sub == ATOM_ANY)
+		return;
+	buf_addc(out, '/');
+	buf_slice(out, f->sub == ATOM_SOME ? SLICE("*") : p->words.texts[f->sub]);
+}
+
 static struct slice form_text(
     struct texts *t, const struct policy *p, const struct resource_form *f)
 {
 	struct buf b;
 	buf_init(&b, TEXT_MAX);
-	buf_slice(&b, f->resource == ATOM_ANY ? SLICE("*") : p->words.texts[f->resource]);
-	if (f->sub != p->empty && f->sub != ATOM_ANY) {
-		buf_addc(&b, '/');
-		buf_slice(&b, f->sub == ATOM_SOME ? SLICE("*") : p->words.texts[f->sub]);
-	}
+	resource_form_print(p, f, &b);
 	struct slice text = slice_dup(&t->arena, buf_view(&b));
 	buf_done(&b);
 	return text;

@@ -208,6 +208,10 @@ bool policy_is_service_account(struct slice user);
 /* Is RESOURCE of API group GROUP (numbers of words) known to be without a namespace? */
 bool policy_cluster_scoped(const struct policy *p, uint32_t group, uint32_t resource);
 
+/* `pods`, `pods/log`, `*`…: as it is written in a policy. */
+void resource_form_print(
+    const struct policy *p, const struct resource_form *f, struct buf *out);
+
 /* Builds P (zeroed, its arena ready) from a checked tree. Internal to policy/. */
 struct ast;
 void policy_build(struct policy *p, struct ast *t);

@@ -81,6 +81,15 @@ static void ask(const struct policy *p, const struct slice *words, size_t n, uin
 	struct slice groups[GROUPS], turned[GROUPS];
 	for (size_t i = 0; i < GROUPS; i++)
 		turned[GROUPS - 1 - i] = groups[i] = pick(words, n, seed);
+	struct slice values[2] = {pick(words, n, seed), pick(words, n, seed)};
+	static const struct slice ops[] = {
+	    SLICE("In"), SLICE("NotIn"), SLICE("Exists"), SLICE("DoesNotExist"), SLICE("Gt")};
+	struct access_requirement asked[2];
+	for (size_t i = 0; i < 2; i++) {
+		asked[i] = (struct access_requirement){.key = pick(words, n, seed), .values = values};
+		asked[i].op = ops[*seed % ARRAY_LEN(ops)];
+		asked[i].n = *seed >> 20 & 1 ? 2 : 0;
+	}
 	struct access_request r = {.user = pick(words, n, seed),
 	    .groups = groups,
 	    .ngroups = GROUPS,
@@ -91,7 +100,12 @@ static void ask(const struct policy *p, const struct slice *words, size_t n, uin
 	    .subresource = pick(words, n, seed),
 	    .name = pick(words, n, seed),
 	    .namespace_ = pick(words, n, seed),
-	    .path = pick(words, n, seed)};
+	    .path = pick(words, n, seed),
+	    .field_selector = asked,
+	    .nfield = *seed >> 24 & 1,
+	    .label_selector = asked,
+	    .nlabel = *seed >> 25 & 1 ? 2 : 0,
+	    .now = *seed >> 26 & 1 ? AUTHZ_TIMELESS : INT64_C(1795341600000000000)};
 	struct decision d, again;
 	authz_evaluate(p, &r, &d);
 	check_decision(p, &r, &d);

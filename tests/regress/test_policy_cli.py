@@ -1,4 +1,4 @@
-"""portcullis policy test, eval and explain."""
+"""portcullis policy test, eval and dump."""
 import json
 import os
 import subprocess
@@ -150,56 +150,6 @@ def test_eval_takes_a_time_and_refuses_what_is_none(policy):
 def test_eval_needs_a_policy():
     got = cli("eval", stdin=lines(review()))
     assert got.returncode == 2 and "--policy is missing" in got.stderr
-
-
-# --- explain ---
-
-def test_explain_tells_why(policy, tmp_path):
-    got = cli("explain", "--policy", policy, stdin=json.dumps(review(verb="list"), indent=2))
-    assert got.returncode == 1
-    assert got.stdout == """\
-verdict: deny by rule no (p.yaml:7)
-reason: deny rule=no gen=3
-deny    no (p.yaml:7): matches and decides
-allow   read (p.yaml:6): matches, but another rule decides
-"""
-    path = tmp_path / "r.json"
-    path.write_text(json.dumps(review(user="root", verb="list")))
-    got = cli("explain", "--policy", policy, path)
-    assert got.returncode == 0
-    assert "deny    no (p.yaml:7): matches, but the subject is exempt\n" in got.stdout
-    assert "allow   read (p.yaml:6): matches and decides\n" in got.stdout
-
-
-@pytest.mark.parametrize("change, failed", [
-    ({"user": "x", "groups": ()}, "subjects"),
-    ({"verb": "delete"}, "verb"),
-    ({"group": "apps"}, "apiGroup"),
-    ({"resource": "secrets"}, "resource"),
-    ({"subresource": "log"}, "resource"),
-])
-def test_explain_names_the_dimension(policy, change, failed):
-    got = cli("explain", "-p", policy, "-o", "json", stdin=json.dumps(review(**change)))
-    out = json.loads(got.stdout)
-    assert got.returncode == 1 and out["verdict"] == "noOpinion"
-    read = [r for r in out["rules"] if r["rule"] == "read"]
-    assert read == [{"rule": "read", "effect": "allow", "source": "p.yaml:6", "matches": False,
-                     "decides": False, "failed": failed}]
-
-
-def test_explain_of_what_cannot_be_answered(policy):
-    asked = {**review(), "spec": {"user": "u"}}
-    got = cli("explain", "-p", policy, stdin=json.dumps(asked))
-    assert got.returncode == 1 and "error: exactly one of" in got.stdout
-    out = json.loads(cli("explain", "-p", policy, "-o", "json", stdin=json.dumps(asked)).stdout)
-    assert out["rules"] == [] and "exactly one" in out["evaluationError"]
-
-
-def test_explain_refuses_what_is_no_review(policy):
-    got = cli("explain", "-p", policy, stdin="{}")
-    assert got.returncode == 2 and "standard input: byte" in got.stderr
-    got = cli("explain", "-p", policy, "-o", "yaml", stdin="{}")
-    assert got.returncode == 2 and "--output: expected text or json" in got.stderr
 
 
 # --- dump ---
