@@ -3,7 +3,7 @@
 #include "policy/index.h"
 
 /* With effect, id of the rule, generation and decision id they stay under AUTHZ_REASON_MAX. */
-#define RULE_SHOWN 150
+#define RULE_SHOWN 120
 #define TICKET_SHOWN 64
 #define TEXT_SHOWN 200
 
@@ -58,6 +58,8 @@ void authz_reason(const struct policy *p, const struct decision *d, const char *
 	if (d->break_glass) {
 		buf_adds(&b, " breakGlass=");
 		add_text(&b, d->break_glass->ticket, TICKET_SHOWN);
+		buf_adds(&b, " until=");
+		window_print_moment(d->break_glass->until, &b);
 	}
 	const char *text = d->message ? d->message : d->note;
 	if (text) {

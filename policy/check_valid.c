@@ -206,7 +206,9 @@ static void check_duration(struct ast *t, const struct ast_file *f, const struct
 		    "`breakGlass` in the rule `%s` needs `valid` with `from` and `until`", r->id);
 		return;
 	}
-	if (s->from >= s->until || s->until - s->from <= b->max_duration)
+	/* An end that is no time was told of already. */
+	if (s->from == WINDOW_ALWAYS_FROM || s->until == WINDOW_ALWAYS_UNTIL ||
+	    s->until - s->from <= b->max_duration)
 		return;
 	ast_error(t, ast_at(f, r->valid.in.node, "until", 0),
 	    "the rule `%s` lasts %lld s, longer than `maxDuration` of its `breakGlass`, %lld s%s",

@@ -56,7 +56,7 @@ def test_each_use_of_a_break_glass_rule_is_told(daemon):
     assert 'portcullis_breakglass_uses_total{rule="glass"}' in d.metrics()
     status = secret(d).json["status"]
     assert status["allowed"] is True
-    assert "rule=glass" in status["reason"] and "breakGlass=INC-4711" in status["reason"]
+    assert "rule=glass" in status["reason"] and f"breakGlass=INC-4711 until={end:%Y-%m-%dT%H:%M:%SZ}" in status["reason"]
     used = d.wait_audit("breakglass.used")
     assert used["breakGlass"] == {"ticket": "INC-4711", "approvedBy": ["carol", "dave"],
                                   "until": end.strftime("%Y-%m-%dT%H:%M:%S.000000Z")}

@@ -86,6 +86,8 @@ static void test_break_glass(void **state)
 		"p.yaml:10:3: error: `breakGlass` in the rule `r1` needs `valid` with `from` and `until`"},
 	    {RULE PODS "  valid: {until: 2026-11-22T12:00:00Z}\n  breakGlass: {ticket: T, approvedBy: [ann, ben]}\n",
 		"error: `breakGlass` in the rule `r1` needs `valid` with `from` and `until`"},
+	    {RULE PODS "  valid: {from: 2026-11-32T10:00:00Z, until: 2026-11-22T12:00:00Z}\n"
+	     "  breakGlass: {ticket: T, approvedBy: [ann, ben]}\n", "p.yaml:10:11: error: `from`"},
 	    {EXEMPT DENY PODS HOURS "  breakGlass: {ticket: INC-1, approvedBy: [ann, ben]}\n",
 		"p.yaml:12:3: error: `breakGlass` in the rule `r1`, which allows nothing"},
 	    {RULE PODS HOURS "  breakGlass: {approvedBy: [ann, ben]}\n", "error: required key `ticket` is missing"},

@@ -435,15 +435,16 @@ static void test_reasons(void **state)
 #define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X199 X50 X50 X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 	struct policy *p = policy_must(POLICY_HEAD "metadata: {generation: 7}\n");
-	static const struct break_glass inc = {.ticket = "INC-4711"}, odd = {.ticket = "a\nb\u202e" X50 X50};
+	static const struct break_glass inc = {.ticket = "INC-4711", .until = 1763812800000000000},
+				       odd = {.ticket = "a\nb\u202e" X50 X50};
 	static const struct {
 		struct decision d;
 		const char *id, *want;
 	} rows[] = {
 	    {{.verdict = VERDICT_ALLOW, .effect = POLICY_ALLOW, .rule = "r", .break_glass = &inc, .message = "m"}, "I",
-		"allow rule=r gen=7 id=I breakGlass=INC-4711: m"},
+		"allow rule=r gen=7 id=I breakGlass=INC-4711 until=2025-11-22T12:00:00Z: m"},
 	    {{.verdict = VERDICT_ALLOW, .effect = POLICY_ALLOW, .rule = "r", .break_glass = &odd}, NULL,
-		"allow rule=r gen=7 breakGlass=ab" X50 "xxxxxxxxxxxx…"},
+		"allow rule=r gen=7 breakGlass=ab" X50 "xxxxxxxxxxxx… until=1970-01-01T00:00:00Z"},
 	    {{.note = "RBAC: clusterrole \"x\" not found"}, "I",
 		"noOpinion default gen=7 id=I: RBAC: clusterrole \"x\" not found"},
 	    {{.note = X199 "x"}, NULL, "noOpinion default gen=7: " X199 "x"},
