@@ -167,20 +167,6 @@ static void against_rule(
 	emit_all(k, &both, diff_verdict(y));
 }
 
-/* Is everybody of some kind meant, so that whoever another rule names is meant as well? */
-static bool broad(const struct people *p)
-{
-	static const struct pattern all = {{"*", 1}, PATTERN_GLOB};
-	static const char *const kinds[] = {"system:authenticated", "system:unauthenticated",
-	    "system:serviceaccounts"};
-	if (p->everyone || words_cover(&p->users, &all) || words_cover(&p->groups, &all))
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (words_have(&p->groups, slice_of(kinds[i])))
-			return true;
-	return false;
-}
-
 static bool listed(const struct rule_list *list, const struct view_rule *r)
 {
 	size_t lo = 0, hi = list->n;
@@ -197,7 +183,7 @@ static bool listed(const struct rule_list *list, const struct view_rule *r)
 static void against_rules(struct task *k, const struct region_list *base, const struct people *atom)
 {
 	const struct view *other = &k->d->views[k->t];
-	if (broad(atom)) {
+	if (people_broad(atom)) {
 		for (uint32_t i = 0; i < other->n; i++) {
 			const struct view_rule *y = &other->rules[i];
 			if (opposes(k, y))
@@ -218,8 +204,10 @@ static void against_rules(struct task *k, const struct region_list *base, const 
 /* Does Y give verdict V to somebody whom X may name too, but not to all of those? */
 static bool concerns_others(const struct task *k, const struct view_rule *y, enum verdict v)
 {
-	return diff_verdict(y) == v && opposes(k, y) &&
-	       !people_cover(&y->subjects->people, &k->x->subjects->people);
+	if (diff_verdict(y) != v || !opposes(k, y))
+		return false;
+	return !people_cover(&y->subjects->people, k->x->narrow) ||
+	       (y->also && !people_cover(&y->also->people, k->x->narrow));
 }
 
 /* Rules about others, whom one of X's subjects may belong to as well: where there are many that give the
@@ -305,18 +293,19 @@ static void take_rule(
 	    .v = diff_verdict(x),
 	    .extra = extra,
 	    .nextra = nextra};
-	if (!diff_usable(d, x) || !x->subjects || x->rule->effect == POLICY_NO_EFFECT)
+	if (!diff_usable(d, x) || !x->subjects)
 		return;
 	arena_init(&d->scratch, 0);
 	view_atoms(x, &d->out->arena);
 	for (uint32_t i = 0; i < x->natoms; i++)
 		take_atom(&k, x->atoms[i]);
+	if (x->narrow)
+		find_covering(&k, x->narrow);
 	for (uint32_t a = 0; a < x->nacts; a++)
 		for (uint32_t p = 0; p < diff_places(x, a); p++) {
 			struct region r;
 			struct region_list base = {0};
-			if (broad(&x->subjects->people) ||
-			    !begin(&k, a, p, &x->subjects->people, &r))
+			if (!x->narrow || !begin(&k, a, p, x->narrow, &r))
 				continue;
 			diff_push(d, &base, &r);
 			for (enum verdict v = 0; v <= VERDICT_DENY; v++)

@@ -33,10 +33,10 @@ struct diff_run {
 	struct map cells; /* what a cell says, but for its subjects -> its place + 1 */
 };
 
-/* Rules that count: in force at the moment, and no shadow rule unless those are looked at. */
+/* Rules that count: no notes, in force at the moment, and no shadow rule unless those are looked at. */
 static inline bool diff_usable(const struct diff_run *d, const struct view_rule *r)
 {
-	return r->active && (d->shadow || !r->rule->shadow);
+	return r->active && r->rule->effect != POLICY_NO_EFFECT && (d->shadow || !r->rule->shadow);
 }
 
 static inline enum rule_class diff_class(const struct view_rule *r)

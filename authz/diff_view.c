@@ -121,33 +121,6 @@ static struct crowd *subjects_crowd(struct builder *t, const struct subjects *s)
 	return *kept_one;
 }
 
-/* Past this many they are looked at as one: an alias may hold thousands of users. */
-#define ATOMS_MAX 256
-
-void view_atoms(struct view_rule *r, struct arena *a)
-{
-	const struct people *all = &r->subjects->people;
-	uint32_t n = all->users.n + all->groups.n;
-	if (r->atoms)
-		return;
-	const struct people **atoms = ARENA_ARRAY(a, const struct people *, n + 1);
-	r->atoms = atoms;
-	r->natoms = 1;
-	atoms[0] = all;
-	if (all->everyone || n <= 1 || n > ATOMS_MAX)
-		return;
-	for (uint32_t i = 0; i < n; i++) {
-		struct people *one = ARENA_NEW(a, struct people);
-		bool user = i < all->users.n;
-		const struct pattern *p =
-		    user ? &all->users.v[i] : &all->groups.v[i - all->users.n];
-		*(user ? &one->users : &one->groups) =
-		    (struct words){p, 1, p->kind == PATTERN_WORD};
-		atoms[i] = one;
-	}
-	r->natoms = n;
-}
-
 static bool all_covered(const struct words *w, const struct words *of)
 {
 	for (uint32_t i = 0; i < of->n; i++)
@@ -163,6 +136,62 @@ bool people_cover(const struct people *w, const struct people *of)
 		return true;
 	return !of->everyone && all_covered(&w->users, &of->users) &&
 	       all_covered(&w->groups, &of->groups);
+}
+
+bool people_broad(const struct people *p)
+{
+	static const struct pattern all = {{"*", 1}, PATTERN_GLOB};
+	static const char *const kinds[] = {"system:authenticated", "system:unauthenticated",
+	    "system:serviceaccounts"};
+	if (p->everyone || words_cover(&p->users, &all) || words_cover(&p->groups, &all))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (words_have(&p->groups, slice_of(kinds[i])))
+			return true;
+	return false;
+}
+
+/* Past this many they are looked at as one: an alias may hold thousands of users. */
+#define ATOMS_MAX 256
+
+void view_atoms(struct view_rule *r, struct arena *a)
+{
+	const struct people *all = &r->subjects->people;
+	uint32_t n = all->users.n + all->groups.n;
+	if (r->atoms)
+		return;
+	const struct people **atoms = ARENA_ARRAY(a, const struct people *, n + 1);
+	r->atoms = atoms;
+	r->natoms = 1;
+	atoms[0] = all;
+	if (all->everyone || n <= 1 || n > ATOMS_MAX) {
+		r->narrow = people_broad(all) ? NULL : all;
+		return;
+	}
+	struct pattern *narrow = ARENA_ARRAY(a, struct pattern, n);
+	uint32_t counts[2] = {0};
+	for (uint32_t i = 0; i < n; i++) {
+		struct people *one = ARENA_NEW(a, struct people);
+		bool user = i < all->users.n;
+		const struct pattern *p =
+		    user ? &all->users.v[i] : &all->groups.v[i - all->users.n];
+		*(user ? &one->users : &one->groups) =
+		    (struct words){p, 1, p->kind == PATTERN_WORD};
+		atoms[i] = one;
+		if (!people_broad(one))
+			narrow[counts[0] + counts[1]++] = *p;
+		if (i + 1 == all->users.n) {
+			counts[0] = counts[1];
+			counts[1] = 0;
+		}
+	}
+	r->natoms = n;
+	if (counts[0] + counts[1] == 0)
+		return;
+	struct people *together = ARENA_NEW(a, struct people);
+	together->users = words_new(narrow, counts[0]);
+	together->groups = words_new(narrow + counts[0], counts[1]);
+	r->narrow = together;
 }
 
 /* --- actions --- */

@@ -41,6 +41,7 @@ struct view_rule {
 	struct place places[2];
 	const struct people *const *atoms; /* its subjects one by one; NULL: not yet asked for */
 	uint32_t natoms;
+	const struct people *narrow; /* those that are not broad, together; NULL: none */
 	struct slice key;
 };
 
@@ -68,6 +69,9 @@ void view_build(struct view views[2], const struct region_space *space, int64_t 
 
 /* R's subjects one by one, each pattern by itself; all together when they are very many. */
 void view_atoms(struct view_rule *r, struct arena *a);
+
+/* Is everybody of some kind meant, so that whoever another rule names is likely meant as well? */
+bool people_broad(const struct people *p);
 
 /* Do all of OF belong to W, whoever they are? False is not proof that some do not. */
 bool people_cover(const struct people *w, const struct people *of);

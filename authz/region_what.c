@@ -152,7 +152,7 @@ static void form_candidates(const struct region *r, struct candidates *res, stru
 	const struct forms *named = named_forms(r);
 	add(sub, SLICE(""));
 	if (!named)
-		add(res, SLICE("pods"));
+		add(res, r->scoped ? SLICE("nodes") : SLICE("pods"));
 	for (uint32_t i = 0; named && i < named->n; i++)
 		add(res, named->v[i].resource);
 	for (const struct limits *l = r->limits[REGION_FORM]; l; l = l->next)
