@@ -6,8 +6,8 @@
 
 extern const struct command cmd_check;
 extern const struct command cmd_policy_convert;
-extern const struct command cmd_policy_dump;
 extern const struct command cmd_policy_diff;
+extern const struct command cmd_policy_dump;
 extern const struct command cmd_policy_eval;
 extern const struct command cmd_policy_explain;
 extern const struct command cmd_policy_lint;

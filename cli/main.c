@@ -12,8 +12,8 @@ static const struct command *const commands[] = {
     /* cli/commands.h declares them; one a line, sorted. */
     &cmd_check,
     &cmd_policy_convert,
-    &cmd_policy_dump,
     &cmd_policy_diff,
+    &cmd_policy_dump,
     &cmd_policy_eval,
     &cmd_policy_explain,
     &cmd_policy_lint,
