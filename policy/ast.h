@@ -220,6 +220,14 @@ struct ast {
 /* Frees the maps; the arena is the caller's. */
 void ast_done(struct ast *t);
 
+/* The tables of the language (load.c). The lists of words hold one each. */
+struct ast_tables {
+	const struct schema *file, *guards, *expect;
+	const struct schema *alias_subjects, *alias_namespaces, *namespaces, *namespace_list;
+	const char *const *version, *const *file_kind, *const *guards_kind;
+};
+extern const struct ast_tables ast_tables;
+
 /* Parses and binds one file into *F. False, with findings, when it is not fit to be looked at
  * further. */
 bool ast_load(struct ast *t, const struct policy_file *src, struct ast_file *f);

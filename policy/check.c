@@ -314,6 +314,23 @@ static void warn_lock_out(struct ast *t)
 	}
 }
 
+/* Leave to shrink is given for one generation, so it must not stay behind unnoticed. */
+static void warn_shrink(struct ast *t)
+{
+	int64_t newest = 0;
+	for (size_t i = 0; i < t->nfiles; i++)
+		if (t->files[i].metadata.generation > newest)
+			newest = t->files[i].metadata.generation;
+	for (size_t i = 0; i < t->nfiles; i++) {
+		const struct ast_metadata *m = &t->files[i].metadata;
+		if (m->allow_shrink && m->generation != newest)
+			ast_warn(t, ast_at(&t->files[i], m->node, "allowShrink", 0),
+			    "`allowShrink` is of generation %lld and the policy of %lld: it counts "
+			    "no more",
+			    (long long)m->generation, (long long)newest);
+	}
+}
+
 static void check_size(struct ast *t)
 {
 	size_t rules = 0;
@@ -350,4 +367,5 @@ void ast_check(struct ast *t)
 			ast_check_test(t, f, &tests[k]);
 	}
 	warn_lock_out(t);
+	warn_shrink(t);
 }

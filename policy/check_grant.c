@@ -21,6 +21,18 @@ static bool has_upper(const char *s)
 	return false;
 }
 
+/* Negation stands in no string. */
+static void refuse_bang(struct ast *t, const struct ast_file *f, const struct ast_grant *g,
+    const char *key, const struct string_list *list)
+{
+	for (size_t i = 0; i < list->len; i++)
+		if (list->items[i][0] == '!')
+			ast_error(t, ast_at(f, g->node, key, i),
+			    "%s: `!` has no meaning here; name what is meant, and take the rest "
+			    "away by a rule of its own",
+			    ast_show(t, list->items[i]));
+}
+
 static void check_verbs(struct ast *t, const struct ast_file *f, const struct ast_grant *g)
 {
 	if (!ast_has(g->node, "verbs")) {
@@ -124,15 +136,16 @@ static void check_name_glob(struct ast *t, struct place at, const char *s)
 		    ast_show(t, s));
 	else if (n > 1 && s[n - 1] == '*' && name_char(s[n - 2]))
 		ast_warn(t, at,
-		    "the glob %s also matches names that go on with other words, such as `%.*s-app`",
+		    "the glob %s also matches names that go on with other words, such as "
+		    "`%.*s-app`",
 		    ast_show(t, s), (int)(n - 1 < NAME_SHOWN ? n - 1 : NAME_SHOWN), s);
 }
 
 static void check_name_globs(struct ast *t, const struct ast_file *f, const struct ast_grant *g)
 {
 	for (size_t i = 0; i < g->resource_name_globs.len; i++)
-		check_name_glob(t, ast_at(f, g->node, "resourceNamesGlob", i),
-		    g->resource_name_globs.items[i]);
+		check_name_glob(
+		    t, ast_at(f, g->node, "resourceNamesGlob", i), g->resource_name_globs.items[i]);
 	if (g->resource_name_globs.len && has(&g->verbs, "create") && whole_objects(g))
 		ast_error(t, ast_at(f, g->node, "resourceNamesGlob", SIZE_MAX),
 		    "`resourceNamesGlob` beside the verb `create`: the name is not known then");
@@ -182,6 +195,9 @@ static void check_urls(struct ast *t, const struct ast_file *f, const struct ast
 void ast_check_grant_texts(struct ast *t, const struct ast_file *f, const struct ast_grant *g)
 {
 	check_verbs(t, f, g);
+	refuse_bang(t, f, g, "verbs", &g->verbs);
+	refuse_bang(t, f, g, "apiGroups", &g->api_groups);
+	refuse_bang(t, f, g, "resources", &g->resources);
 	if (ast_has(g->node, "nonResourceURLs")) {
 		check_urls(t, f, g);
 		return;

@@ -2,13 +2,20 @@
 #include "policy/ast.h"
 #include "policy/glob.h"
 
-/* Does LIST hold an empty text? Says so. */
-static void refuse_empty(struct ast *t, const struct ast_file *f, const struct yaml_node *node,
+/* Negation stands in `except` and `exclude` alone: taken literally, `!x` would name nobody, and a deny would
+ * silently spare whom it should hit. */
+static void refuse_odd(struct ast *t, const struct ast_file *f, const struct yaml_node *node,
     const char *key, const struct string_list *list)
 {
-	for (size_t i = 0; i < list->len; i++)
+	for (size_t i = 0; i < list->len; i++) {
 		if (list->items[i][0] == '\0')
 			ast_error(t, ast_at(f, node, key, i), "`%s[%zu]` is empty", key, i);
+		else if (list->items[i][0] == '!')
+			ast_error(t, ast_at(f, node, key, i),
+			    "%s: `!` has no meaning here; whom a rule does not concern stands in "
+			    "`except`",
+			    ast_show(t, list->items[i]));
+	}
 }
 
 static void check_service_accounts(
@@ -44,8 +51,9 @@ void ast_check_subjects(struct ast *t, const struct ast_file *f, struct ast_subj
 		ast_error(t, ast_at(f, s->node, NULL, 0), "no subjects are named");
 		return;
 	}
-	refuse_empty(t, f, s->node, "users", &s->users);
-	refuse_empty(t, f, s->node, "groups", &s->groups);
+	refuse_odd(t, f, s->node, "users", &s->users);
+	refuse_odd(t, f, s->node, "groups", &s->groups);
+	refuse_odd(t, f, s->node, "serviceAccounts", &s->service_accounts);
 	warn_all(t, f, s->node, "users", &s->users);
 	warn_all(t, f, s->node, "groups", &s->groups);
 	check_service_accounts(t, f, s);

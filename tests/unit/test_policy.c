@@ -5,7 +5,18 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "common/schema.h"
 #include "tests/support/policy_rows.h"
+
+static void test_the_tables_are_sound(void **state)
+{
+	(void)state;
+	struct buf why;
+	buf_init(&why, 1 << 16);
+	if (!schema_sound(policy_schema(), &why))
+		fail_msg("%s", buf_cstr(&why));
+	buf_done(&why);
+}
 
 static void test_files(void **state)
 {
@@ -163,6 +174,9 @@ static void test_subjects(void **state)
 	    {WITH("{all: nobody}"), "p.yaml:6:19: error: `all`: expected"},
 	    {WITH("{user: [a]}"), "p.yaml:6:14: error: unknown key `user`, did you mean `users`?"},
 	    {WITH("{users: a}"), "error: `users`: expected a list of strings"},
+	    {WITH("{users: [\"!a\"]}"), "p.yaml:6:22: error: `!a`: `!` has no meaning here; whom a rule"},
+	    {WITH("{groups: [b, \"!a\"]}"), "p.yaml:6:26: error: `!a`: `!` has no meaning here"},
+	    {WITH("{serviceAccounts: [\"!a/b\"]}"), "p.yaml:6:32: error: `!a/b`: `!` has no meaning here"},
 	    {WITH("{users: [\"\"]}"), "p.yaml:6:22: error: `users[0]` is empty"},
 	    {WITH("{groups: [a, \"\"]}"), "p.yaml:6:26: error: `groups[1]` is empty"},
 	    {WITH("{users: [\"*\"]}"), "p.yaml:6:22: warning: `users: [\"*\"]` is everybody"},
@@ -238,6 +252,11 @@ static void test_grants(void **state)
 	    {EXEMPT DENY "  resources: [pods]\n", NULL},
 	    {ACT(CORE "  resources: [pods]\n  verbs: [\"get*\"]\n"), "p.yaml:9:11: error: the verb `get*`"},
 	    {ACT(CORE "  resources: [pods]\n  verbs: [\"\"]\n"), "error: an empty verb"},
+	    {ACT(CORE "  resources: [pods]\n  verbs: [get, \"!list\"]\n"),
+		"p.yaml:9:16: error: `!list`: `!` has no meaning here"},
+	    {ACT(CORE "  resources: [\"!pods\"]\n  verbs: [get]\n"), "p.yaml:8:15: error: `!pods`: `!` has no"},
+	    {ACT("  apiGroups: [\"!apps\"]\n  resources: [pods]\n  verbs: [get]\n"),
+		"p.yaml:7:15: error: `!apps`: `!` has no"},
 	    {ACT(CORE "  resources: [pods]\n  verbs: [GET]\n"), "warning: the verb `GET`"},
 	    {RULE "  apiGroups: [apps/v1]\n  resources: [d]\n", "p.yaml:8:15: error: the API group `apps/v1`"},
 	    {RULE "  apiGroups: [core]\n  resources: [d]\n", "error: there is no API group `core`"},
@@ -438,6 +457,7 @@ static void test_several_files_are_one_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_the_tables_are_sound),
 	    cmocka_unit_test(test_files),
 	    cmocka_unit_test(test_expect_tells_a_torn_file),
 	    cmocka_unit_test(test_ids_and_effects),
