@@ -9,10 +9,12 @@
 #include <stdlib.h>
 
 #include "authz/authz.h"
+#include "common/clock.h"
 #include "common/file.h"
 
 #define HEAD "apiVersion: portcullis.dev/v1alpha1\nkind: AccessPolicy\n"
 #define GROUPS 8
+#define SELECTORS 4 /* values of one requirement */
 #define PARTS 4 /* files of one policy */
 
 struct run {
@@ -65,6 +67,50 @@ static void read_who(struct run *t, struct slice text, struct access_request *r)
 	r->groups = groups;
 }
 
+/* KEY:OPERATOR[:VALUE,VALUE] appended to LIST. */
+static void read_requirement(
+    struct run *t, struct slice text, const struct access_requirement **list, size_t *n)
+{
+	struct access_requirement *v = ARENA_ARRAY(&t->arena, struct access_requirement, *n + 1);
+	struct slice *values = ARENA_ARRAY(&t->arena, struct slice, SELECTORS);
+	for (size_t i = 0; i < *n; i++)
+		v[i] = (*list)[i];
+	struct access_requirement *q = &v[(*n)++];
+	*q = (struct access_requirement){.key = piece(&text, ':'), .op = piece(&text, ':'), .values = values};
+	while (text.len) {
+		assert_true(q->n < SELECTORS);
+		values[q->n++] = piece(&text, ',');
+	}
+	*list = v;
+}
+
+static bool read_time(struct slice word, struct access_request *r)
+{
+	struct slice text;
+	if (setting(word, "at", &text))
+		return clock_parse_rfc3339(text, &r->now);
+	if (!setting(word, "hold", &text))
+		return false;
+	for (; text.len && text.p[0] != 's'; text = slice_skip(text, 1))
+		r->hold = r->hold * 10 + (text.p[0] - '0') * CLOCK_SECOND;
+	return slice_is(text, "s");
+}
+
+static bool read_detail(struct run *t, struct slice word, struct access_request *r)
+{
+	struct slice text;
+	if (setting(word, "ns", &r->namespace_) || setting(word, "name", &r->name) ||
+	    setting(word, "group", &r->api_group) || setting(word, "version", &r->version))
+		return true;
+	if (setting(word, "field", &text))
+		read_requirement(t, text, &r->field_selector, &r->nfield);
+	else if (setting(word, "label", &text))
+		read_requirement(t, text, &r->label_selector, &r->nlabel);
+	else
+		return word.len == 0 || read_time(word, r);
+	return true;
+}
+
 static void read_what(struct run *t, struct slice text, struct access_request *r)
 {
 	r->verb = piece(&text, ' ');
@@ -80,16 +126,39 @@ static void read_what(struct run *t, struct slice text, struct access_request *r
 	r->subresource = slice_skip(word, r->resource.len + 1);
 	while (text.len) {
 		word = piece(&text, ' ');
-		bool known = word.len == 0 || setting(word, "ns", &r->namespace_) ||
-			     setting(word, "name", &r->name) ||
-			     setting(word, "group", &r->api_group) ||
-			     setting(word, "version", &r->version);
-		if (!known)
+		if (!read_detail(t, word, r))
 			fail_msg("%s:%u: what is `" SLICE_FMT "`?", t->file, t->line, SLICE_ARG(word));
 	}
 }
 
-/* `VERDICT [by RULE]` or `noOpinion note TEXT`. Where ANY_RULE is set and none is named, any rule will do. */
+static bool is_rule(struct slice want, const char *id)
+{
+	return id ? slice_is(want, id) : want.len == 0;
+}
+
+/* `VERDICT [by RULE] [shadow VERDICT [RULE]]` or `noOpinion note TEXT`. */
+static bool as_expected(struct slice expect, const struct decision *d, bool any_rule)
+{
+	struct slice verdict = piece(&expect, ' '), word = piece(&expect, ' '), rule = {0};
+	bool shadow = false, right = slice_is(verdict, verdict_name(d->verdict));
+	if (slice_is(word, "note"))
+		return right && d->note && slice_is(expect, d->note) && !d->rule;
+	if (slice_is(word, "by")) {
+		rule = piece(&expect, ' ');
+		word = piece(&expect, ' ');
+	}
+	right &= (any_rule && !rule.len) || is_rule(rule, d->rule);
+	if (slice_is(word, "shadow")) {
+		shadow = true;
+		verdict = piece(&expect, ' ');
+		right &= slice_is(verdict, verdict_name(d->shadow.verdict)) &&
+			 is_rule(piece(&expect, ' '), d->shadow.rule);
+		word = (struct slice){0};
+	}
+	return right && shadow == d->shadow.differs && word.len == 0;
+}
+
+/* Where ANY_RULE is set and none is named, any rule will do. */
 static void ask(
     struct run *t, struct slice who, struct slice what, struct slice expect, bool any_rule)
 {
@@ -100,18 +169,11 @@ static void ask(
 	read_who(t, who, &r);
 	read_what(t, what, &r);
 	authz_evaluate(t->policy, &r, &d);
-	struct slice verdict = piece(&expect, ' '), by = piece(&expect, ' ');
-	struct slice note = expect, rule = piece(&expect, ' ');
-	bool right = slice_is(verdict, verdict_name(d.verdict));
-	if (slice_is(by, "note"))
-		right &= d.note && slice_is(note, d.note);
-	else if (by.len)
-		right &= d.rule && slice_is(rule, d.rule);
-	else if (!any_rule)
-		right &= d.rule == NULL;
-	if (!right)
-		fail_msg("%s:%u: got %s by %s (%s)", t->file, t->line, verdict_name(d.verdict),
-		    d.rule ? d.rule : "nothing", d.note ? d.note : "no note");
+	if (!as_expected(expect, &d, any_rule))
+		fail_msg("%s:%u: got %s by %s, shadow %s by %s (%s)", t->file, t->line,
+		    verdict_name(d.verdict), d.rule ? d.rule : "nothing",
+		    d.shadow.differs ? verdict_name(d.shadow.verdict) : "alike",
+		    d.shadow.rule ? d.shadow.rule : "nothing", d.note ? d.note : "no note");
 }
 
 /* Does `row N | …` or `case NAME | …`. */
@@ -264,6 +326,9 @@ FILE_TEST(authz, subjects, 30)
 FILE_TEST(authz, namespaces, 30)
 FILE_TEST(authz, urls, 15)
 FILE_TEST(authz, effects, 20)
+FILE_TEST(authz, selectors, 30)
+FILE_TEST(authz, times, 15)
+FILE_TEST(authz, shadow, 8)
 FILE_TEST(rbac, authorizer, 34)
 FILE_TEST(rbac, rules, 70)
 FILE_TEST(rbac, resources, 12)
@@ -284,6 +349,9 @@ int main(void)
 	    cmocka_unit_test(test_authz_namespaces),
 	    cmocka_unit_test(test_authz_urls),
 	    cmocka_unit_test(test_authz_effects),
+	    cmocka_unit_test(test_authz_selectors),
+	    cmocka_unit_test(test_authz_times),
+	    cmocka_unit_test(test_authz_shadow),
 	    cmocka_unit_test(test_rbac_authorizer),
 	    cmocka_unit_test(test_rbac_rules),
 	    cmocka_unit_test(test_rbac_resources),
