@@ -260,7 +260,7 @@ static bool write_role(struct converter *c, const struct import_role *r, bool pa
 	bool any = c->out->len > head;
 	if (!any)
 		c->out->len = start;
-	buf_add(c->out, c->lost_text->p + lost, c->lost_text->len - lost);
+	buf_slice(c->out, slice_skip(buf_view(c->lost_text), lost));
 	c->lost_text->len = lost;
 	return any;
 }
