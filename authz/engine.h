@@ -17,9 +17,9 @@
 #define ENGINE_ANCHORS 7
 
 /* Requirements of one selector, and values of both, that are looked at: more than a request has that a
- * person or a controller writes. */
-#define ENGINE_REQUIREMENTS 64
-#define ENGINE_VALUES 4096
+ * person or a controller writes. They bound what a rule with a selector can cost, as who asks chooses them. */
+#define ENGINE_REQUIREMENTS 32
+#define ENGINE_VALUES 1024
 
 /* A requirement of the request in numbers: the VALUES that rules know, sorted; OTHERS: there are more. */
 struct asked {

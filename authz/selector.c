@@ -94,25 +94,36 @@ static bool holds(const uint32_t *v, uint32_t n, uint32_t atom)
 	return atom_set_has(&(struct atom_set){.v = v, .n = n}, atom);
 }
 
-/* How many of the rule's values does the request name? */
-static uint32_t common(const struct asked *q, const struct requirement *p)
+/* Is each of the N words V among the M words W? */
+static bool all_in(const uint32_t *v, uint32_t n, const uint32_t *w, uint32_t m)
 {
-	bool fewer = q->n < p->n;
-	const uint32_t *few = fewer ? q->values : p->atoms, *many = fewer ? p->atoms : q->values;
-	uint32_t nfew = fewer ? q->n : p->n, nmany = fewer ? p->n : q->n, both = 0;
-	for (uint32_t i = 0; i < nfew; i++)
-		both += holds(many, nmany, few[i]);
-	return both;
+	if (n > m)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (!holds(w, m, v[i]))
+			return false;
+	return true;
 }
 
 static bool within(const struct asked *q, const struct requirement *p)
 {
-	return !q->others && q->n <= p->n && common(q, p) == q->n;
+	return !q->others && all_in(q->values, q->n, p->atoms, p->n);
 }
 
 static bool contains(const struct asked *q, const struct requirement *p)
 {
-	return p->n <= q->n && common(q, p) == p->n;
+	return all_in(p->atoms, p->n, q->values, q->n);
+}
+
+static bool apart(const struct asked *q, const struct requirement *p)
+{
+	bool fewer = q->n < p->n;
+	const uint32_t *few = fewer ? q->values : p->atoms, *many = fewer ? p->atoms : q->values;
+	uint32_t nfew = fewer ? q->n : p->n, nmany = fewer ? p->n : q->n;
+	for (uint32_t i = 0; i < nfew; i++)
+		if (holds(many, nmany, few[i]))
+			return false;
+	return true;
 }
 
 /* Does each object that Q selects satisfy P? A label that is absent is not in any list. */
@@ -123,7 +134,7 @@ static bool implies(const struct asked *q, const struct requirement *p)
 		return q->op == REQUIREMENT_IN && within(q, p);
 	case REQUIREMENT_NOT_IN:
 		return q->op == REQUIREMENT_DOES_NOT_EXIST ||
-		       (q->op == REQUIREMENT_IN && common(q, p) == 0) ||
+		       (q->op == REQUIREMENT_IN && apart(q, p)) ||
 		       (q->op == REQUIREMENT_NOT_IN && contains(q, p));
 	case REQUIREMENT_EXISTS:
 		return q->op == REQUIREMENT_IN || q->op == REQUIREMENT_EXISTS;
@@ -139,7 +150,7 @@ static bool disjoint(const struct asked *q, const struct requirement *p)
 	switch (p->op) {
 	case REQUIREMENT_IN:
 		return q->op == REQUIREMENT_DOES_NOT_EXIST ||
-		       (q->op == REQUIREMENT_IN && common(q, p) == 0) ||
+		       (q->op == REQUIREMENT_IN && apart(q, p)) ||
 		       (q->op == REQUIREMENT_NOT_IN && contains(q, p));
 	case REQUIREMENT_NOT_IN:
 		return q->op == REQUIREMENT_IN && within(q, p);
