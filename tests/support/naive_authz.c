@@ -64,6 +64,9 @@ static bool names(const struct naive_subjects *s, const struct access_request *r
 	for (size_t i = 0; i < r->ngroups; i++)
 		if (naive_glob_in(&s->groups, r->groups[i]))
 			return true;
+	for (int i = 0; i < s->ncrowd; i++)
+		if (naive_has_group(r, s->crowd[i]))
+			return true;
 	for (int i = 0; i < s->accounts.n; i++)
 		if (is_account(s->accounts.v[i], r->user))
 			return true;

@@ -17,6 +17,8 @@ struct naive_list {
 
 struct naive_subjects {
 	struct naive_list users, groups, accounts;
+	const char *const *crowd; /* more groups */
+	int ncrowd;
 	const char *all; /* or NULL */
 	int alias; /* how it is written, NAIVE_… */
 };

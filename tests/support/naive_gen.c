@@ -179,6 +179,26 @@ void naive_rule(struct naive_rule *r, uint64_t *seed, int number, enum policy_ef
 		naive_window(r, seed);
 }
 
+/* Rules are often alike: the same role for others, or once more for the same, elsewhere or at another time. */
+static void imitate(struct naive_rule *r, const struct naive_rule *other, uint64_t *seed)
+{
+	if (other->effect != r->effect || (other->grants[0].urls.n && (r->include.n || r->cluster_only)))
+		return;
+	memcpy(r->grants, other->grants, sizeof(r->grants));
+	r->ngrants = other->ngrants;
+	r->role = other->role;
+	if (rnd(seed, 2) == 0)
+		r->subjects = other->subjects;
+	if (rnd(seed, 3) == 0)
+		r->has_except = false;
+	if (rnd(seed, 3) || r->grants[0].urls.n)
+		return;
+	r->include = other->include;
+	r->exclude = other->exclude;
+	r->cluster_only = other->cluster_only;
+	r->place_alias = other->place_alias;
+}
+
 /* --- policies --- */
 
 void naive_generate(struct naive_policy *p, uint64_t *seed, int most)
@@ -188,8 +208,11 @@ void naive_generate(struct naive_policy *p, uint64_t *seed, int most)
 	*p = (struct naive_policy){.n = 1 + (int)rnd(seed, (uint32_t)most)};
 	p->rules = calloc((size_t)p->n + 1, sizeof(*p->rules));
 	MUST(p->rules);
-	for (int i = 0; i < p->n; i++)
+	for (int i = 0; i < p->n; i++) {
 		naive_rule(&p->rules[i], seed, i, PICK(seed, effects));
+		if (i && rnd(seed, 4) == 0)
+			imitate(&p->rules[i], &p->rules[rnd(seed, (uint32_t)i)], seed);
+	}
 	if (rnd(seed, 3) == 0)
 		p->first = (int)rnd(seed, (uint32_t)p->n);
 	p->default_deny = rnd(seed, 6) == 0;

@@ -17,7 +17,16 @@ static void print_list(struct buf *b, const char *key, const struct naive_list *
 
 static void print_rest(struct buf *b, const struct naive_subjects *s)
 {
-	print_list(b, "groups", &s->groups);
+	if (s->ncrowd) {
+		buf_adds(b, "groups: [");
+		for (int i = 0; i < s->groups.n; i++)
+			buf_printf(b, "\"%s\", ", s->groups.v[i]);
+		for (int i = 0; i < s->ncrowd; i++)
+			buf_printf(b, "%s\"%s\"", i ? ", " : "", s->crowd[i]);
+		buf_adds(b, "], ");
+	} else {
+		print_list(b, "groups", &s->groups);
+	}
 	print_list(b, "serviceAccounts", &s->accounts);
 	if (s->all)
 		buf_printf(b, "all: %s", s->all);

@@ -91,33 +91,57 @@ static void test_many_sets_and_groups(void **state)
 #define WORDS 3000 /* different group names */
 
 static char group_words[WORDS][16];
+static const char *const popular[] = {"popular", "loved"};
+#define CROWD 30
+static const char *crowds[2][CROWD];
+/* Namespaces whose every beginning is a pattern of some rule. */
+#define LONG_NS "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuv"
+static char beginnings[sizeof(LONG_NS)][sizeof(LONG_NS) + 1];
 
-/* Beside what the generator makes, groups of their own: most rules are in sets that no other has, and a
- * request is in hundreds of them. */
+static void make_words(void)
+{
+	for (int i = 0; i < WORDS; i++)
+		snprintf(group_words[i], sizeof(group_words[i]), "w%d%s", i, i % 50 ? "" : "*");
+	for (int i = 0; i < CROWD; i++) {
+		crowds[0][i] = group_words[10 * i + 1];
+		crowds[1][i] = group_words[20 * i + 11];
+	}
+	for (int i = 0; i < (int)sizeof(LONG_NS) - 1; i++)
+		snprintf(beginnings[i], sizeof(beginnings[i]), "%.*s*", i + 1, LONG_NS);
+}
+
+static struct naive_subjects few(uint64_t *seed)
+{
+	struct naive_subjects s = {.groups.n = 1 + (int)naive_rnd(seed, 3)};
+	for (int k = 0; k < s.groups.n; k++)
+		s.groups.v[k] = group_words[naive_rnd(seed, WORDS)];
+	return s;
+}
+
+/* Many rules for the same few, some for crowds, most for groups that hardly another names: lists of all
+ * lengths. Only some of the rules stay everybody's, or every answer would be the same deny. */
+static struct naive_subjects subjects(const struct naive_subjects *old, uint64_t *seed)
+{
+	uint32_t which = naive_rnd(seed, 20);
+	if (which == 0)
+		return *old;
+	if (which < 7)
+		return (struct naive_subjects){.groups = {{popular[which % 2]}, 1}};
+	if (which < 9)
+		return (struct naive_subjects){.crowd = crowds[which % 2], .ncrowd = CROWD};
+	return few(seed);
+}
+
 static void widen(struct naive_policy *p, uint64_t *seed)
 {
 	for (int i = 0; i < p->n; i++) {
 		struct naive_rule *r = &p->rules[i];
-		struct naive_list *l = &r->subjects.groups;
-		if (r->subjects.alias == NAIVE_INLINE && l->n < NAIVE_LIST)
-			l->v[l->n++] = group_words[naive_rnd(seed, WORDS)];
-		l = &r->except.groups;
-		if (r->has_except && r->except.alias == NAIVE_INLINE && l->n < NAIVE_LIST)
-			l->v[l->n++] = group_words[naive_rnd(seed, WORDS)];
-	}
-}
-
-/* All but a few of the rules concern nobody else, or every answer would be the same deny. */
-static void narrow(struct naive_policy *p, uint64_t *seed)
-{
-	for (int i = 0; i < p->n; i++) {
-		struct naive_rule *r = &p->rules[i];
-		if (naive_rnd(seed, 20) == 0)
-			continue;
-		r->subjects = (struct naive_subjects){0};
-		r->subjects.groups.n = 1 + (int)naive_rnd(seed, 3);
-		for (int k = 0; k < r->subjects.groups.n; k++)
-			r->subjects.groups.v[k] = group_words[naive_rnd(seed, WORDS)];
+		r->subjects = subjects(&r->subjects, seed);
+		if (r->has_except)
+			r->except = subjects(&r->except, seed);
+		if (r->include.n && naive_rnd(seed, 4) == 0)
+			r->include =
+			    (struct naive_list){{beginnings[naive_rnd(seed, sizeof(LONG_NS) - 1)]}, 1};
 	}
 }
 
@@ -129,8 +153,12 @@ static void wide_request(struct naive_request *q, struct slice *groups, uint64_t
 		groups[i] = slice_of(group_words[naive_rnd(seed, WORDS)]);
 	for (size_t i = 0; i < q->r.ngroups; i++)
 		groups[naive_rnd(seed, (uint32_t)n + 1)] = q->r.groups[i];
+	if (n && naive_rnd(seed, 3) == 0)
+		groups[naive_rnd(seed, (uint32_t)n)] = slice_of(popular[naive_rnd(seed, 2)]);
 	q->r.ngroups = n;
 	q->r.groups = groups;
+	if (q->r.resource_request && naive_rnd(seed, 4) == 0)
+		q->r.namespace_ = SLICE(LONG_NS);
 }
 
 static void check_large(uint64_t seed, unsigned *decided)
@@ -138,7 +166,6 @@ static void check_large(uint64_t seed, unsigned *decided)
 	uint64_t first = seed;
 	struct naive_policy model;
 	naive_generate(&model, &seed, RULES);
-	narrow(&model, &seed);
 	widen(&model, &seed);
 	struct policy *p = naive_compile(&model);
 	for (int k = 0; k < REQUESTS; k++) {
@@ -161,8 +188,7 @@ static void test_large_policies(void **state)
 {
 	(void)state;
 	unsigned decided[3] = {0}, policies = naive_cases(24000) / REQUESTS;
-	for (int i = 0; i < WORDS; i++)
-		snprintf(group_words[i], sizeof(group_words[i]), "w%d%s", i, i % 50 ? "" : "*");
+	make_words();
 	for (unsigned i = 0; i < policies; i++)
 		check_large(4711 + i, decided);
 	for (int v = 0; v < 3; v++)
