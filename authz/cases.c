@@ -287,7 +287,7 @@ static void selector(struct parser *p, const struct word *w,
 /* --- what --- */
 
 /* RESOURCE[.GROUP][/SUBRESOURCE] */
-static void resource(struct slice text, struct access_request *r)
+void access_resource(struct slice text, struct access_request *r)
 {
 	size_t slash = slice_find(text, '/');
 	r->resource_request = true;
@@ -378,7 +378,7 @@ static void what(struct parser *p, struct access_request *r)
 	} else if (w.text.len && w.text.p[0] == '/') {
 		r->path = w.text;
 	} else {
-		resource(w.text, r);
+		access_resource(w.text, r);
 	}
 	while (next(p, &w) && !is(&w, "=>") && !p->bad) {
 		if (!w.quoted && w.text.len && w.text.p[0] == '-') {

@@ -23,6 +23,9 @@ struct access_case {
 enum err_code cases_parse(struct arena *a, const char *file, struct slice text,
     struct access_case **out, size_t *n, struct diags *d) MUST_CHECK;
 
+/* RESOURCE[.GROUP][/SUBRESOURCE], as the tools write it, into R; slices of TEXT. */
+void access_resource(struct slice text, struct access_request *r);
+
 /* Asks P, and tells in D what is answered otherwise than expected, as authz_run_tests does. True
  * when it is as expected. */
 bool cases_run(const struct policy *p, const struct access_case *c, struct diags *d);

@@ -16,6 +16,8 @@ extern const struct command cmd_policy_sign;
 extern const struct command cmd_policy_status;
 extern const struct command cmd_policy_test;
 extern const struct command cmd_policy_verify;
+extern const struct command cmd_policy_what_can;
+extern const struct command cmd_policy_who_can;
 extern const struct command cmd_token_explain;
 
 #endif

@@ -22,6 +22,8 @@ static const struct command *const commands[] = {
     &cmd_policy_status,
     &cmd_policy_test,
     &cmd_policy_verify,
+    &cmd_policy_what_can,
+    &cmd_policy_who_can,
     &cmd_token_explain,
     NULL,
 };

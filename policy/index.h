@@ -151,6 +151,12 @@ struct rule {
 	uint32_t nroles;
 };
 
+/* Each action A of RULE in turn, for tools. */
+#define EACH_ACTION(rule, a)                                                                       \
+	for (uint32_t role_ = 0, item_ = 0; role_ < (rule)->nroles; role_++, item_ = 0)            \
+		for (const struct action *a;                                                       \
+		     item_ < (rule)->roles[role_].n && (a = (rule)->roles[role_].v[item_]); item_++)
+
 enum policy_expect { POLICY_EXPECT_NO_OPINION = 0, POLICY_EXPECT_ALLOW, POLICY_EXPECT_DENY };
 
 struct policy_extra {

@@ -56,9 +56,4 @@ bool lint_gives(const struct policy *p, const struct action *a, const char *verb
 /* Does RULE reach into all namespaces? */
 bool lint_everywhere(const struct rule *r);
 
-#define EACH_ACTION(rule, a)                                                                       \
-	for (uint32_t role_ = 0, item_ = 0; role_ < (rule)->nroles; role_++, item_ = 0)            \
-		for (const struct action *a;                                                       \
-		     item_ < (rule)->roles[role_].n && (a = (rule)->roles[role_].v[item_]); item_++)
-
 #endif

@@ -25,7 +25,7 @@ def help_text(name):
     got = run([program(name), "--help"])
     assert got.returncode == 0 and got.stdout and not got.stderr, got
     text = got.stdout
-    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", text, re.MULTILINE) if name == "portcullis" else []
+    commands = re.findall(r"^  ([a-z]+(?: [a-z-]+)?)  ", text, re.MULTILINE) if name == "portcullis" else []
     for command in commands:
         got = run([program(name), *command.split(), "--help"])
         assert got.returncode == 0, got
