@@ -6,7 +6,6 @@
 #include "cli/policy_reach.h"
 
 #define WHAT_TEXT_MAX ((size_t)256 << 20)
-#define GROUPS_MAX 1000 /* on a command line */
 #define COLUMN_MAX 60 /* what is wider pushes its neighbours */
 
 enum column { EFFECT, VERBS, THINGS, NAMES, PLACE, RULE, MARKS, COLUMNS };
@@ -183,30 +182,6 @@ static int answer(const struct policy *p, const struct access_request *r, bool j
 	return any ? CLI_OK : CLI_NO;
 }
 
-/* Takes every --group out of ARGV: the frame's options stand once only. */
-static bool take_groups(
-    const struct command *self, int *argc, char **argv, struct slice *groups, size_t *n)
-{
-	int kept = 0;
-	for (int i = 0; i < *argc; i++) {
-		struct slice arg = slice_of(argv[i]);
-		bool inlined = slice_starts(arg, SLICE("--group="));
-		if (!inlined && !slice_is(arg, "--group") && !slice_is(arg, "-g")) {
-			argv[kept++] = argv[i];
-			continue;
-		}
-		if (*n == GROUPS_MAX || (!inlined && i + 1 >= *argc)) {
-			cli_usage(self, *n == GROUPS_MAX ? "more than %d groups" : "--group needs a value",
-			    GROUPS_MAX);
-			return false;
-		}
-		groups[(*n)++] = inlined ? slice_skip(arg, 8) : slice_of(argv[++i]);
-	}
-	argv[kept] = NULL;
-	*argc = kept;
-	return true;
-}
-
 /* NS/NAME behind --service-account as the user it is. */
 static bool take_user(const struct command *self, struct arena *a, const char *user,
     const char *account, struct slice *out)
@@ -235,18 +210,21 @@ static int run(const struct command *self, int argc, char **argv)
 	    {"namespace", 'n', &ns, NULL}, {"service-account", 0, &account, NULL},
 	    {"now", 0, &now, NULL}, {"output", 'o', &output, NULL}, {0}};
 	AUTO(arena_done) struct arena arena = {0};
-	struct slice *groups = ARENA_ARRAY(&arena, struct slice, GROUPS_MAX);
+	struct cli_values groups = {0};
+	struct slice texts[CLI_VALUES_MAX];
 	struct access_request r = {0};
-	size_t n = 0;
 	bool json;
-	if (!take_groups(self, &argc, argv, groups, &n) || !cli_options(self, options, &argc, argv) ||
-	    !cli_now(self, now, &r.now) || !cli_output(self, output, &json))
+	if (!cli_repeated(self, "group", 'g', &groups, &argc, argv) ||
+	    !cli_options(self, options, &argc, argv) || !cli_now(self, now, &r.now) ||
+	    !cli_output(self, output, &json))
 		return CLI_USAGE;
 	if (!path || argc > 1)
 		return cli_usage(self, path ? "unexpected argument" : "--policy is missing");
 	if (!take_user(self, &arena, argv[0], account, &r.user))
 		return CLI_USAGE;
-	r.ngroups = reach_groups(r.user, groups, n, &arena, &r.groups);
+	for (size_t i = 0; i < groups.n; i++)
+		texts[i] = slice_of(groups.v[i]);
+	r.ngroups = reach_groups(r.user, texts, groups.n, &arena, &r.groups);
 	r.namespace_ = slice_of(ns);
 	AUTO(policy_free) struct policy *p = cli_policy_load(path, authz_run_tests);
 	return p ? answer(p, &r, json) : CLI_USAGE;
