@@ -42,7 +42,9 @@ static inline void each_key(const struct engine *e, key_fn *fn, void *ctx)
 		uint32_t group = group_atom(e, i);
 		if (group)
 			fn(ctx, p->lists.base[SUBJECT_GROUP] + group);
-		each_glob(e, &p->group_globs, SUBJECT_GROUP_GLOB, e->r->groups[i], fn, ctx);
+		if (!group || !p->lists.linked)
+			each_glob(e, &p->group_globs, SUBJECT_GROUP_GLOB, e->r->groups[i],
+			    fn, ctx);
 	}
 }
 
@@ -72,19 +74,28 @@ static void find_key(void *ctx, uint32_t key)
 {
 	struct engine *e = ctx;
 	const struct lists *l = &e->p->lists;
-	const struct posting *sets = &l->keys[key].sets;
+	const struct posting *leads = &l->keys[key].leads;
 	keep_key(e, key);
-	for (uint32_t i = 0; i < sets->n; i++) {
-		uint32_t set = l->set_ids[sets->first + i];
-		if (mark(e, set))
-			keep_key(e, l->base[SUBJECT_SET] + set);
+	for (uint32_t i = 0; i < leads->n; i++) {
+		uint32_t lead = l->leads[leads->first + i];
+		if (lead & LIST_PATTERN)
+			find_key(e, lead & ~LIST_PATTERN);
+		else if (mark(e, lead))
+			keep_key(e, l->base[SUBJECT_SET] + lead);
 	}
+}
+
+/* A bit for a place, so that most places are known not to be the request's without looking at each. */
+static inline uint64_t place_bit(uint32_t place)
+{
+	return UINT64_C(1) << ((place + LIST_KIND(place)) % 64);
 }
 
 static void add_place(struct engine *e, enum place_kind kind, uint32_t number)
 {
 	if (!(e->p->lists.places >> kind & 1))
 		return;
+	e->place_bits |= place_bit(LIST_KEY(kind, number));
 	if (e->nplaces < ENGINE_PLACES)
 		e->places[e->nplaces] = LIST_KEY(kind, number);
 	e->nplaces++;
@@ -125,13 +136,13 @@ static void find_anchors(struct engine *e)
 {
 	e->anchors[0] = LIST_KEY(ANCHOR_ANY, 0);
 	e->nanchors = 1;
-	e->verb_bit = verb_bit(e->verb);
+	e->bits = (struct list_masks){LIST_BIT_PATH, LIST_BITS_ANY, list_bit(e->verb)};
 	if (!e->r->resource_request) {
 		e->anchors[e->nanchors++] = LIST_KEY(ANCHOR_PATH, 0);
-		e->resource_bit = RESOURCE_BIT_PATH;
 		return;
 	}
-	e->resource_bit = resource_bit(e->resource);
+	e->bits.resources = list_bit(e->resource);
+	e->bits.groups = list_bit(e->api_group);
 	add_anchor(e, ANCHOR_RESOURCE, e->resource);
 	add_anchor(e, ANCHOR_SUB, e->sub);
 	add_anchor(e, ANCHOR_NAME, e->name);
@@ -149,6 +160,7 @@ void engine_init(struct engine *e, const struct policy *p, const struct access_r
 	e->api_group = e->resource = e->sub = e->name = e->namespace_ = INTERN_NONE;
 	e->service_account = policy_is_service_account(r->user);
 	e->nkeys = e->nplaces = 0;
+	e->place_bits = 0;
 	memset(e->marks, 0, (marked_sets(p) + 63) / 64 * sizeof(e->marks[0]));
 	for (size_t i = 0; i < r->ngroups && i < ENGINE_GROUPS; i++)
 		e->groups[i] = intern_find(&p->groups, r->groups[i]);
@@ -223,23 +235,23 @@ static bool rule_matches(const struct engine *e, const struct rule *rule)
 static void try_rank(struct search *s, uint32_t rank)
 {
 	const struct ranked *r = &s->e->p->lists.ranks[rank];
-	if (!(r->resources & s->e->resource_bit) || !(r->verbs & s->e->verb_bit))
+	const struct list_masks *bits = &s->e->bits;
+	if (!(r->masks.resources & bits->resources) || !(r->masks.groups & bits->groups) ||
+	    !(r->masks.verbs & bits->verbs))
 		return;
 	if (rule_matches(s->e, &s->e->p->rules[r->rule]))
 		s->best = rank;
 }
 
 /* The first entry of LIST not before FROM. */
-static uint32_t lower_bound(const uint64_t *v, uint32_t n, uint64_t from)
+static inline uint32_t lower_bound(const uint64_t *v, uint32_t n, uint64_t from)
 {
-	uint32_t at = 0;
-	while (n > 0) {
-		uint32_t half = n / 2;
-		bool right = v[at + half] < from;
-		at += right ? half + 1 : 0;
-		n = right ? n - half - 1 : half;
-	}
-	return at;
+	const uint64_t *at = v;
+	if (n == 0)
+		return 0;
+	for (; n > 1; n -= n / 2)
+		at += at[n / 2 - 1] < from ? n / 2 : 0;
+	return (uint32_t)(at - v) + (*at < from);
 }
 
 /* The ranks that a long run has for the request. */
@@ -253,7 +265,7 @@ static void search_long(struct search *s, const struct posting *run)
 	}
 }
 
-static void search_entry(struct search *s, uint64_t entry)
+static inline void search_entry(struct search *s, uint64_t entry)
 {
 	uint32_t rank = (uint32_t)entry;
 	if (rank & LIST_LONG)
@@ -262,15 +274,19 @@ static void search_entry(struct search *s, uint64_t entry)
 		try_rank(s, rank);
 }
 
-static void search_place(struct search *s, const uint64_t *v, uint32_t n, uint32_t place)
+static inline void search_place(struct search *s, const uint64_t *v, uint32_t n, uint32_t place)
 {
 	uint32_t at = lower_bound(v, n, LIST_ENTRY(place, s->lo));
 	for (; at < n && v[at] >> 32 == place; at++)
 		search_entry(s, v[at]);
 }
 
-static bool in_place(const struct engine *e, uint32_t place)
+static inline bool in_place(const struct engine *e, uint32_t place)
 {
+	if (!(e->place_bits & place_bit(place)))
+		return false;
+	if (e->nplaces > ENGINE_PLACES)
+		return true;
 	for (uint32_t i = 0; i < e->nplaces; i++)
 		if (e->places[i] == place)
 			return true;
@@ -278,22 +294,24 @@ static bool in_place(const struct engine *e, uint32_t place)
 }
 
 /* Lists up to this long are gone through; in longer ones each place is looked up. */
-#define SHORT_LIST 8
+#define SHORT_LIST 24
 
-static void search_key(struct search *s, uint32_t key)
+static inline void search_key(struct search *s, uint32_t key)
 {
 	const struct engine *e = s->e;
 	const struct posting *list = &e->p->lists.keys[key].rules;
 	const uint64_t *v = e->p->lists.entries + list->first;
-	bool all = e->nplaces > ENGINE_PLACES;
-	if (all || list->n <= SHORT_LIST) {
+	if (list->n <= SHORT_LIST) {
 		for (uint32_t i = 0; i < list->n; i++)
-			if (all || in_place(e, (uint32_t)(v[i] >> 32)))
+			if (in_place(e, (uint32_t)(v[i] >> 32)))
 				search_entry(s, v[i]);
-		return;
+	} else if (e->nplaces > ENGINE_PLACES) {
+		for (uint32_t i = 0; i < list->n; i++)
+			search_entry(s, v[i]);
+	} else {
+		for (uint32_t i = 0; i < e->nplaces; i++)
+			search_place(s, v, list->n, e->places[i]);
 	}
-	for (uint32_t i = 0; i < e->nplaces; i++)
-		search_place(s, v, list->n, e->places[i]);
 }
 
 /* As find_key, for a subject with more keys than are kept. */
@@ -301,10 +319,15 @@ static void search_found(void *ctx, uint32_t key)
 {
 	struct search *s = ctx;
 	const struct lists *l = &s->e->p->lists;
-	const struct posting *sets = &l->keys[key].sets;
+	const struct posting *leads = &l->keys[key].leads;
 	search_key(s, key);
-	for (uint32_t i = 0; i < sets->n; i++)
-		search_key(s, l->base[SUBJECT_SET] + l->set_ids[sets->first + i]);
+	for (uint32_t i = 0; i < leads->n; i++) {
+		uint32_t lead = l->leads[leads->first + i];
+		if (lead & LIST_PATTERN)
+			search_found(s, lead & ~LIST_PATTERN);
+		else
+			search_key(s, l->base[SUBJECT_SET] + lead);
+	}
 }
 
 /* The first rule, by class and place, of the classes FIRST to LAST that matches; NULL: none. What a stronger class

@@ -49,9 +49,9 @@ struct engine {
 	uint64_t marks[ENGINE_SETS / 64]; /* which of the first sets name the subject */
 	uint32_t keys[ENGINE_KEYS], nkeys; /* those of the subject with rules; may exceed the array */
 	uint32_t places[ENGINE_PLACES], nplaces; /* those that the request is in; the same */
+	uint64_t place_bits;
 	uint32_t anchors[ENGINE_ANCHORS], nanchors;
-	uint64_t resource_bit;
-	uint32_t verb_bit;
+	struct list_masks bits; /* of the request */
 	struct engine_selectors selectors;
 };
 

@@ -1,15 +1,20 @@
 /* Owns glob matching: one pattern, and a trie of many. */
 #include "policy/glob.h"
 
+#include <endian.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 /* A node of a trie: the bytes that lead to it, the patterns that end there, its children in the order of
  * their first bytes. */
 struct glob_node {
-	struct slice label;
+	uint64_t head; /* the first bytes of LABEL, up to eight, in the order of memory */
+	const char *label;
 	const uint32_t *items;
+	uint32_t len; /* of LABEL */
 	uint32_t n, child, nchildren;
-	unsigned char lead; /* label.p[0], near */
+	unsigned char lead; /* the first byte of LABEL */
+	unsigned char least, most; /* LEAD of the first and of the last child */
 };
 
 bool glob_is_all(struct slice pattern)
@@ -109,11 +114,15 @@ static uint32_t add_children(
 			hi++;
 		size_t depth = shared(f, s.lo, hi, s.depth);
 		nodes[n].lead = lead;
-		nodes[n].label = (struct slice){f[s.lo].text.p + s.depth, depth - s.depth};
+		nodes[n].label = f[s.lo].text.p + s.depth;
+		nodes[n].len = (uint32_t)(depth - s.depth);
+		memcpy(&nodes[n].head, nodes[n].label, nodes[n].len < 8 ? nodes[n].len : 8);
 		spans[n++] = (struct span){s.lo, hi, depth};
 		s.lo = hi;
 	}
 	nodes[i].nchildren = n - nodes[i].child;
+	nodes[i].least = nodes[i].nchildren ? nodes[nodes[i].child].lead : 0;
+	nodes[i].most = nodes[i].nchildren ? nodes[n - 1].lead : 0;
 	return n;
 }
 
@@ -168,48 +177,103 @@ void globset_build(struct globset *set, struct arena *a, const struct slice *pat
 	free(filed);
 }
 
-struct glob_cursor globset_search(const struct globset *set, struct slice text)
+static const struct glob_node *search_child(
+    const struct glob_node *first, uint32_t n, unsigned char lead)
 {
-	return (struct glob_cursor){
-	    .set = set,
-	    .text = text,
-	    .node = set->heads ? set->heads : set->tails,
-	    .backwards = !set->heads,
-	};
-}
-
-/* Byte I of the text, from the side at which the cursor reads. */
-static unsigned char byte_at(const struct glob_cursor *c, size_t i)
-{
-	return (unsigned char)c->text.p[c->backwards ? c->text.len - 1 - i : i];
-}
-
-static const struct glob_node *find_child(const struct glob_cursor *c)
-{
-	const struct glob_node *nodes = c->backwards ? c->set->tails : c->set->heads;
-	uint32_t lo = c->node->child, hi = lo + c->node->nchildren, end = hi;
-	unsigned char lead = byte_at(c, c->depth);
+	uint32_t lo = 0, hi = n;
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		if (nodes[mid].lead < lead)
+		if (first[mid].lead == lead)
+			return &first[mid];
+		if (first[mid].lead < lead)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < end && nodes[lo].lead == lead ? &nodes[lo] : NULL;
+	return NULL;
 }
 
-/* To the child that the text goes on with; false: there is none. */
-static bool descend(struct glob_cursor *c)
+/* The child of NODE whose label begins with LEAD. Most children are neighbours, like digits: then the distance
+ * to the first or the last tells. */
+static inline const struct glob_node *find_child(
+    const struct glob_node *nodes, const struct glob_node *node, unsigned char lead)
 {
-	const struct glob_node *child = c->depth < c->text.len ? find_child(c) : NULL;
-	if (!child || child->label.len > c->text.len - c->depth)
-		return false;
-	for (size_t i = 1; i < child->label.len; i++)
-		if ((unsigned char)child->label.p[i] != byte_at(c, c->depth + i))
+	if (lead < node->least || lead > node->most)
+		return NULL;
+	const struct glob_node *first = nodes + node->child;
+	uint32_t up = (uint32_t)(lead - node->least), down = (uint32_t)(node->most - lead);
+	if (up < node->nchildren && first[up].lead == lead)
+		return &first[up];
+	if (down < node->nchildren && first[node->nchildren - 1 - down].lead == lead)
+		return &first[node->nchildren - 1 - down];
+	return search_child(first, node->nchildren, lead);
+}
+
+/* Is NODE's label at DEPTH of TEXT, which is long enough? Texts of eight bytes are read at once. */
+static inline bool label_here(const struct glob_node *node, struct slice text, size_t depth)
+{
+	uint64_t have;
+	size_t left = text.len - depth;
+	if (node->len > 8 || text.len < sizeof(have))
+		return memcmp(text.p + depth, node->label, node->len) == 0;
+	if (left >= sizeof(have)) {
+		memcpy(&have, text.p + depth, sizeof(have));
+		have = le64toh(have);
+	} else {
+		memcpy(&have, text.p + text.len - sizeof(have), sizeof(have));
+		have = le64toh(have) >> (64 - 8 * left);
+	}
+	return (have ^ le64toh(node->head)) << (64 - 8 * node->len) == 0;
+}
+
+/* The same before END, backwards. */
+static bool label_before(const struct glob_node *node, const char *end)
+{
+	for (uint32_t i = 0; i < node->len; i++)
+		if (node->label[i] != end[-1 - (ptrdiff_t)i])
 			return false;
-	c->node = child;
-	c->depth += child->label.len;
+	return true;
+}
+
+/* The child of NODE in the trie NODES that TEXT goes on with, DEPTH bytes in; NULL: there is none. */
+static inline const struct glob_node *next_head(const struct glob_node *nodes,
+    const struct glob_node *node, struct slice text, size_t depth)
+{
+	if (depth == text.len)
+		return NULL;
+	const struct glob_node *child = find_child(nodes, node, (unsigned char)text.p[depth]);
+	if (!child || child->len > text.len - depth || !label_here(child, text, depth))
+		return NULL;
+	return child;
+}
+
+/* The same, backwards from the end. */
+static const struct glob_node *next_tail(const struct glob_node *nodes,
+    const struct glob_node *node, struct slice text, size_t depth)
+{
+	size_t left = text.len - depth;
+	if (left == 0)
+		return NULL;
+	const struct glob_node *child = find_child(nodes, node, (unsigned char)text.p[left - 1]);
+	if (!child || child->len > left || !label_before(child, text.p + left))
+		return NULL;
+	return child;
+}
+
+/* From the node of C on to one that has patterns; false: there is none. */
+static bool next_node(struct glob_cursor *c)
+{
+	const struct glob_node *node = c->node, *nodes = c->backwards ? c->set->tails : c->set->heads;
+	size_t depth = c->depth;
+	do {
+		node = c->backwards ? next_tail(nodes, node, c->text, depth)
+				    : next_head(nodes, node, c->text, depth);
+		if (!node)
+			return false;
+		depth += node->len;
+	} while (node->n == 0);
+	c->node = node;
+	c->depth = depth;
 	c->at = 0;
 	return true;
 }
@@ -228,7 +292,7 @@ bool globset_next(struct glob_cursor *c, uint32_t *pattern)
 			if (matches(c, c->set->patterns[*pattern]))
 				return true;
 		}
-		if (descend(c))
+		if (next_node(c))
 			continue;
 		c->node = c->backwards ? NULL : c->set->tails;
 		c->backwards = true;

@@ -38,7 +38,12 @@ struct glob_cursor {
 	bool backwards; /* in the tails */
 };
 
-struct glob_cursor globset_search(const struct globset *set, struct slice text);
+static inline struct glob_cursor globset_search(const struct globset *set, struct slice text)
+{
+	const struct glob_node *root = set->heads ? set->heads : set->tails;
+	return (struct glob_cursor){
+	    .set = set, .text = text, .node = root, .backwards = !set->heads};
+}
 
 /* Next pattern (its index) that matches, in no particular order, each once. */
 bool globset_next(struct glob_cursor *c, uint32_t *pattern);

@@ -113,8 +113,7 @@ struct selector {
 
 /* One grant: what a rule, or one rule of a role, is about. The masks are of lists.h. */
 struct action {
-	uint64_t resource_mask;
-	uint32_t verb_mask;
+	struct list_masks masks;
 	bool resource; /* else paths */
 	struct atom_set verbs, groups, names;
 	struct glob_list name_globs; /* resourceNamesGlob: beside NAMES, which then is not ANY */

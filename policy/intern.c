@@ -34,7 +34,7 @@ static uint64_t fold(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint32_t hash_of(const struct intern *t, struct slice s)
+static inline uint32_t hash_of(const struct intern *t, struct slice s)
 {
 	const char *p = s.p;
 	size_t n = s.len;
@@ -56,7 +56,7 @@ static uint32_t hash_of(const struct intern *t, struct slice s)
 }
 
 /* memcmp without the call: the texts are short. */
-static bool same(struct slice a, struct slice b)
+static inline bool same(struct slice a, struct slice b)
 {
 	size_t n = a.len;
 	if (n != b.len)
@@ -78,7 +78,7 @@ void intern_done(struct intern *t)
 	*t = (struct intern){0};
 }
 
-static struct intern_slot *find(const struct intern *t, struct slice text, uint32_t hash)
+static inline struct intern_slot *find(const struct intern *t, struct slice text, uint32_t hash)
 {
 	for (uint32_t i = hash & (t->cap - 1);; i = (i + 1) & (t->cap - 1)) {
 		struct intern_slot *s = &t->slots[i];

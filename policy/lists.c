@@ -8,6 +8,8 @@
 /* Subjects times namespaces of one rule that are written out, while the whole stays in bounds. */
 #define PRODUCT_MAX 512
 #define ENTRIES_PER_RULE 8
+/* Patterns that match a known group are noted with it unless they are more than this on an average. */
+#define LINKS_PER_GROUP 4
 
 void *lists_zeroed(size_t n, size_t size)
 {
@@ -151,28 +153,57 @@ static size_t lay_out(struct lists_build *b, size_t at)
 	return first;
 }
 
-static void note_listed(struct lists_build *b, uint32_t *ids)
+static void note_lead(struct lists_build *b, uint32_t *leads, uint32_t key, uint32_t lead)
+{
+	struct posting *list = &b->keys[key].leads;
+	if (leads)
+		leads[list->first + list->n] = lead;
+	list->n++;
+}
+
+static void note_sets(struct lists_build *b, uint32_t *leads)
 {
 	for (uint32_t i = 0; i < b->p->lists.nlisted; i++) {
 		b->rule_keys.n = 0;
 		add_members(b, b->sets[i]);
-		for (uint32_t k = 0; k < b->rule_keys.n; k++) {
-			struct posting *list = &b->keys[b->rule_keys.v[k]].sets;
-			if (ids)
-				ids[list->first + list->n] = i;
-			list->n++;
-		}
+		for (uint32_t k = 0; k < b->rule_keys.n; k++)
+			note_lead(b, leads, b->rule_keys.v[k], i);
 	}
 }
 
-/* From keys to those sets that are asked for, or found, as a whole. */
-static void list_sets(struct lists_build *b)
+/* Which patterns match the groups that the policy knows. Returns how many matches there are; gives up past MOST. */
+static size_t note_patterns(struct lists_build *b, uint32_t *leads, size_t most)
 {
-	note_listed(b, NULL);
-	size_t total = lay_out(b, offsetof(struct subject_key, sets));
-	uint32_t *ids = ARENA_ARRAY(&b->p->arena, uint32_t, total);
-	note_listed(b, ids);
-	b->p->lists.set_ids = ids;
+	const struct policy *p = b->p;
+	size_t n = 0;
+	for (uint32_t i = 1; i <= p->groups.len && n <= most; i++) {
+		struct glob_cursor c = globset_search(&p->group_globs, p->groups.texts[i]);
+		uint32_t pattern;
+		while (globset_next(&c, &pattern) && n++ <= most)
+			if (leads || most == SIZE_MAX)
+				note_lead(b, leads, p->lists.base[SUBJECT_GROUP] + i,
+				    LIST_PATTERN | (p->lists.base[SUBJECT_GROUP_GLOB] + pattern));
+	}
+	return n;
+}
+
+static void note_leads(struct lists_build *b, uint32_t *leads)
+{
+	note_sets(b, leads);
+	if (b->p->lists.linked)
+		note_patterns(b, leads, SIZE_MAX);
+}
+
+/* From keys to those sets that are asked for, or found, as a whole, and from groups to patterns. */
+static void list_leads(struct lists_build *b)
+{
+	size_t most = LINKS_PER_GROUP * ((size_t)b->p->groups.len + b->p->group_globs.n);
+	b->p->lists.linked = note_patterns(b, NULL, most) <= most;
+	note_leads(b, NULL);
+	size_t total = lay_out(b, offsetof(struct subject_key, leads));
+	uint32_t *leads = ARENA_ARRAY(&b->p->arena, uint32_t, total);
+	note_leads(b, leads);
+	b->p->lists.leads = leads;
 }
 
 /* --- rules --- */
@@ -195,8 +226,10 @@ static void set_ranks(struct lists_build *b)
 		rank->rule = i;
 		for (uint32_t k = 0; k < r->nroles; k++) {
 			for (uint32_t j = 0; j < r->roles[k].n; j++) {
-				rank->resources |= r->roles[k].v[j]->resource_mask;
-				rank->verbs |= r->roles[k].v[j]->verb_mask;
+				const struct list_masks *m = &r->roles[k].v[j]->masks;
+				rank->masks.resources |= m->resources;
+				rank->masks.groups |= m->groups;
+				rank->masks.verbs |= m->verbs;
 			}
 		}
 	}
@@ -241,9 +274,9 @@ static void describe(struct lists_build *b, uint32_t rank)
 		number_add(&b->rule_places, LIST_KEY(PLACE_ALL, 0));
 		return;
 	}
-	if (b->ranks[rank].resources & RESOURCE_BIT_PATH)
+	if (b->ranks[rank].masks.resources & LIST_BIT_PATH)
 		number_add(&b->rule_places, LIST_KEY(PLACE_PATHS, 0));
-	if (!(b->ranks[rank].resources & RESOURCE_BITS_ANY))
+	if (!(b->ranks[rank].masks.resources & LIST_BITS_ANY))
 		return;
 	if (r->scope == SCOPE_CLUSTER)
 		number_add(&b->rule_places, LIST_KEY(PLACE_CLUSTER, 0));
@@ -320,17 +353,17 @@ static void keep_entries(struct lists_build *b)
 void compile_lists(struct compiler *c)
 {
 	struct lists_build b = {.p = c->p};
-	order_sets(c, &b);
-	number_keys(c, &b);
-	list_sets(&b);
-	set_ranks(&b);
-	list_rules(&b);
-	lists_runs(&b);
-	keep_entries(&b);
 	build_globset(c->p, &c->p->user_globs, &c->user_globs);
 	build_globset(c->p, &c->p->group_globs, &c->group_globs);
 	build_globset(c->p, &c->p->sa_globs, &c->sa_globs);
 	build_globset(c->p, &c->p->place_globs, &c->place_globs);
+	order_sets(c, &b);
+	number_keys(c, &b);
+	list_leads(&b);
+	set_ranks(&b);
+	list_rules(&b);
+	lists_runs(&b);
+	keep_entries(&b);
 	lists_worst(&b);
 	free(b.whole);
 	free(b.filed);

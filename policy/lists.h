@@ -3,6 +3,7 @@
 #ifndef POLICY_LISTS_H
 #define POLICY_LISTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A range of a shared array. */
@@ -25,7 +26,7 @@ enum subject_kind {
 
 struct subject_key {
 	struct posting rules; /* of ENTRIES, by place and rank */
-	struct posting sets; /* of SET_IDS: those listed sets that have this key */
+	struct posting leads; /* of LEADS: what else has this key for a member */
 };
 
 /* Where a rule is filed beneath its subject. A place is the kind and a number in one word. */
@@ -58,37 +59,39 @@ enum anchor_kind {
  * rank. Entries are sorted, so ranks ascend. */
 #define LIST_ENTRY(key, rank) ((uint64_t)(key) << 32 | (rank))
 #define LIST_LONG (UINT32_C(1) << 31)
+#define LIST_PATTERN (UINT32_C(1) << 31)
 
-/* A rule by its rank, which orders by class and then by place in the files. The masks hold a bit for each verb
- * and resource that it may be about: most rules are out by them. */
+/* A rule by its rank, which orders by class and then by place in the files. The masks hold a bit for each
+ * resource, API group and verb that it may be about: most rules are out by them. */
+struct list_masks {
+	uint32_t resources, groups, verbs;
+};
+
 struct ranked {
-	uint64_t resources;
-	uint32_t verbs, rule;
+	struct list_masks masks;
+	uint32_t rule;
 };
 
 struct lists {
 	uint32_t base[SUBJECT_KINDS];
 	const struct subject_key *keys;
-	const uint32_t *set_ids;
-	uint32_t nlisted; /* sets that SET_IDS has: the first of policy.sets */
+	const uint32_t *leads; /* numbers of sets; or, with LIST_PATTERN, keys of patterns that match a group */
+	uint32_t nlisted; /* sets that LEADS has: the first of policy.sets */
+	bool linked; /* known groups lead to their patterns, which then need no search */
 	const uint64_t *entries;
 	const struct posting *runs; /* long ones, of ENTRIES, by anchor and rank */
 	const struct ranked *ranks;
 	uint32_t places; /* bit of each place kind that occurs */
 };
 
-/* The bit of a word in a mask. A word that the policy does not know has the bit that only `*` has. */
-static inline uint64_t resource_bit(uint32_t word)
-{
-	return UINT64_C(1) << (word == 0 ? 62 : (word * UINT32_C(0x9E3779B1) >> 8) % 62);
-}
+/* The bit of a word in a mask. A word that the policy does not know has the bit that only `*` has; in the masks
+ * of resources the last bit stands for paths. */
+#define LIST_BIT_PATH (UINT32_C(1) << 31)
+#define LIST_BITS_ANY (LIST_BIT_PATH - 1)
 
-#define RESOURCE_BITS_ANY ((UINT64_C(1) << 63) - 1)
-#define RESOURCE_BIT_PATH (UINT64_C(1) << 63)
-
-static inline uint32_t verb_bit(uint32_t word)
+static inline uint32_t list_bit(uint32_t word)
 {
-	return UINT32_C(1) << (word == 0 ? 31 : (word * UINT32_C(0x9E3779B1) >> 8) % 31);
+	return UINT32_C(1) << (word == 0 ? 30 : (word * UINT32_C(0x9E3779B1) >> 8) % 30);
 }
 
 #endif

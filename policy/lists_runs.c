@@ -129,10 +129,10 @@ static void anchor_form(struct anchors *a, const struct action *action, const st
 		anchor_add(a, ANCHOR_RESOURCE, f->resource);
 	else if (f->sub != ATOM_ANY && f->sub != ATOM_SOME)
 		anchor_add(a, ANCHOR_SUB, f->sub);
-	else if (!action->verbs.any)
-		anchor_set(a, ANCHOR_VERB, &action->verbs);
 	else if (!action->groups.any)
 		anchor_set(a, ANCHOR_GROUP, &action->groups);
+	else if (!action->verbs.any)
+		anchor_set(a, ANCHOR_VERB, &action->verbs);
 	else
 		anchor_add(a, ANCHOR_ANY, 0);
 }

@@ -114,16 +114,24 @@ static struct url_form *copy_urls(struct compiler *c, const struct action *a)
 	return urls;
 }
 
+static uint32_t mask_of(const struct atom_set *s)
+{
+	uint32_t mask = s->any ? LIST_BITS_ANY : 0;
+	for (uint32_t i = 0; i < s->n; i++)
+		mask |= list_bit(s->v[i]);
+	return mask;
+}
+
+/* Paths have no API group: any will do. */
 static void set_masks(struct action *a)
 {
-	a->verb_mask = a->verbs.any ? UINT32_MAX : 0;
-	for (uint32_t i = 0; i < a->verbs.n; i++)
-		a->verb_mask |= verb_bit(a->verbs.v[i]);
-	a->resource_mask = a->resource ? 0 : RESOURCE_BIT_PATH;
+	a->masks = (struct list_masks){.resources = a->resource ? 0 : LIST_BIT_PATH,
+	    .groups = a->resource ? mask_of(&a->groups) : LIST_BITS_ANY,
+	    .verbs = mask_of(&a->verbs)};
 	for (uint32_t i = 0; i < a->nforms; i++)
-		a->resource_mask |= a->forms[i].resource == ATOM_ANY
-					? RESOURCE_BITS_ANY
-					: resource_bit(a->forms[i].resource);
+		a->masks.resources |= a->forms[i].resource == ATOM_ANY
+					  ? LIST_BITS_ANY
+					  : list_bit(a->forms[i].resource);
 }
 
 static struct action *copy_action(struct compiler *c, const struct action *a)
