@@ -1,6 +1,8 @@
 /* Owns region memory: chained blocks, clean-up list, cap accounting. */
 #include "common/arena.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 
 #define BLOCK_MIN ((size_t)4096)
+#define LARGE (1 << 20)
 #define ALIGN alignof(max_align_t)
 
 #ifndef alignof
@@ -72,12 +75,22 @@ void arena_reset(struct arena *a)
 	a->blocks = kept;
 }
 
+/* Large blocks come from the system one by one, so that they go back to it when an arena goes: what a reload of
+ * a large policy needed does not stay with the process. */
+static void keep_large_apart(void)
+{
+	mallopt(M_MMAP_THRESHOLD, LARGE / 2);
+}
+
 static struct arena_block *block_add(struct arena *a, size_t need)
 {
-	/* Blocks double up to 1 MiB, so that a large snapshot costs few of them. */
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	/* Blocks double, so that a large snapshot costs few of them. */
 	size_t size = a->blocks ? a->blocks->size * 2 : BLOCK_MIN;
-	if (size > ((size_t)1 << 20))
-		size = (size_t)1 << 20;
+	if (size >= LARGE) {
+		size = LARGE;
+		pthread_once(&once, keep_large_apart);
+	}
 	if (size < need)
 		size = need;
 	struct arena_block *b = malloc(sizeof(*b) + size);

@@ -8,6 +8,7 @@
 
 /* Maps up to this size look for duplicate keys by comparing; a hash table costs more there. */
 #define FEW_KEYS 16
+#define KEYS_KEPT 64
 
 /* A collection that is still open. */
 struct level {
@@ -28,6 +29,9 @@ struct reader {
 	unsigned depth;
 	struct yaml_node *root;
 	bool ended;
+	struct slice keys[KEYS_KEPT]; /* some that were met, by length and first byte */
+	char *texts; /* room for texts, which need no alignment: LEFT bytes */
+	size_t left;
 	bool many; /* documents are collected, the one that is open is ROOT */
 	struct yaml_node **roots;
 	size_t nroots, room;
@@ -133,6 +137,33 @@ static enum err_code new_node(
 	return ERR_OK;
 }
 
+/* Texts are short and many: they share blocks, without gaps for alignment. */
+#define TEXT_BLOCK ((size_t)16384)
+
+static struct slice text_dup(struct reader *r, struct slice s)
+{
+	if (s.len >= TEXT_BLOCK / 8)
+		return slice_dup(r->arena, s);
+	if (s.len + 1 > r->left) {
+		r->texts = arena_alloc(r->arena, TEXT_BLOCK);
+		r->left = TEXT_BLOCK;
+	}
+	char *p = r->texts;
+	memcpy(p, s.p ? s.p : "", s.len);
+	r->texts += s.len + 1;
+	r->left -= s.len + 1;
+	return (struct slice){p, s.len};
+}
+
+/* The keys of the last mappings again and again: most are one of a few words. */
+static struct slice key_dup(struct reader *r, struct slice s)
+{
+	struct slice *kept = &r->keys[(s.len * 7 + (s.len ? (unsigned char)s.p[0] : 0)) % KEYS_KEPT];
+	if (!slice_eq(*kept, s) || !kept->p)
+		*kept = text_dup(r, s);
+	return *kept;
+}
+
 static void keep(struct level *l, struct yaml_pair kid)
 {
 	if (l->len == l->cap) {
@@ -176,7 +207,7 @@ static void take_key(struct reader *r, const yaml_event_t *ev)
 		error_at(r, ev->start_mark, "a key is missing before `:`");
 	else if (plain && slice_is(s, "<<"))
 		error_at(r, ev->start_mark, "merge keys (<<) are not allowed");
-	l->key.key = slice_dup(r->arena, s);
+	l->key.key = key_dup(r, s);
 	l->key.line = (uint32_t)ev->start_mark.line + 1;
 	l->key.col = (uint32_t)ev->start_mark.column + 1;
 	l->have_key = true;
@@ -198,7 +229,7 @@ static enum err_code on_scalar(struct reader *r, const yaml_event_t *ev)
 	struct yaml_node *n;
 	TRY(new_node(r, YAMLX_SCALAR, ev->start_mark, &n));
 	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	n->text = slice_dup(r->arena, s);
+	n->text = text_dup(r, s);
 	attach(r, n);
 	return ERR_OK;
 }

@@ -23,10 +23,16 @@ struct yaml_node {
 	enum yaml_kind kind;
 	uint32_t line, col;		/* from 1 */
 	bool plain;			/* scalar in plain style: only then may it be bool, int or null */
-	struct slice text;		/* scalar: value, NUL-terminated in the arena */
-	size_t len;			/* pairs of a map, items of a sequence */
-	const struct yaml_pair *pairs;	/* in file order */
-	struct yaml_node *const *items;
+	union {				/* small: a policy of 100,000 rules has millions of nodes */
+		struct slice text;	/* scalar: value, NUL-terminated in the arena */
+		struct {
+			union {
+				const struct yaml_pair *pairs;	/* of a map, in file order */
+				struct yaml_node *const *items;	/* of a sequence */
+			};
+			size_t len;	/* of either; of a scalar the length of its text */
+		};
+	};
 };
 
 struct yaml_pair {
