@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "policy/convert_say.h"
 #include "policy/import.h"
 
 #define ID_MAX 63
@@ -68,55 +69,6 @@ static void add_list(struct buf *out, const char *key, const struct slice *v, si
 }
 
 /* --- what the language can say --- */
-
-static bool starred(struct slice s)
-{
-	return slice_find(s, '*') < s.len;
-}
-
-static bool good_verb(struct slice s)
-{
-	return s.len > 0 && (slice_is(s, "*") || !starred(s));
-}
-
-static bool good_group(struct slice s)
-{
-	return slice_is(s, "*") || (!starred(s) && slice_find(s, '/') == s.len &&
-				       !slice_is(s, "core") && !slice_is(s, "v1"));
-}
-
-static bool good_resource(struct slice s)
-{
-	size_t slash = slice_find(s, '/');
-	struct slice resource = {s.p, slash}, sub = slice_skip(s, slash + 1);
-	if (resource.len == 0 || (starred(resource) && !slice_is(resource, "*")))
-		return false;
-	return slash == s.len || (sub.len > 0 && !starred(sub));
-}
-
-static bool good_name(struct slice s)
-{
-	return s.len > 0;
-}
-
-/* As upstream reads it, with the stars at the end made one. */
-static struct slice url_of(struct arena *a, struct slice s)
-{
-	size_t n = s.len;
-	while (n && s.p[n - 1] == '*')
-		n--;
-	if (n == s.len)
-		return s;
-	return slice_of(arena_printf(a, "%.*s*", (int)n, s.p));
-}
-
-static bool good_url(struct slice s)
-{
-	if (slice_is(s, "*"))
-		return true;
-	return s.len > 0 && s.p[0] == '/' && slice_find(s, '*') + 1 >= s.len &&
-	       slice_find(s, '?') == s.len;
-}
 
 typedef bool good_fn(struct slice s);
 
@@ -192,13 +144,13 @@ static void write_named(struct converter *c, const struct import_grant *g, struc
 
 static void write_grant(struct converter *c, const struct import_grant *g)
 {
-	struct sayable verbs = sift(c, &g->at, "verb", g->verbs.v, g->verbs.n, good_verb);
+	struct sayable verbs = sift(c, &g->at, "verb", g->verbs.v, g->verbs.n, say_good_verb);
 	struct sayable groups =
-	    sift(c, &g->at, "API group", g->api_groups.v, g->api_groups.n, good_group);
+	    sift(c, &g->at, "API group", g->api_groups.v, g->api_groups.n, say_good_group);
 	struct sayable resources =
-	    sift(c, &g->at, "resource", g->resources.v, g->resources.n, good_resource);
+	    sift(c, &g->at, "resource", g->resources.v, g->resources.n, say_good_resource);
 	struct sayable names =
-	    sift(c, &g->at, "resource name", g->names.v, g->names.n, good_name);
+	    sift(c, &g->at, "resource name", g->names.v, g->names.n, say_good_name);
 	if (g->names.n == 0)
 		write_resources(c, &verbs, &groups, &resources, &names);
 	else if (names.n)
@@ -210,13 +162,13 @@ static struct sayable sift_urls(
 {
 	struct slice *urls = ARENA_ARRAY(c->im->arena, struct slice, n);
 	for (size_t i = 0; i < n; i++)
-		urls[i] = url_of(c->im->arena, v[i]);
-	return sift(c, at, "path", urls, n, good_url);
+		urls[i] = say_url(c->im->arena, v[i]);
+	return sift(c, at, "path", urls, n, say_good_url);
 }
 
 static void write_paths(struct converter *c, const struct import_grant *g)
 {
-	struct sayable verbs = sift(c, &g->at, "verb", g->verbs.v, g->verbs.n, good_verb);
+	struct sayable verbs = sift(c, &g->at, "verb", g->verbs.v, g->verbs.n, say_good_verb);
 	struct sayable urls = sift_urls(c, &g->at, g->urls.v, g->urls.n);
 	if (verbs.n == 0 || urls.n == 0)
 		return;
@@ -316,11 +268,6 @@ static const char *new_id(struct converter *c, const char *text)
 	return id;
 }
 
-static bool good_subject(struct slice s)
-{
-	return s.len > 0 && !starred(s);
-}
-
 /* Divides users into service accounts, in the short form, and the rest. */
 static void split_users(struct converter *c, struct sayable *users, struct sayable *accounts)
 {
@@ -367,8 +314,8 @@ static void write_binding(struct converter *c, const struct import_binding *b, c
 {
 	if (!b->role)
 		return;
-	struct sayable users = sift(c, &b->at, "user", b->users.v, b->users.n, good_subject);
-	struct sayable groups = sift(c, &b->at, "group", b->groups.v, b->groups.n, good_subject);
+	struct sayable users = sift(c, &b->at, "user", b->users.v, b->users.n, say_good_subject);
+	struct sayable groups = sift(c, &b->at, "group", b->groups.v, b->groups.n, say_good_subject);
 	struct sayable accounts = {0};
 	bool paths = w[b->role->number].paths && !b->namespace_, resources = w[b->role->number].resources;
 	split_users(c, &users, &accounts);
@@ -397,15 +344,6 @@ static void write_binding(struct converter *c, const struct import_binding *b, c
 
 /* --- lines of ABAC --- */
 
-static bool good_namespace(struct slice s)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-	for (size_t i = 0; i < s.len; i++)
-		if (s.p[i] == '\0' || !strchr(letters, s.p[i]))
-			return false;
-	return true;
-}
-
 static void begin_line(struct converter *c, const struct import_line *l, const char *part)
 {
 	static const struct slice reading[] = {SLICE("get"), SLICE("list"), SLICE("watch")};
@@ -424,17 +362,17 @@ static void begin_line(struct converter *c, const struct import_line *l, const c
 static void write_line_resources(struct converter *c, const struct import_line *l)
 {
 	bool all_places = slice_is(l->namespace_, "*");
-	if (!slice_is(l->resource, "*") && (starred(l->resource) || is_part(l->resource))) {
+	if (!slice_is(l->resource, "*") && (say_starred(l->resource) || is_part(l->resource))) {
 		lose(c, &l->at, "the resource \"" SLICE_FMT "\", which is literal there",
 		    SLICE_ARG(l->resource));
 		return;
 	}
-	if (!good_group(l->api_group)) {
+	if (!say_good_group(l->api_group)) {
 		lose(c, &l->at, "the API group \"" SLICE_FMT "\", which is literal there",
 		    SLICE_ARG(l->api_group));
 		return;
 	}
-	if (!all_places && !good_namespace(l->namespace_)) {
+	if (!all_places && !say_good_namespace(l->namespace_)) {
 		lose(c, &l->at, "the namespace \"" SLICE_FMT "\": none can have this name",
 		    SLICE_ARG(l->namespace_));
 		return;
@@ -475,7 +413,7 @@ static void write_line(struct converter *c, const struct import_line *l)
 	if (l->user.len && l->group.len)
 		lose(c, &l->at, "a line for the user \"" SLICE_FMT "\" when in the group \"" SLICE_FMT
 		    "\"", SLICE_ARG(l->user), SLICE_ARG(l->group));
-	else if (starred(l->user) || starred(l->group))
+	else if (say_starred(l->user) || say_starred(l->group))
 		lose(c, &l->at, "a name with `*` in it, which is literal there");
 	else {
 		if (l->resource.len)

@@ -119,6 +119,17 @@ const char *rbac_text(struct rbac_reader *r, const struct yaml_node *node, const
 struct import_list rbac_texts(
     struct rbac_reader *r, const struct yaml_node *node, const char *key);
 
+/* Reports a NAME that upstream's validation refuses: it is a part of paths there, and of reasons here. */
+void rbac_check_name(struct rbac_reader *r, const struct yaml_node *at, const char *name);
+
+/* A label, and a subdomain, of RFC 1123: the names of namespaces and of service accounts. Pure. */
+bool import_good_label(const char *s);
+bool import_good_subdomain(const char *s);
+
+/* NAME as a part of an id, in which a space would end the word in reasons: `%` is in no name, so %20 stays
+ * unique. */
+const char *import_name_in_id(struct arena *a, const char *name);
+
 /* Reports keys of NODE that are not among KNOWN (NULL at the end): what is not understood may restrict. */
 void rbac_known(struct rbac_reader *r, const struct yaml_node *node, const char *const *known,
     const char *what);

@@ -3,8 +3,6 @@
 #include "policy/import.h"
 
 #define RBAC_GROUP "rbac.authorization.k8s.io"
-/* Upstream knows no limit; names end up in reasons, which have one. */
-#define NAME_MAX_LEN 253
 
 enum object_kind { ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING, KINDS };
 
@@ -26,56 +24,6 @@ static const struct yaml_node *at_key(const struct yaml_node *node, const char *
 {
 	const struct yaml_node *value = yamlx_get(node, key);
 	return value ? value : node;
-}
-
-/* --- names --- */
-
-/* What upstream asks of a part of a path, and what we ask of a part of a reason. */
-static void check_name(struct rbac_reader *r, const struct yaml_node *at, const char *name)
-{
-	if (name[0] == '\0')
-		rbac_error(r, at, "`name` is missing");
-	else if (strlen(name) > NAME_MAX_LEN)
-		rbac_error(r, at, "the name has more than %d bytes", NAME_MAX_LEN);
-	else if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strpbrk(name, "/%"))
-		rbac_error(r, at, "the name `%s` cannot be part of a path", name);
-}
-
-/* A label of RFC 1123, as namespaces are named. */
-static bool good_label(const char *s)
-{
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
-	return n > 0 && n <= 63 && s[n] == '\0' && s[0] != '-' && s[n - 1] != '-';
-}
-
-/* A subdomain of RFC 1123, as service accounts are named. */
-static bool good_subdomain(const char *s)
-{
-	size_t n = strlen(s);
-	if (n == 0 || n > 253 || s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-.")] != '\0')
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		bool first = i == 0 || s[i - 1] == '.', last = i + 1 == n || s[i + 1] == '.';
-		if (s[i] == '.' ? first || last : s[i] == '-' && (first || last))
-			return false;
-	}
-	return true;
-}
-
-/* Names reach reasons, where a space ends a word: `%` is in no name, so this stays unique. */
-static const char *in_id(struct arena *a, const char *name)
-{
-	struct buf b;
-	buf_init(&b, 4096);
-	for (; *name; name++) {
-		if (*name == ' ')
-			buf_adds(&b, "%20");
-		else
-			buf_addc(&b, *name);
-	}
-	const char *out = arena_strndup(a, buf_cstr(&b), b.len);
-	buf_done(&b);
-	return out;
 }
 
 /* --- metadata --- */
@@ -116,7 +64,7 @@ static bool read_meta(struct rbac_reader *r, const struct yaml_node *node, enum 
 	out->node = m;
 	out->name = rbac_text(r, m, "name");
 	out->namespace_ = rbac_text(r, m, "namespace");
-	check_name(r, at_key(m, "name"), out->name);
+	rbac_check_name(r, at_key(m, "name"), out->name);
 	if (!namespaced(kind)) {
 		if (out->namespace_[0] != '\0')
 			rbac_warn(r, at_key(m, "namespace"),
@@ -124,7 +72,7 @@ static bool read_meta(struct rbac_reader *r, const struct yaml_node *node, enum 
 		out->namespace_ = NULL;
 	} else if (out->namespace_[0] == '\0') {
 		rbac_error(r, m, "a %s needs `metadata.namespace`", kind_names[kind]);
-	} else if (!good_label(out->namespace_)) {
+	} else if (!import_good_label(out->namespace_)) {
 		rbac_error(r, at_key(m, "namespace"), "`%.100s` is no name of a namespace",
 		    out->namespace_);
 	}
@@ -273,7 +221,7 @@ static void read_service_account(struct rbac_reader *r, const struct yaml_node *
     const char *name, struct subjects_draft *d)
 {
 	const char *ns = rbac_text(r, node, "namespace");
-	if (!good_subdomain(name))
+	if (!import_good_subdomain(name))
 		rbac_error(r, at_key(node, "name"), "`%.100s` is no name of a service account", name);
 	if (!group_is(r, node, ""))
 		return;
@@ -344,7 +292,7 @@ static void read_role_ref(
 	if (!b->cluster_role && (!b->namespace_ || strcmp(kind, "Role") != 0))
 		rbac_error(r, at_key(ref, "kind"), "the kind `%.60s` in roleRef: expected %s", kind,
 		    b->namespace_ ? "Role or ClusterRole" : "ClusterRole");
-	check_name(r, at_key(ref, "name"), b->role_name);
+	rbac_check_name(r, at_key(ref, "name"), b->role_name);
 }
 
 static void read_binding(
@@ -361,7 +309,7 @@ static void read_binding(
 	*b = (struct import_binding){
 	    .name = m.name, .namespace_ = m.namespace_, .at = place_of(r, node)};
 	b->id = arena_printf(im->arena, "rbac:%s/%s%s%s", kind_names[kind],
-	    m.namespace_ ? m.namespace_ : "", m.namespace_ ? "/" : "", in_id(im->arena, m.name));
+	    m.namespace_ ? m.namespace_ : "", m.namespace_ ? "/" : "", import_name_in_id(im->arena, m.name));
 	read_role_ref(r, node, b);
 	read_subjects(r, node, b);
 	if (!put_object(r, kind, &m, b))
@@ -431,10 +379,38 @@ static void read_other(struct rbac_reader *r, const struct yaml_node *node, cons
 		*skip = (struct skipped){1, node, kind};
 }
 
+/* Takes "List" off KIND; false when it does not end so, or nothing is left. */
+static bool item_kind_of(struct slice kind, struct slice *item)
+{
+	static const struct slice list = SLICE("List");
+	*item = kind;
+	if (kind.len <= list.len || !slice_is(slice_skip(kind, kind.len - list.len), list.p))
+		return false;
+	item->len -= list.len;
+	return true;
+}
+
+static void read_kind(struct rbac_reader *r, const struct yaml_node *node, const char *version,
+    const char *kind, struct skipped *skip)
+{
+	struct slice item;
+	enum object_kind k = kind_of(slice_of(kind));
+	if (k == KINDS && item_kind_of(slice_of(kind), &item) && kind_of(item) != KINDS) {
+		if (rbac_version(r, node, version))
+			read_list(r, node, version, slice_dup(r->im->arena, item).p, skip);
+	} else if (k == KINDS) {
+		read_other(r, node, version, kind, skip);
+	} else if (rbac_version(r, node, version)) {
+		if (k == ROLE || k == CLUSTER_ROLE)
+			read_role(r, node, k);
+		else
+			read_binding(r, node, k);
+	}
+}
+
 static void read_object(struct rbac_reader *r, const struct yaml_node *node, const char *version,
     const char *kind, struct skipped *skip)
 {
-	static const struct slice list = SLICE("List");
 	if (node->kind != YAMLX_MAP) {
 		rbac_error(r, node, "expected an object, found %s", yamlx_kind(node));
 		return;
@@ -443,24 +419,10 @@ static void read_object(struct rbac_reader *r, const struct yaml_node *node, con
 		version = rbac_text(r, node, "apiVersion");
 	if (yamlx_get(node, "kind") || !kind)
 		kind = rbac_text(r, node, "kind");
-	struct slice name = slice_of(kind);
-	enum object_kind k = kind_of(name);
-	if (k == ROLE || k == CLUSTER_ROLE) {
-		if (rbac_version(r, node, version))
-			read_role(r, node, k);
-	} else if (k != KINDS) {
-		if (rbac_version(r, node, version))
-			read_binding(r, node, k);
-	} else if (strcmp(version, "v1") == 0 && slice_eq(name, list)) {
+	if (strcmp(version, "v1") == 0 && strcmp(kind, "List") == 0)
 		read_list(r, node, NULL, NULL, skip);
-	} else if (name.len > list.len && slice_is(slice_skip(name, name.len - list.len), "List") &&
-		   kind_of((struct slice){kind, name.len - list.len}) != KINDS) {
-		if (rbac_version(r, node, version))
-			read_list(r, node, version,
-			    arena_strndup(r->im->arena, kind, name.len - list.len), skip);
-	} else {
-		read_other(r, node, version, kind, skip);
-	}
+	else
+		read_kind(r, node, version, kind, skip);
 }
 
 /* JSON ends where its braces close; of YAML, a part is often whole again. */
