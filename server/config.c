@@ -37,7 +37,7 @@ static const struct field webhook_fields[] = {
 static const struct field ops_fields[] = {
     {.name = "listen", .type = FIELD_STRING, .offset = offsetof(struct ops_config, listen),
 	.required = true, .needs_restart = true,
-	.doc = "Address and port of the plain HTTP listener for `/livez`, `/readyz`, `/metrics`, `/version`."},
+	.doc = "Address and port of the plain HTTP listener for `/livez`, `/readyz`, `/metrics`, `/policy/status`, `/version`."},
     {.name = NULL}};
 
 static const struct field signatures_fields[] = {

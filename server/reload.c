@@ -2,6 +2,7 @@
  * reports: log, metrics, audit record, readiness. */
 #include "server/reload.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -386,6 +387,13 @@ static enum err_code load_unit(
 	return code;
 }
 
+/* Reading a large policy takes many times the memory that it has when compiled, and the one before it is gone
+ * now: that goes back to the system rather than stay with the allocator. */
+static void give_back(void)
+{
+	malloc_trim(0);
+}
+
 /* Whether files that are as NOW tells may still be written to: nothing but a comparison, which may fall
  * into the middle of it, has seen them so far. */
 static bool unsettled(struct unit_state *s, const uint8_t now[SHA256_LEN], enum reload_cause cause)
@@ -421,6 +429,8 @@ static bool check_unit(struct reload *r, enum unit u, enum reload_cause cause)
 		commit(r, u, &next, now, &d);
 	}
 	diags_done(&d);
+	if (is_policy(u))
+		give_back();
 	return again;
 }
 
@@ -486,6 +496,7 @@ enum err_code reload_new(
 	log_findings(d, "finding");
 	first_policy(r, UNIT_POLICY);
 	first_policy(r, UNIT_SHADOW);
+	give_back();
 	struct diags none = {0};
 	report_loaded(r, UNIT_CONFIG, &none);
 	report_loaded(r, UNIT_TLS, &none);

@@ -1,5 +1,4 @@
 /* Owns the loading of the two policies: the one that decides and the one in its shadow. */
-#include "common/clock.h"
 #include "server/gate.h"
 #include "server/lastgood.h"
 #include "server/units.h"

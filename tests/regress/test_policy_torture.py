@@ -12,6 +12,8 @@ import pytest
 from support import yamlio
 from support.portcullisd import Load
 
+pytestmark = pytest.mark.load
+
 EDITS = 100
 SEED = 4711
 
