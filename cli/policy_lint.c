@@ -6,6 +6,7 @@
 #include "cli/policy.h"
 #include "policy/index.h"
 #include "policy/lint.h"
+#include "policy/worst.h"
 
 #define LINT_TEXT_MAX ((size_t)64 << 20)
 #define ALLOW_MAX 256 /* --allow is typed by people */
@@ -25,7 +26,7 @@ static void text_finding(const struct lint_finding *f, struct buf *b)
 		buf_printf(b, ":%u:%u", f->line, f->col);
 	buf_printf(b, ": %s: ", lint_severity_name(f->severity));
 	if (f->rule)
-		buf_printf(b, "rule `%s` ", f->rule);
+		buf_printf(b, "rule `%s`: ", f->rule);
 	buf_printf(b, "%s [%s]\n", f->text, f->code);
 	if (f->advice)
 		buf_printf(b, "    %s\n", f->advice);
@@ -91,19 +92,53 @@ static void print_json(const struct lint *l, struct buf *b)
 		buf_json(b, slice_of(l->loads[i].subject));
 		buf_printf(b, ",\"rules\":%u}", l->loads[i].rules);
 	}
-	buf_adds(b, "]}\n");
+	buf_adds(b, "]");
 }
 
 /* --- the run --- */
 
-static int answer(const struct lint *l, const struct request *q)
+/* What the index knows of its own worst cases. */
+static void worst_text(const struct policy *p, struct buf *b)
+{
+	const struct policy_worst *w = policy_worst(p);
+	if (w->candidates_of)
+		buf_printf(b, "most rules tried in one decision: %zu, for %s\n", w->candidates,
+		    w->candidates_of);
+	if (w->bytes)
+		buf_printf(b, "index: %zu entries, %zu KiB\n", w->postings, w->bytes >> 10);
+}
+
+static void worst_json(const struct policy *p, struct buf *b)
+{
+	const struct policy_worst *w = policy_worst(p);
+	buf_printf(b, ",\n\"worst\":{\"candidates\":%zu", w->candidates);
+	if (w->candidates_of)
+		buf_json_member(b, "candidatesOf", slice_of(w->candidates_of));
+	buf_printf(b, ",\"postings\":%zu,\"bytes\":%zu,\"lists\":[", w->postings, w->bytes);
+	bool first = true;
+	for (int i = 0; i < WORST_DIMENSIONS; i++) {
+		if (!w->lists[i].rules)
+			continue;
+		buf_printf(b, "%s{\"dimension\":\"%s\",\"rules\":%zu", first ? "" : ",",
+		    worst_dimension_name((enum worst_dimension)i), w->lists[i].rules);
+		buf_json_member(b, "what", slice_of(w->lists[i].what));
+		buf_addc(b, '}');
+		first = false;
+	}
+	buf_adds(b, "]}}\n");
+}
+
+static int answer(const struct policy *p, const struct lint *l, const struct request *q)
 {
 	struct buf b;
 	buf_init(&b, LINT_TEXT_MAX);
-	if (q->json)
+	if (q->json) {
 		print_json(l, &b);
-	else
+		worst_json(p, &b);
+	} else {
 		print_text(l, &b);
+		worst_text(p, &b);
+	}
 	fputs(buf_cstr(&b), stdout);
 	buf_done(&b);
 	bool found = l->count[LINT_ERROR] || l->count[LINT_WARNING];
@@ -132,17 +167,17 @@ static int lint(struct request *q)
 		diags_done(&d);
 		return CLI_USAGE;
 	}
-	/* What loading only warns of is among the findings. */
-	diags_done(&d);
 	struct lint found = {0};
 	struct coverage c;
 	coverage_init(&c, &arena, p, false);
 	cover(&c, &arena, p);
 	q->options.tested = c.decided;
+	q->options.loading = &d;
 	policy_lint(files, n, p, &q->options, &found);
-	int rc = answer(&found, q);
+	int rc = answer(p, &found, q);
 	lint_done(&found);
 	coverage_done(&c);
+	diags_done(&d);
 	return rc;
 }
 

@@ -50,6 +50,8 @@ struct lint_options {
 	/* Codes that are fine, "CODE" or "CODE=RULE". */
 	const struct slice *allow;
 	size_t nallow;
+	/* What policy_compile told: its warnings are among the findings. NULL: none. */
+	const struct diags *loading;
 	/* TESTED[i]: a test of the policy is decided by rule i. NULL: not known. */
 	const uint8_t *tested;
 };

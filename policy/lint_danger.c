@@ -289,7 +289,8 @@ void lint_danger(struct linter *l)
 			abac(l, i);
 		if (grants_all(l, i, who))
 			continue;
-		wildcards(l, i, who);
+		if (r->origin != ORIGIN_ABAC)
+			wildcards(l, i, who);
 		kube_system(l, i, who);
 		for (size_t k = 0; k < ARRAY_LEN(dangers); k++)
 			one_danger(l, i, who, &dangers[k]);

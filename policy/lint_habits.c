@@ -53,6 +53,9 @@ static void resource_verb(struct linter *l, uint32_t rule, struct slice verb)
 
 static void verbs(struct linter *l, uint32_t rule, const struct action *a)
 {
+	/* An ABAC line that is read-only has these verbs for paths too. */
+	if (l->p->rules[rule].origin == ORIGIN_ABAC)
+		return;
 	for (uint32_t i = 0; !a->verbs.any && i < a->verbs.n; i++) {
 		struct slice verb = l->p->words.texts[a->verbs.v[i]];
 		if (a->resource)

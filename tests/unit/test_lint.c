@@ -345,7 +345,13 @@ static struct lint lint_text(const char *body, const struct lint_options *option
 		}
 		o.tested = c.decided;
 	}
+	struct policy *same = NULL;
+	struct diags told = {0};
+	assert_int_equal(policy_compile(&file, 1, NULL, &same, &told), ERR_OK);
+	o.loading = &told;
 	policy_lint(&file, 1, p, &o, &l);
+	policy_free(&same);
+	diags_done(&told);
 	coverage_done(&c);
 	arena_done(&arena);
 	policy_free(&p);
