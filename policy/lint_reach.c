@@ -1,19 +1,22 @@
 /* Owns what one rule says of another: rules that never decide, that repeat, that nobody is left of;
  * and the subjects that cost most.
  *
- * A rule is compared with those alone that share one of its subjects and places, or that name
- * patterns: each is filed under "SUBJECT NAMESPACE", and a few bits of its words rule out most of
- * the rest before the proof is tried. */
+ * A rule is compared with those alone that share one of its subjects, places and resources, or that
+ * name patterns: each is filed under "SUBJECT NAMESPACE RESOURCE", and a few bits of its words rule
+ * out most of the rest before the proof is tried. */
 #include <stdlib.h>
 
 #include "policy/cover.h"
 #include "policy/lint_parts.h"
 
-/* Comparisons of bits, and proofs (each counts as PROOF_COST): about two seconds. */
-#define BUDGET UINT64_C(400000000)
-#define PROOF_COST 16
-/* A rule is filed under so many pairs at most, then under "everywhere" alone. */
-#define FILED_MAX 64
+/* Comparisons of bits, and proofs (each counts as PROOF_COST): a few seconds. */
+#define BUDGET UINT64_C(1000000000)
+#define PROOF_COST 4
+/* A rule is filed under so many of its places and resources, then under "any" alone. */
+#define FILED_MAX 16
+/* The lists that a rule may be covered from: its subject or a pattern, its place or any, its
+ * resource or any. */
+#define LISTS 8
 /* So many subjects of a rule are tried for the shortest list of candidates. */
 #define TRIED_MAX 16
 
@@ -38,21 +41,25 @@ struct reach {
 
 struct key {
 	char kind; /* u: user, g: group, *: pattern or everyone */
-	uint32_t subject, place; /* place 0: everywhere, or patterns */
+	/* PLACE 0: everywhere, or patterns; THING 0: any resource, or paths. */
+	uint32_t subject, place, thing;
 };
 
+#define KEY_LEN 13
+
 /* Padding would be part of the key. */
-static struct slice key_text(const struct key *k, char out[9])
+static struct slice key_text(const struct key *k, char out[KEY_LEN])
 {
 	out[0] = k->kind;
 	memcpy(out + 1, &k->subject, sizeof(k->subject));
 	memcpy(out + 5, &k->place, sizeof(k->place));
-	return (struct slice){out, 9};
+	memcpy(out + 9, &k->thing, sizeof(k->thing));
+	return (struct slice){out, KEY_LEN};
 }
 
 static struct bucket *bucket(struct reach *t, const struct key *k, bool make)
 {
-	char text[9];
+	char text[KEY_LEN];
 	struct bucket *b = map_get(&t->buckets, key_text(k, text));
 	if (b || !make)
 		return b;
@@ -132,40 +139,70 @@ static struct bits narrow_bits(const struct rule *r, const struct bits *wide)
 
 /* --- filing --- */
 
+/* Where a rule is filed besides its subjects. */
+struct filing {
+	uint32_t places[FILED_MAX], things[FILED_MAX];
+	size_t nplaces, nthings;
+};
+
 static size_t places_of(const struct rule *r, uint32_t out[FILED_MAX])
 {
 	const struct ns_set *n = r->scope == SCOPE_NAMESPACES ? r->namespaces : NULL;
 	out[0] = 0;
-	if (!n || n->include_globs.n || n->include.n == 0 || n->include.n >= FILED_MAX)
+	if (!n || n->include_globs.n || n->include.n == 0 || n->include.n > FILED_MAX)
 		return 1;
 	memcpy(out, n->include.v, n->include.n * sizeof(*out));
 	return n->include.n;
 }
 
-static void file_atoms(struct reach *t, uint32_t rule, char kind, const struct atom_set *s,
-    const uint32_t *places, size_t nplaces)
+static size_t things_of(const struct rule *r, uint32_t out[FILED_MAX])
 {
-	uint64_t pairs = (uint64_t)s->n * nplaces;
-	for (uint32_t i = 0; i < s->n; i++) {
-		if (pairs > FILED_MAX) {
-			file_under(t, &(struct key){kind, s->v[i], 0}, rule);
-			continue;
+	size_t n = 0;
+	EACH_ACTION(r, a)
+	{
+		bool any = !a->resource || n + a->nforms > FILED_MAX;
+		for (uint32_t i = 0; i < a->nforms && !any; i++) {
+			out[n++] = a->forms[i].resource;
+			any = a->forms[i].resource == ATOM_ANY;
 		}
-		for (size_t k = 0; k < nplaces; k++)
-			file_under(t, &(struct key){kind, s->v[i], places[k]}, rule);
+		if (any) {
+			out[0] = 0;
+			return 1;
+		}
 	}
+	return n;
 }
 
-static void file_set(struct reach *t, uint32_t rule, const struct subject_set *s)
+static void file_one(
+    struct reach *t, uint32_t rule, char kind, uint32_t subject, const struct filing *f)
 {
-	uint32_t places[FILED_MAX];
-	size_t n = places_of(&t->p->rules[rule], places);
+	for (size_t i = 0; i < f->nplaces; i++)
+		for (size_t k = 0; k < f->nthings; k++)
+			file_under(t, &(struct key){kind, subject, f->places[i], f->things[k]}, rule);
+}
+
+static void file_set(
+    struct reach *t, uint32_t rule, const struct subject_set *s, const struct filing *f)
+{
 	if (!s)
 		return;
-	file_atoms(t, rule, 'u', &s->users, places, n);
-	file_atoms(t, rule, 'g', &s->groups, places, n);
-	for (size_t k = 0; set_wild(s) && k < n; k++)
-		file_under(t, &(struct key){'*', 0, places[k]}, rule);
+	for (uint32_t i = 0; i < s->users.n; i++)
+		file_one(t, rule, 'u', s->users.v[i], f);
+	for (uint32_t i = 0; i < s->groups.n; i++)
+		file_one(t, rule, 'g', s->groups.v[i], f);
+	if (set_wild(s))
+		file_one(t, rule, '*', 0, f);
+}
+
+static void file_rule(struct reach *t, uint32_t rule)
+{
+	const struct rule *r = &t->p->rules[rule];
+	struct filing f;
+	f.nplaces = places_of(r, f.places);
+	f.nthings = things_of(r, f.things);
+	file_set(t, rule, r->subjects.own, &f);
+	if (r->subjects.alias != r->subjects.own)
+		file_set(t, rule, r->subjects.alias, &f);
 }
 
 /* --- comparing --- */
@@ -233,60 +270,56 @@ static void compare_with(
 	}
 }
 
-/* The lists that hold every rule which names SUBJECT. */
-static size_t lists_of(struct reach *t, char kind, uint32_t subject, uint32_t place,
-    const struct bucket *out[4])
-{
-	const struct key keys[] = {
-	    {kind, subject, 0}, {'*', 0, 0}, {kind, subject, place}, {'*', 0, place}};
-	size_t total = 0;
-	for (int i = 0; i < 4; i++) {
-		bool again = i >= 2 && place == 0;
-		out[i] = again ? NULL : bucket(t, &keys[i], false);
-		total += out[i] ? out[i]->n : 0;
-	}
-	return total;
-}
-
 struct choice {
-	const struct bucket *lists[4];
+	uint32_t place, thing; /* one of each that the rule has: whatever covers it has them too */
+	const struct bucket *lists[LISTS];
 	size_t total;
 	unsigned tried;
 };
 
-static void try_subject(
-    struct reach *t, char kind, uint32_t subject, uint32_t place, struct choice *c)
+/* Takes the lists that hold every rule which may name SUBJECT, if they are the shortest so far. */
+static void try_subject(struct reach *t, char kind, uint32_t subject, struct choice *c)
 {
-	const struct bucket *lists[4];
+	const struct bucket *lists[LISTS] = {0};
+	size_t total = 0;
 	if (c->tried++ >= TRIED_MAX)
 		return;
-	size_t total = lists_of(t, kind, subject, place, lists);
+	for (unsigned i = 0; i < LISTS; i++) {
+		bool pattern = i & 1, place = i & 2, thing = i & 4;
+		if ((pattern && kind == '*') || (place && !c->place) || (thing && !c->thing))
+			continue;
+		struct key k = {pattern ? '*' : kind, pattern ? 0 : subject, place ? c->place : 0,
+		    thing ? c->thing : 0};
+		lists[i] = bucket(t, &k, false);
+		total += lists[i] ? lists[i]->n : 0;
+	}
 	if (c->tried == 1 || total < c->total) {
 		memcpy(c->lists, lists, sizeof(lists));
 		c->total = total;
 	}
 }
 
-static void try_set(
-    struct reach *t, const struct subject_set *s, uint32_t place, struct choice *c)
+static void try_set(struct reach *t, const struct subject_set *s, struct choice *c)
 {
 	if (!s)
 		return;
 	if (set_wild(s))
-		try_subject(t, '*', 0, place, c);
+		try_subject(t, '*', 0, c);
 	for (uint32_t i = 0; i < s->users.n; i++)
-		try_subject(t, 'u', s->users.v[i], place, c);
+		try_subject(t, 'u', s->users.v[i], c);
 	for (uint32_t i = 0; i < s->groups.n; i++)
-		try_subject(t, 'g', s->groups.v[i], place, c);
+		try_subject(t, 'g', s->groups.v[i], c);
 }
 
 static struct choice candidates(struct reach *t, const struct rule *r)
 {
 	struct choice c = {0};
-	uint32_t places[FILED_MAX];
+	uint32_t places[FILED_MAX], things[FILED_MAX];
 	places_of(r, places);
-	try_set(t, r->subjects.own, places[0], &c);
-	try_set(t, r->subjects.alias, places[0], &c);
+	c.place = places[0];
+	c.thing = things_of(r, things) ? things[0] : 0;
+	try_set(t, r->subjects.own, &c);
+	try_set(t, r->subjects.alias, &c);
 	return c;
 }
 
@@ -351,7 +384,7 @@ static void compare(struct reach *t, uint32_t rule)
 		return;
 	}
 	struct choice c = candidates(t, r);
-	for (int i = 0; i < 4 && b.unreachable == UINT32_MAX; i++)
+	for (int i = 0; i < LISTS && b.unreachable == UINT32_MAX; i++)
 		compare_with(t, c.lists[i], rule, &b);
 	if (t->left == 0)
 		t->l->out->uncompared++;
@@ -366,10 +399,8 @@ void lint_reach(struct linter *l)
 	for (uint32_t i = 0; i < p->nrules; i++) {
 		const struct rule *r = &p->rules[i];
 		t.bits[i] = bits_of(r);
-		if (rule_class(r) == CLASS_NOTE)
-			continue;
-		file_set(&t, i, r->subjects.own);
-		file_set(&t, i, r->subjects.alias);
+		if (rule_class(r) != CLASS_NOTE)
+			file_rule(&t, i);
 	}
 	for (uint32_t i = 0; i < p->nrules; i++)
 		if (rule_class(&p->rules[i]) != CLASS_NOTE)
