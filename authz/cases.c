@@ -427,8 +427,12 @@ static void expected(struct parser *p, struct access_case *c)
 /* `@namespace NS`, `@at TIME`, `@hold DURATION`, `@groups bare|apiserver`: for the lines below. */
 static void setting(struct parser *p, const struct word *w)
 {
-	struct word v;
+	struct word v, more;
 	if (!value(p, w, &v))
+		return;
+	if (next(p, &more))
+		wrong(p, more.col, "expected the end of the line");
+	if (p->bad)
 		return;
 	if (is(w, "@namespace"))
 		p->namespace_ = v.text;
@@ -441,8 +445,6 @@ static void setting(struct parser *p, const struct word *w)
 	else
 		wrong(p, w->col,
 		    "expected @namespace NAME, @at TIME, @hold DURATION or @groups apiserver|bare");
-	if (next(p, &v))
-		wrong(p, v.col, "expected the end of the line");
 }
 
 /* True when *C is a case. */
