@@ -189,7 +189,8 @@ static void one_danger(
 	const struct rule *r = &l->p->rules[rule];
 	bool given = false;
 	EACH_ACTION(r, a)
-		given |= a->names.any && gives_one_of(l->p, a, d->verbs, d);
+		given |= a->names.any && !a->fields.n && !a->labels.n &&
+			 gives_one_of(l->p, a, d->verbs, d);
 	bool wide = lint_everywhere(r);
 	if (!given || (d->when == EVERYWHERE_ALONE && !wide))
 		return;
@@ -245,7 +246,7 @@ static void kube_system(struct linter *l, uint32_t rule, enum lint_who who)
 			continue;
 		lint_rule_as(l, rule, "kube-system-workloads", severity_for(LINT_WARNING, who),
 		    "name namespaces without kube-system",
-		    "%s may start pods there, kube-system included, by %s: they may take on any of the "
+		    "%s may start pods in kube-system, by %s: they may take on any of the "
 		    "control plane's service accounts",
 		    who_text(who), workloads[i].resource);
 		return;

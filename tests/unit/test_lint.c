@@ -298,6 +298,7 @@ static const struct code_row {
 	const char *code, *text; /* CODE "": no findings at all */
 } rows[] = {
     {"", HEAD A "resources: [pods], verbs: [get]}\n"},
+    {"", HEAD A "resources: [secrets], verbs: [list], fieldSelector: {requirements: [{key: type, operator: In, values: [x]}]}}\n"},
     {"no-generation", EXEMPT "rules:\n" A "resources: [pods], verbs: [get]}\n"},
     {"unreachable", HEAD "- {id: a, effect: abstain, subjects: {users: [u]}, apiGroups: [\"\"], resources: [pods], verbs: [get]}\n"
 		    "- {id: d, effect: deny, subjects: {all: everyone}, apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"]}\n"},
