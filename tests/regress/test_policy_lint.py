@@ -96,7 +96,7 @@ def test_every_code_is_documented_and_no_other():
     with open(os.path.join(TOP, "docs", "policy-tools.md"), encoding="utf-8") as f:
         page = f.read()
     told = set()
-    for row in re.findall(r"^\| (`.*?) \|", page[page.index("### Rules without"):], re.M):
+    for row in re.findall(r"^\| (`.*?) \|", page[page.index("### Rules without"):page.index("\n## test")], re.M):
         told |= set(re.findall(r"`([a-z-]+)`", row))
     assert len(codes) > 30 and told == codes
 
