@@ -128,26 +128,27 @@ static void find_places(struct engine *e)
 
 static void add_anchor(struct engine *e, enum anchor_kind kind, uint32_t number)
 {
-	if (number)
+	if (e->p->lists.anchors >> kind & 1)
 		e->anchors[e->nanchors++] = LIST_KEY(kind, number);
 }
 
 static void find_anchors(struct engine *e)
 {
-	e->anchors[0] = LIST_KEY(ANCHOR_ANY, 0);
-	e->nanchors = 1;
+	e->nanchors = 0;
+	add_anchor(e, ANCHOR_ANY, e->r->resource_request ? 0 : 1);
 	e->bits = (struct list_masks){LIST_BIT_PATH, LIST_BITS_ANY, list_bit(e->verb)};
-	if (!e->r->resource_request) {
-		e->anchors[e->nanchors++] = LIST_KEY(ANCHOR_PATH, 0);
+	if (!e->r->resource_request)
 		return;
-	}
 	e->bits.resources = list_bit(e->resource);
 	e->bits.groups = list_bit(e->api_group);
-	add_anchor(e, ANCHOR_RESOURCE, e->resource);
+	add_anchor(e, ANCHOR_RESOURCE, list_pair(e->resource, e->sub));
+	if (e->name == e->p->empty)
+		add_anchor(e, ANCHOR_UNNAMED, list_pair(e->resource, e->sub));
+	add_anchor(e, ANCHOR_SUBS, e->resource);
 	add_anchor(e, ANCHOR_SUB, e->sub);
 	add_anchor(e, ANCHOR_NAME, e->name);
-	add_anchor(e, ANCHOR_VERB, e->verb);
 	add_anchor(e, ANCHOR_GROUP, e->api_group);
+	add_anchor(e, ANCHOR_VERB, e->verb);
 }
 
 void engine_init(struct engine *e, const struct policy *p, const struct access_request *r)
@@ -232,15 +233,19 @@ static bool rule_matches(const struct engine *e, const struct rule *rule)
 	return (!rule->also.own && !rule->also.alias) || engine_subjects(e, &rule->also);
 }
 
-static void try_rank(struct search *s, uint32_t rank)
+static void try_rule(struct search *s, const struct ranked *r, uint32_t rank)
+{
+	if (rule_matches(s->e, &s->e->p->rules[r->rule]))
+		s->best = rank;
+}
+
+static inline void try_rank(struct search *s, uint32_t rank)
 {
 	const struct ranked *r = &s->e->p->lists.ranks[rank];
 	const struct list_masks *bits = &s->e->bits;
-	if (!(r->masks.resources & bits->resources) || !(r->masks.groups & bits->groups) ||
-	    !(r->masks.verbs & bits->verbs))
-		return;
-	if (rule_matches(s->e, &s->e->p->rules[r->rule]))
-		s->best = rank;
+	if (r->masks.resources & bits->resources && r->masks.groups & bits->groups &&
+	    r->masks.verbs & bits->verbs)
+		try_rule(s, r, rank);
 }
 
 /* The first entry of LIST not before FROM. */

@@ -14,7 +14,7 @@
 #define ENGINE_KEYS 2048
 /* Places that a request is looked up under: more than these, and whole lists are gone through. */
 #define ENGINE_PLACES 32
-#define ENGINE_ANCHORS 7
+#define ENGINE_ANCHORS 8
 
 /* Requirements of one selector, and values of both, that are looked at: more than a request has that a
  * person or a controller writes. They bound what a rule with a selector can cost, as who asks chooses them. */

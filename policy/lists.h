@@ -42,13 +42,14 @@ enum place_kind {
 
 /* Where a rule is filed in a run that is too long to be gone through: by a word of its action. */
 enum anchor_kind {
-	ANCHOR_ANY,
-	ANCHOR_RESOURCE,
-	ANCHOR_SUB,
+	ANCHOR_ANY, /* with number 1: paths */
+	ANCHOR_RESOURCE, /* and its subresource: list_pair */
+	ANCHOR_SUBS, /* resource with more than one subresource */
+	ANCHOR_SUB, /* subresource of any resource */
 	ANCHOR_NAME,
-	ANCHOR_VERB,
+	ANCHOR_UNNAMED, /* list_pair, for requests without a name which rules about names concern too */
 	ANCHOR_GROUP,
-	ANCHOR_PATH
+	ANCHOR_VERB
 };
 
 #define LIST_KEY(kind, number) ((uint32_t)(kind) << 29 | (number))
@@ -60,6 +61,12 @@ enum anchor_kind {
 #define LIST_ENTRY(key, rank) ((uint64_t)(key) << 32 | (rank))
 #define LIST_LONG (UINT32_C(1) << 31)
 #define LIST_PATTERN (UINT32_C(1) << 31)
+
+/* A number for two words. Pairs may share one: what is found is tried anyway. */
+static inline uint32_t list_pair(uint32_t resource, uint32_t sub)
+{
+	return LIST_NUMBER(resource * UINT32_C(0x9E3779B1) ^ sub * UINT32_C(0x85EBCA6B));
+}
 
 /* A rule by its rank, which orders by class and then by place in the files. The masks hold a bit for each
  * resource, API group and verb that it may be about: most rules are out by them. */
@@ -81,7 +88,7 @@ struct lists {
 	const uint64_t *entries;
 	const struct posting *runs; /* long ones, of ENTRIES, by anchor and rank */
 	const struct ranked *ranks;
-	uint32_t places; /* bit of each place kind that occurs */
+	uint32_t places, anchors; /* bit of each kind that occurs */
 };
 
 /* The bit of a word in a mask. A word that the policy does not know has the bit that only `*` has; in the masks

@@ -123,11 +123,18 @@ static void anchor_set(struct anchors *a, enum anchor_kind kind, const struct at
 		anchor_add(a, kind, s->v[i]);
 }
 
+static bool one_sub(const struct resource_form *f)
+{
+	return f->sub != ATOM_ANY && f->sub != ATOM_SOME;
+}
+
 static void anchor_form(struct anchors *a, const struct action *action, const struct resource_form *f)
 {
-	if (f->resource != ATOM_ANY)
-		anchor_add(a, ANCHOR_RESOURCE, f->resource);
-	else if (f->sub != ATOM_ANY && f->sub != ATOM_SOME)
+	if (f->resource != ATOM_ANY && one_sub(f))
+		anchor_add(a, ANCHOR_RESOURCE, list_pair(f->resource, f->sub));
+	else if (f->resource != ATOM_ANY)
+		anchor_add(a, ANCHOR_SUBS, f->resource);
+	else if (one_sub(f))
 		anchor_add(a, ANCHOR_SUB, f->sub);
 	else if (!action->groups.any)
 		anchor_set(a, ANCHOR_GROUP, &action->groups);
@@ -137,17 +144,29 @@ static void anchor_form(struct anchors *a, const struct action *action, const st
 		anchor_add(a, ANCHOR_ANY, 0);
 }
 
+/* A rule that takes names away concerns requests without a name too. */
+static void anchor_unnamed(const struct lists_build *b, struct anchors *a, const struct action *action)
+{
+	for (uint32_t i = 0; i < action->nforms; i++) {
+		const struct resource_form *f = &action->forms[i];
+		if (f->resource != ATOM_ANY && one_sub(f))
+			anchor_add(a, ANCHOR_UNNAMED, list_pair(f->resource, f->sub));
+		else
+			anchor_add(a, ANCHOR_NAME, b->p->empty);
+	}
+}
+
 static void anchor_action(
     const struct lists_build *b, struct anchors *a, const struct rule *r, const struct action *action)
 {
 	if (!action->resource) {
-		anchor_add(a, ANCHOR_PATH, 0);
+		anchor_add(a, ANCHOR_ANY, 1);
 		return;
 	}
 	if (!action->names.any && action->name_globs.n == 0) {
 		anchor_set(a, ANCHOR_NAME, &action->names);
 		if (lists_overlaps(r))
-			anchor_add(a, ANCHOR_NAME, b->p->empty);
+			anchor_unnamed(b, a, action);
 		return;
 	}
 	for (uint32_t i = 0; i < action->nforms; i++)
@@ -200,8 +219,10 @@ static uint64_t add_long(struct lists_build *b, const uint64_t *v, size_t n)
 			b->anchored_room = b->anchored_room * 2 + 4096;
 			b->anchored = grown(b->anchored, b->anchored_room, sizeof(*b->anchored));
 		}
-		for (uint32_t k = 0; k < a.n; k++)
+		for (uint32_t k = 0; k < a.n; k++) {
+			b->p->lists.anchors |= 1u << LIST_KIND(a.v[k]);
 			b->anchored[b->nanchored++] = LIST_ENTRY(a.v[k], (uint32_t)v[i]);
+		}
 	}
 	if (b->nruns == b->runs_room) {
 		b->runs_room = b->runs_room * 2 + 16;

@@ -1,4 +1,4 @@
-"""make bench: what authentication costs, as ratios within one run. Nothing is asserted; README.md tells how to
+"""make bench: what authentication and the policy cost, as ratios within one run. Nothing is asserted; README.md tells how to
 read it. Server and client each have a core of their own where there are two."""
 import json
 import os
@@ -14,7 +14,9 @@ import time
 
 TOP = os.environ.get("top_srcdir") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(TOP, "tests"))
+sys.path.insert(0, os.path.join(TOP, "tests", "bench"))
 
+import policy  # noqa: E402  pylint: disable=wrong-import-position
 from support import pki, slapd, tokens  # noqa: E402  pylint: disable=wrong-import-position
 from support.paths import BUILD  # noqa: E402  pylint: disable=wrong-import-position
 from support.ports import free_port  # noqa: E402  pylint: disable=wrong-import-position
@@ -361,6 +363,7 @@ def main():
           f"{os.getloadavg()[0]:.1f}, {os.uname().release}")
     folder = tempfile.mkdtemp(prefix="portcullis-bench-")
     try:
+        policy.part(BUILD, folder, table)
         b = Bench(folder)
         tokens_part(b, keys)
         directories_part(b, keys["ES256"])
