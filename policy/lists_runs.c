@@ -4,8 +4,8 @@
 
 #include "policy/lists_build.h"
 
-/* A run up to this long is gone through: each entry costs a few instructions. */
-#define RUN_MAX 48
+/* A run up to this long is gone through: looking up each anchor would cost as much. */
+#define RUN_MAX 16
 /* More words than this of one rule are not written out: it is tried for every action. */
 #define ANCHORS_MAX 64
 
