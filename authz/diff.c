@@ -370,7 +370,7 @@ static void set_active(struct diff_run *d)
 	for (int side = 0; side < 2; side++)
 		for (uint32_t i = 0; i < d->views[side].n; i++) {
 			struct view_rule *r = &d->views[side].rules[i];
-			r->active = !r->rule->valid || window_covers(r->rule->valid, d->at, d->at);
+			r->active = view_active(r->rule, d->at, d->hold);
 		}
 }
 
@@ -400,7 +400,14 @@ static int i64_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* All moments at which a window begins or ends, sorted, each once, after NOW. */
+static void add_moment(struct diff *out, int64_t t, size_t *cap)
+{
+	ARENA_ROOM(&out->arena, out->moments, out->nmoments, *cap, 16);
+	out->moments[out->nmoments++] = t;
+}
+
+/* All moments at which a rule begins or ceases to count, sorted, each once, from NOW on. What is remembered
+ * until a window's edge counts that much earlier. */
 static void find_moments(struct diff_run *d, int64_t now)
 {
 	struct diff *out = d->out;
@@ -410,12 +417,12 @@ static void find_moments(struct diff_run *d, int64_t now)
 			int64_t one[VIEW_MOMENTS];
 			size_t n = view_moments(d->views[side].rules[i].rule, now, one);
 			for (size_t k = 0; k < n; k++) {
-				ARENA_ROOM(&out->arena, out->moments, out->nmoments, cap, 16);
-				out->moments[out->nmoments++] = one[k];
+				add_moment(out, one[k], &cap);
+				if (one[k] - d->hold > now)
+					add_moment(out, one[k] - d->hold, &cap);
 			}
 		}
-	ARENA_ROOM(&out->arena, out->moments, out->nmoments, cap, 16);
-	out->moments[out->nmoments++] = now;
+	add_moment(out, now, &cap);
 	qsort(out->moments, out->nmoments, sizeof(*out->moments), i64_cmp);
 	size_t kept = 0;
 	for (size_t i = 0; i < out->nmoments; i++)
@@ -437,7 +444,7 @@ static struct slice activity(struct diff_run *d, int64_t at)
 		for (uint32_t i = 0; i < d->views[side].n; i++) {
 			const struct rule *r = d->views[side].rules[i].rule;
 			if (r->valid)
-				buf_addc(&b, window_covers(r->valid, at, at) ? '1' : '0');
+				buf_addc(&b, view_active(r, at, d->hold) ? '1' : '0');
 		}
 	struct slice s = slice_dup(&d->out->arena, buf_view(&b));
 	buf_done(&b);
@@ -499,7 +506,8 @@ void diff_policies(const struct policy *before, const struct policy *after,
     const struct diff_options *o, struct diff *out)
 {
 	*out = (struct diff){0};
-	struct diff_run d = {.out = out, .space = {.p = {before, after}, .a = &d.scratch}};
+	struct diff_run d = {
+	    .out = out, .hold = o->hold, .space = {.p = {before, after}, .a = &d.scratch}};
 	struct map seen = {0};
 	d.space.one_table = scopes_equal(before, after);
 	view_build(d.views, &d.space, o->now, &out->arena);

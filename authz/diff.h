@@ -44,6 +44,7 @@ struct diff_cell {
 
 struct diff_options {
 	int64_t now;
+	int64_t hold; /* how long the apiserver remembers an allow: struct access_request */
 };
 
 enum diff_change { DIFF_ADDED, DIFF_REMOVED, DIFF_CHANGED, DIFF_TEXT };

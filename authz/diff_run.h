@@ -24,7 +24,7 @@ struct diff_run {
 	struct view views[2];
 	struct region_space space;
 	struct arena scratch; /* of one rule's analysis */
-	int64_t at;
+	int64_t at, hold;
 	bool shadow; /* the shadow rules are taken to be in force */
 	bool exempt_differs;
 	size_t nusable;

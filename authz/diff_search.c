@@ -175,6 +175,7 @@ static bool hunt_in(struct hunt *h, struct region *r)
 		return false;
 	}
 	r->member.now = h->d->at;
+	r->member.hold = h->d->hold;
 	for (int side = 0; side < 2; side++)
 		got[side] = diff_decide(h->d, side, &r->member, NULL);
 	if (got[0] == h->want->v[0] && got[1] == h->want->v[1]) {

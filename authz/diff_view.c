@@ -397,6 +397,17 @@ size_t view_moments(const struct rule *r, int64_t now, int64_t out[VIEW_MOMENTS]
 	return n;
 }
 
+bool view_active(const struct rule *r, int64_t at, int64_t hold)
+{
+	int64_t until;
+	if (!r->valid)
+		return true;
+	if (__builtin_add_overflow(at, hold, &until))
+		until = INT64_MAX;
+	return r->effect == POLICY_ALLOW ? window_covers(r->valid, at, until)
+					 : window_meets(r->valid, at, until);
+}
+
 static void key_window(struct buf *b, const struct rule *r, int64_t now)
 {
 	int64_t moments[VIEW_MOMENTS];

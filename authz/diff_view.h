@@ -76,6 +76,9 @@ bool people_broad(const struct people *p);
 /* Do all of OF belong to W, whoever they are? False is not proof that some do not. */
 bool people_cover(const struct people *w, const struct people *of);
 
+/* Does R hold at AT, for one who remembers an allow for HOLD? */
+bool view_active(const struct rule *r, int64_t at, int64_t hold);
+
 /* The next moments at which rule R begins or ceases to hold, after NOW: all within VIEW_HORIZON, and at
  * least two. Returns how many. */
 #define VIEW_HORIZON (INT64_C(8) * 86400 * 1000000000)

@@ -180,7 +180,8 @@ static void near_miss(
 	}
 }
 
-static void make_probe(struct naive_request *q, uint64_t *seed, const struct diff *d)
+static void make_probe(
+    struct naive_request *q, uint64_t *seed, const struct diff *d, int64_t hold)
 {
 	naive_request(q, seed);
 	if (d->ncells && naive_rnd(seed, 2)) {
@@ -189,7 +190,7 @@ static void make_probe(struct naive_request *q, uint64_t *seed, const struct dif
 			near_miss(q, seed, &c->example);
 	}
 	q->r.now = d->moments[naive_rnd(seed, (uint32_t)d->nmoments)];
-	q->r.hold = 0;
+	q->r.hold = hold;
 }
 
 /* --- verdicts --- */
@@ -242,14 +243,15 @@ static bool check_probe(struct policy *const p[2], const struct diff *d,
 	return cell_of(d, r, true, a.shadow[0], a.shadow[1]) != NULL;
 }
 
-static bool check_example(struct policy *const p[2], const struct diff_cell *c, struct seen *s)
+static bool check_example(
+    struct policy *const p[2], const struct diff_cell *c, int64_t hold, struct seen *s)
 {
 	struct answers a;
 	s->cells++;
 	s->uncertain += !c->certain;
 	if (!c->certain)
 		return true;
-	if (c->example.now != c->at || !cell_has(c, &c->example))
+	if (c->example.now != c->at || c->example.hold != hold || !cell_has(c, &c->example))
 		return false;
 	ask(p, &c->example, &a);
 	const enum verdict *v = c->shadow ? a.shadow : a.real;
@@ -265,12 +267,13 @@ static void check_pair(uint64_t seed, struct seen *s)
 	make_pair(&seed, &models[0], &models[1]);
 	struct policy *p[2] = {naive_compile(&models[0]), naive_compile(&models[1])};
 	naive_request(&q, &seed);
-	struct diff_options o = {.now = q.r.now == AUTHZ_TIMELESS ? 0 : q.r.now};
+	struct diff_options o = {
+	    .now = q.r.now == AUTHZ_TIMELESS ? 0 : q.r.now, .hold = q.r.hold};
 	diff_policies(p[0], p[1], &o, &d);
 	s->pairs++;
 	s->quiet += d.ncells == 0;
 	for (size_t i = 0; i < d.ncells; i++)
-		if (!check_example(p, &d.cells[i], s)) {
+		if (!check_example(p, &d.cells[i], o.hold, s)) {
 			struct buf b;
 			tell(models, &d, &d.cells[i].example);
 			buf_init(&b, 1 << 20);
@@ -279,7 +282,7 @@ static void check_pair(uint64_t seed, struct seen *s)
 			    (unsigned long long)first, buf_cstr(&b));
 		}
 	for (int i = 0; i < PROBES; i++) {
-		make_probe(&q, &seed, &d);
+		make_probe(&q, &seed, &d, o.hold);
 		if (!check_probe(p, &d, &q.r, s)) {
 			tell(models, &d, &q.r);
 			fail_msg("NAIVE_SEED=%llu: a flip lies in no cell", (unsigned long long)first);
