@@ -14,6 +14,10 @@
 /* Moments looked at; weekly hours of many kinds have more. */
 #define MOMENTS_MAX 96
 
+/* Conditions laid over regions, in all; past that, rules that are left are not looked at but said to change
+ * what they may. A few minutes. */
+#define WORK_MAX UINT64_C(400000000)
+
 /* One changed rule under analysis. */
 struct task {
 	struct diff_run *d;
@@ -148,11 +152,19 @@ static void meet(struct task *k, const struct region_list *base, const struct vi
 	for (uint32_t a = 0; a < y->nacts; a++)
 		for (uint32_t p = 0; p < diff_places(y, a); p++)
 			for (size_t i = 0; i < base->n; i++) {
-				struct region r = base->v[i];
-				if (y->acts[a]->resource != r.resource)
+				const struct words *in = y->places[p].in;
+				struct region r;
+				if (y->acts[a]->resource != base->v[i].resource ||
+				    (base->v[i].resource && in &&
+					region_apart(&base->v[i], REGION_NAMESPACE, in)))
 					continue;
-				size_t n = view_steps(&k->d->views[y->side], y, a, p,
-				    VIEW_ABOUT | VIEW_EXEMPT | which, steps);
+				r = base->v[i];
+				/* Subjects last: they take longest, and most rules are about
+				 * something else. */
+				const struct view *v = &k->d->views[y->side];
+				size_t n =
+				    view_steps(v, y, a, p, VIEW_ABOUT | VIEW_EXEMPT, steps);
+				n += view_steps(v, y, a, p, which, steps + n);
 				if (diff_narrow(&r, steps, n) != WORDS_NONE)
 					diff_push(k->d, out, &r);
 			}
@@ -284,6 +296,23 @@ static void take_atom(struct task *k, const struct people *atom)
 		}
 }
 
+/* Nothing is looked at any more: all that X is about may change, to and from whatever. */
+static void give_up(struct task *k)
+{
+	for (uint32_t a = 0; a < k->x->nacts; a++)
+		for (uint32_t p = 0; p < diff_places(k->x, a); p++) {
+			struct region r;
+			if (!begin(k, a, p, &k->x->subjects->people, &r))
+				continue;
+			for (enum verdict v = 0; v <= VERDICT_DENY; v++) {
+				struct flip f;
+				flip_set(k, v, &f);
+				if (v != k->v)
+					diff_note(k->d, &r, &r, WORDS_UNKNOWN, &f, 0);
+			}
+		}
+}
+
 static void take_rule(
     struct diff_run *d, struct view_rule *x, const struct limit *extra, size_t nextra)
 {
@@ -297,6 +326,11 @@ static void take_rule(
 		return;
 	arena_init(&d->scratch, 0);
 	view_atoms(x, &d->out->arena);
+	if (d->space.work > WORK_MAX) {
+		give_up(&k);
+		arena_done(&d->scratch);
+		return;
+	}
 	for (uint32_t i = 0; i < x->natoms; i++)
 		take_atom(&k, x->atoms[i]);
 	if (x->narrow)

@@ -205,8 +205,19 @@ static void note(struct region *r, const struct limit *l)
 	r->limits[l->dim] = cell;
 }
 
+bool region_apart(const struct region *r, enum region_dim dim, const struct words *w)
+{
+	for (const struct limits *l = r->limits[dim]; l; l = l->next)
+		if (!l->limit.out && words_apart(l->limit.words, w))
+			return true;
+	return false;
+}
+
 enum words_found region_add(struct region *r, const struct limit *l)
 {
+	r->space->work++;
+	if (l->dim < REGION_WORDS && !l->out && region_apart(r, l->dim, l->words))
+		return WORDS_NONE;
 	note(r, l);
 	if (!r->unknown && limit_has(r->space, l, &r->member))
 		return WORDS_FOUND;
@@ -215,7 +226,7 @@ enum words_found region_add(struct region *r, const struct limit *l)
 	return got == WORDS_FOUND && r->unknown ? WORDS_UNKNOWN : got;
 }
 
-void region_init(struct region *r, const struct region_space *space, bool resource)
+void region_init(struct region *r, struct region_space *space, bool resource)
 {
 	*r = (struct region){.space = space, .resource = resource};
 	r->member.resource_request = resource;

@@ -72,10 +72,11 @@ struct region_space {
 	const struct policy *p[2];
 	bool one_table; /* both call the same resources cluster-scoped: bit 0 stands for both */
 	struct arena *a; /* for limits and members */
+	uint64_t work; /* conditions added so far */
 };
 
 struct region {
-	const struct region_space *space;
+	struct region_space *space;
 	bool resource; /* else paths */
 	const struct limits *limits[REGION_LIMITS];
 	unsigned scoped, unscoped; /* tables that must have the resource, and that must not */
@@ -84,7 +85,10 @@ struct region {
 };
 
 /* All requests of one kind. */
-void region_init(struct region *r, const struct region_space *space, bool resource);
+void region_init(struct region *r, struct region_space *space, bool resource);
+
+/* Has R plainly nothing in W, in dimension DIM of words? Quick; false is not proof. */
+bool region_apart(const struct region *r, enum region_dim dim, const struct words *w);
 
 /* Adds L. WORDS_NONE: nothing is left of the region. On WORDS_UNKNOWN the region is marked. */
 enum words_found region_add(struct region *r, const struct limit *l);

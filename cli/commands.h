@@ -11,6 +11,7 @@ extern const struct command cmd_policy_dump;
 extern const struct command cmd_policy_eval;
 extern const struct command cmd_policy_explain;
 extern const struct command cmd_policy_lint;
+extern const struct command cmd_policy_replay;
 extern const struct command cmd_policy_schema;
 extern const struct command cmd_policy_sign;
 extern const struct command cmd_policy_status;

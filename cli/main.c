@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
     &cmd_policy_eval,
     &cmd_policy_explain,
     &cmd_policy_lint,
+    &cmd_policy_replay,
     &cmd_policy_schema,
     &cmd_policy_sign,
     &cmd_policy_status,

@@ -93,6 +93,50 @@ bool words_cover(const struct words *w, const struct pattern *p)
 	return false;
 }
 
+/* Pairs that are looked at to see whether two sets are apart. */
+#define APART_PAIRS 64
+
+/* The literal head or, BACKWARDS, tail of a pattern. */
+static struct slice literal_end(const struct pattern *p, bool backwards)
+{
+	struct slice t = p->text;
+	if (p->kind == PATTERN_WORD)
+		return t;
+	if (p->kind == PATTERN_PREFIX)
+		return backwards ? (struct slice){0} : t;
+	if (!backwards)
+		return (struct slice){t.p, slice_find(t, '*')};
+	size_t n = 0;
+	while (n < t.len && t.p[t.len - 1 - n] != '*')
+		n++;
+	return slice_skip(t, t.len - n);
+}
+
+static bool patterns_apart(const struct pattern *x, const struct pattern *y)
+{
+	struct slice a = literal_end(x, false), b = literal_end(y, false);
+	size_t n = a.len < b.len ? a.len : b.len;
+	if (n && memcmp(a.p, b.p, n) != 0)
+		return true;
+	if (x->kind == PATTERN_WORD && y->kind == PATTERN_WORD)
+		return a.len != b.len;
+	a = literal_end(x, true);
+	b = literal_end(y, true);
+	n = a.len < b.len ? a.len : b.len;
+	return n && memcmp(a.p + a.len - n, b.p + b.len - n, n) != 0;
+}
+
+bool words_apart(const struct words *x, const struct words *y)
+{
+	if ((uint64_t)x->n * y->n > APART_PAIRS)
+		return false;
+	for (uint32_t i = 0; i < x->n; i++)
+		for (uint32_t k = 0; k < y->n; k++)
+			if (!patterns_apart(&x->v[i], &y->v[k]))
+				return false;
+	return true;
+}
+
 /* --- intersection --- */
 
 struct meeting {

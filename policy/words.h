@@ -33,6 +33,9 @@ bool words_have(const struct words *w, struct slice text);
 /* Does W match all that P matches? Exact but for service accounts, where "no" may be wrong. */
 bool words_cover(const struct words *w, const struct pattern *p);
 
+/* Have both plainly no text in common? Quick; false is not proof that they have. */
+bool words_apart(const struct words *x, const struct words *y);
+
 /* Patterns that match exactly what both match, in A. False: there are too many to list. */
 bool words_meet(struct arena *a, const struct words *x, const struct words *y, struct words *out);
 
