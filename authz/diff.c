@@ -17,6 +17,7 @@
 /* Conditions laid over regions, in all; past that, rules that are left are not looked at but said to change
  * what they may. A few minutes. */
 #define WORK_MAX UINT64_C(400000000)
+#define LOOKS 8 /* rules that are looked at and passed by, for one unit of work */
 
 /* One changed rule under analysis. */
 struct task {
@@ -52,6 +53,7 @@ static void find_covering(struct task *k, const struct people *of)
 {
 	struct diff_run *d = k->d;
 	d->stamp++;
+	d->space.work += (d->views[0].n + d->views[1].n) / LOOKS;
 	for (int side = 0; side < 2; side++) {
 		struct rule_list *list = &k->covering[side];
 		list->n = 0;
@@ -233,6 +235,7 @@ static void against_others(struct task *k, const struct region_list *base, enum 
 	struct flip f;
 	size_t n = 0;
 	flip_set(k, v, &f);
+	k->d->space.work += other->n / LOOKS;
 	for (uint32_t i = 0; i < other->n; i++) {
 		const struct view_rule *y = &other->rules[i];
 		struct region_list both = {0};
