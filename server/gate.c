@@ -134,7 +134,9 @@ void gate_read_settled(const struct authorization_config *c, struct gate_files *
 		if (memcmp(before, out->digest, sizeof(before)) == 0)
 			return;
 	}
+	/* Counts in the digest: what is read here may be what stays, and is to be tried then. */
 	diags_error(&out->read, c->policy, 0, 0, "the files keep changing");
+	digest(c, out);
 }
 
 void gate_files_done(struct gate_files *f)
@@ -181,6 +183,19 @@ static enum err_code check_signature(const struct gate *g, const struct gate_fil
 	return diags_error(d, policy_signature_path(&a, f->path), 0, 0, "%s", e.msg);
 }
 
+/* A copy is behind when a later one could not be kept, or when somebody put an old one there. */
+static enum err_code check_copy(
+    long long have, long long highest, bool must, const char *at, struct diags *d)
+{
+	static const char text[] = "the copy is of generation %lld, but %lld was in force already";
+	if (have >= highest)
+		return ERR_OK;
+	if (must)
+		return diags_error(d, at, 0, 0, text, have, highest);
+	diags_warn(d, at, 0, 0, text, have, highest);
+	return ERR_OK;
+}
+
 static enum err_code check_generation(const struct gate *g, const struct gate_files *f,
     const struct policy_signed *s, const struct policy_info *i, struct diags *d)
 {
@@ -192,7 +207,7 @@ static enum err_code check_generation(const struct gate *g, const struct gate_fi
 		    "metadata.generation is %lld, that of the signatures %lld", have,
 		    (long long)s->generation);
 	if (g->copy)
-		return ERR_OK;
+		return check_copy(have, highest, must, at, d);
 	if (have == 0 && must)
 		return diags_error(d, at, 0, 0, "metadata.generation is missing");
 	if (have == 0 && highest > 0)

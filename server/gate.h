@@ -40,7 +40,7 @@ struct gate {
 	const struct authorization_config *config;
 	struct generation highest;
 	const struct policy *before; /* for the shrink guard; NULL: nothing to compare with */
-	bool copy; /* the kept copy: it was in force, so generation, shrinking and guards do not count */
+	bool copy; /* the kept copy: it was in force, so shrinking and guards do not count */
 };
 
 /* Stages in order: read, signature, parse, schema, generation, shrink, test, guard; *STAGE is the one where

@@ -99,6 +99,16 @@ static void keep(const struct config *cfg, const struct gate_files *f, const str
 		    e.msg);
 }
 
+/* The file of generations may be behind, gone or damaged: what is in force counts all the same. */
+static void raise_to(struct generation *highest, const struct policy *p)
+{
+	const struct policy_info *i = p ? policy_info(p) : NULL;
+	if (!i || i->generation <= highest->number)
+		return;
+	highest->number = i->generation;
+	memcpy(highest->sha256, i->sha256, sizeof(highest->sha256));
+}
+
 static enum err_code load(const struct config *cfg, const struct served_policy *now,
     const struct gate_files *f, struct served_policy **out, struct policy_attempt *at,
     struct diags *d)
@@ -111,11 +121,9 @@ static enum err_code load(const struct config *cfg, const struct served_policy *
 		g.before = now->policy;
 	else if (!now)
 		g.before = kept = kept_policy(cfg);
-	if (generation_read(cfg->state_dir, &g.highest, &e) != ERR_OK) {
+	if (generation_read(cfg->state_dir, &g.highest, &e) != ERR_OK)
 		diags_warn(d, f->path, 0, 0, "which generations were in force is not known: %s", e.msg);
-		if (g.before)
-			g.highest.number = policy_info(g.before)->generation;
-	}
+	raise_to(&g.highest, now ? now->policy : g.before);
 	return gate_pass(&g, f, out, &at->stage, d);
 }
 
@@ -152,6 +160,9 @@ static enum err_code recover(
 	    .n = kept->n,
 	    .signature = kept->signature};
 	struct policy_attempt at;
+	struct err ignored; /* the policy that was refused has told of it */
+	if (generation_read(cfg->state_dir, &g.highest, &ignored) != ERR_OK)
+		g.highest = (struct generation){0};
 	arena_init(&f.arena, 0);
 	gate_read_keys(&cfg->authorization, &f);
 	enum err_code code = gate_pass(&g, &f, out, &at.stage, d);

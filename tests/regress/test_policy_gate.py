@@ -80,6 +80,54 @@ def test_an_older_generation_is_refused_also_after_a_restart(daemon):
     d.process.wait_for(d.ready, "the policy to be loaded")
 
 
+@pytest.mark.parametrize("spoil", [None, "", "portcullis-generation 1 3 x\n"])
+def test_what_is_in_force_counts_when_the_file_of_generations_does_not(daemon, spoil):
+    d = daemon(edit=lambda c: c["authorization"].update(requireGeneration=True))
+    d.change_policy(policy(5))
+    kept = os.path.join(d.state, "policy-generation")
+
+    def lose():
+        os.unlink(kept)
+        if spoil is not None:
+            yamlio.write(kept, spoil)
+    lose()
+    rejected(d, policy(4), "generation", "is 4", "but 5 was in force")
+    d.stop()
+    # The same policy is not another one of the same generation, and the file is made anew.
+    d.write_policy(policy(5))
+    before = len(d.audit("policy.loaded"))
+    d.start()
+    d.wait_audit("policy.loaded", after=before)
+    got, code = status(d)
+    assert code == 0 and got["status"]["highestGeneration"] == 5 and got["status"]["policy"]["source"] == "files"
+    d.stop()
+    lose()
+    d.write_policy(policy(4))
+    before = len(d.audit("policy.rejected"))
+    d.start()
+    assert d.wait_audit("policy.rejected", after=before)["stage"] == "generation"
+    assert generation(d) == 5
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_copy_from_before_does_not_come_back_unnoticed(daemon, strict):
+    d = daemon(edit=lambda c: c["authorization"].update(requireGeneration=strict))
+    copy = os.path.join(d.state, "last-good-policy")
+    shutil.copy(copy, d.path("old-copy"))
+    d.change_policy(policy(2, extra=[rule("new")]))
+    d.stop()
+    shutil.copy(d.path("old-copy"), copy)
+    d.write_policy("broken")
+    d.start(ready=not strict)
+    d.process.wait_port(d.ops_port)
+    d.wait_audit("policy.rejected")
+    d.wait_log("the copy is of generation 1, but 2 was in force")
+    if strict:
+        assert d.access_review("bob", **SEES).status == 503
+    else:
+        assert generation(d) == 1
+
+
 def test_another_policy_of_the_same_generation(daemon):
     d = daemon(edit=lambda c: c["authorization"].update(requireGeneration=True))
     rejected(d, policy(1, extra=[rule("more")]), "generation", "is 1 as before", "raise it")
