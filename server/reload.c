@@ -107,6 +107,16 @@ static void describe_tls(const struct reload *r, char *out, size_t n)
 	snprintf(out, n, "certificate valid until %.19sZ", when);
 }
 
+static void describe(const struct reload *r, enum unit u, char *out, size_t n)
+{
+	if (is_policy(u))
+		describe_policy(r, u, out, n);
+	else if (u == UNIT_TLS)
+		describe_tls(r, out, n);
+	else
+		snprintf(out, n, "sha256=%.12s", current(r)->sha256);
+}
+
 static struct policy_trouble trouble(const struct unit_state *s)
 {
 	return (struct policy_trouble){s->failing, s->since, s->stage, s->error};
@@ -132,30 +142,30 @@ static void show_policies(struct reload *r)
 	r->status_fault = e;
 }
 
-static void show(struct reload *r, enum unit u)
+/* On the board of readiness. */
+static void show_state(struct reload *r, enum unit u)
 {
-	struct unit_state *s = &r->units[u];
-	char what[192] = "";
-	if (is_policy(u)) {
-		show_policies(r);
-		if (!served(r, u) && !configured(r, u)) {
-			status_forget(&r->server->status, unit_items[u]);
-			return;
-		}
-	}
+	const struct unit_state *s = &r->units[u];
+	char what[192];
 	/* Without the shadow policy every request is answered all the same. */
 	bool none = u == UNIT_POLICY && !served(r, u);
-	if (is_policy(u))
-		describe_policy(r, u, what, sizeof(what));
-	else if (u == UNIT_TLS)
-		describe_tls(r, what, sizeof(what));
-	else
-		snprintf(what, sizeof(what), "sha256=%.12s", current(r)->sha256);
+	if (is_policy(u) && !served(r, u) && !configured(r, u)) {
+		status_forget(&r->server->status, unit_items[u]);
+		return;
+	}
+	describe(r, u, what, sizeof(what));
 	if (s->failing)
 		status_set(&r->server->status, unit_items[u], none, "%s, stale since %s: %s", what,
 		    s->since, s->error);
 	else
 		status_set(&r->server->status, unit_items[u], none, "%s", what);
+}
+
+static void show(struct reload *r, enum unit u)
+{
+	if (is_policy(u))
+		show_policies(r);
+	show_state(r, u);
 }
 
 static void set_certificate_expiry(const struct reload *r)
@@ -201,28 +211,46 @@ static void report_failed(struct reload *r, enum unit u, const struct diags *d)
 		metric_inc(metrics_counter("portcullis_policy_load_failures_total",
 		    "Policies that were rejected, by the stage they failed in.", label));
 	}
-	audit_failed(r, u);
+	/* Who reads the record finds the status to match. */
 	show(r, u);
+	audit_failed(r, u);
 }
 
-static void report_loaded(struct reload *r, enum unit u, const struct diags *d)
+/* What takes time, before anybody is asked to wait. */
+static void prepare_loaded(struct reload *r, enum unit u)
 {
-	char what[192] = "";
-	log_findings(d, "finding");
 	count(u, "loaded");
-	if (is_policy(u)) {
-		describe_policy(r, u, what, sizeof(what));
-	} else {
-		audit_write_event(reload_audit(r), "config.loaded", unit_labels[u]);
-	}
-	if (u == UNIT_TLS) {
-		describe_tls(r, what, sizeof(what));
+	if (is_policy(u))
+		show_policies(r);
+	if (u == UNIT_TLS)
 		set_certificate_expiry(r);
-	}
-	char msg[64];
+}
+
+/* BEFORE: the policy that U replaces. */
+static void announce_loaded(struct reload *r, enum unit u, const struct shared *before)
+{
+	show_state(r, u);
+	if (is_policy(u))
+		audit_policy(r, u, before);
+	else
+		audit_write_event(reload_audit(r), "config.loaded", unit_labels[u]);
+}
+
+static void log_loaded(const struct reload *r, enum unit u)
+{
+	char what[192], msg[64];
+	describe(r, u, what, sizeof(what));
 	snprintf(msg, sizeof(msg), "%s loaded", unit_names[u]);
 	log_info(msg, LOG_STR("detail", what));
-	show(r, u);
+}
+
+/* At the start, when nobody is answered yet. */
+static void report_first(struct reload *r, enum unit u, const struct diags *d)
+{
+	log_findings(d, "finding");
+	prepare_loaded(r, u);
+	announce_loaded(r, u, NULL);
+	log_loaded(r, u);
 }
 
 /* --- one unit --- */
@@ -302,11 +330,30 @@ static enum err_code load_config(struct reload *r, struct snapshot_parts *next,
 	return code;
 }
 
-static void publish(struct reload *r, struct snapshot_parts *next)
+/* Serves what was adopted. The records of the units that are FRESH stand before those of what they decide,
+ * and who has read one finds status, metrics and answers to match. */
+static void publish(struct reload *r, const bool fresh[UNIT_COUNT], const struct shared *before,
+    const struct diags *d)
+{
+	log_findings(d, "finding");
+	for (int u = 0; u < UNIT_COUNT; u++)
+		if (fresh[u])
+			prepare_loaded(r, (enum unit)u);
+	watch(r);
+	snapshots_hold(&r->server->snapshots);
+	for (int u = 0; u < UNIT_COUNT; u++)
+		if (fresh[u])
+			announce_loaded(r, (enum unit)u, before);
+	snapshot_publish_held(&r->server->snapshots, &r->parts);
+	for (int u = 0; u < UNIT_COUNT; u++)
+		if (fresh[u])
+			log_loaded(r, (enum unit)u);
+}
+
+static void adopt(struct reload *r, struct snapshot_parts *next)
 {
 	parts_done(&r->parts);
 	r->parts = *next;
-	snapshot_publish(&r->server->snapshots, &r->parts);
 }
 
 static void commit_config(struct reload *r, struct snapshot_parts *next,
@@ -315,25 +362,19 @@ static void commit_config(struct reload *r, struct snapshot_parts *next,
 	struct shared *before = shared_ref(r->parts.part[PART_CONFIG]);
 	struct shared *policy = shared_ref(r->parts.part[PART_POLICY]);
 	const struct config *old = before->obj;
-	publish(r, next);
+	adopt(r, next);
 	const struct config *now = current(r);
-	set_good(&r->units[UNIT_CONFIG], digests[UNIT_CONFIG]);
-	report_loaded(r, UNIT_CONFIG, d);
-	struct diags none = {0};
-	if (unit_policy_moved(old, now)) {
-		set_good(&r->units[UNIT_POLICY], digests[UNIT_POLICY]);
-		audit_policy(r, UNIT_POLICY, policy);
-		report_loaded(r, UNIT_POLICY, &none);
-	}
-	if (unit_tls_moved(old, now)) {
-		set_good(&r->units[UNIT_TLS], digests[UNIT_TLS]);
-		report_loaded(r, UNIT_TLS, &none);
-	}
+	const bool fresh[UNIT_COUNT] = {[UNIT_CONFIG] = true,
+	    [UNIT_POLICY] = unit_policy_moved(old, now),
+	    [UNIT_TLS] = unit_tls_moved(old, now)};
+	for (int u = 0; u < UNIT_COUNT; u++)
+		if (fresh[u])
+			set_good(&r->units[u], digests[u]);
+	publish(r, fresh, policy, d);
 	if (unit_needs_restart(old, now))
 		log_warn("a listener or stateDir changed: that takes effect after a restart");
 	shared_unref(&policy);
 	shared_unref(&before);
-	watch(r);
 }
 
 static void commit(struct reload *r, enum unit u, struct snapshot_parts *next,
@@ -342,13 +383,11 @@ static void commit(struct reload *r, enum unit u, struct snapshot_parts *next,
 	struct shared *before =
 	    is_policy(u) ? shared_ref(r->parts.part[u == UNIT_SHADOW ? PART_SHADOW : PART_POLICY])
 			 : NULL;
-	publish(r, next);
+	bool fresh[UNIT_COUNT] = {0};
+	fresh[u] = true;
+	adopt(r, next);
 	set_good(&r->units[u], digest_now);
-	if (is_policy(u)) {
-		audit_policy(r, u, before);
-		watch(r);
-	}
-	report_loaded(r, u, d);
+	publish(r, fresh, before, d);
 	shared_unref(&before);
 }
 
@@ -448,8 +487,9 @@ bool reload_check(struct reload *r, enum reload_cause cause)
 static void recover_policy(struct reload *r)
 {
 	struct diags d = {0};
-	if (unit_policy_recover(current(r), &r->parts, &d) != ERR_OK)
-		log_findings(&d, "no last good policy either: access reviews are answered with 503");
+	bool none = unit_policy_recover(current(r), &r->parts, &d) != ERR_OK;
+	log_findings(&d, none ? "no last good policy either: access reviews are answered with 503"
+			      : "the last good policy serves");
 	diags_done(&d);
 }
 
@@ -465,8 +505,7 @@ static void first_policy(struct reload *r, enum unit u)
 		set_failing(s, &d);
 		report_failed(r, u, &d);
 	} else if (configured(r, u)) {
-		audit_policy(r, u, NULL);
-		report_loaded(r, u, &d);
+		report_first(r, u, &d);
 	} else {
 		show(r, u);
 	}
@@ -498,8 +537,8 @@ enum err_code reload_new(
 	first_policy(r, UNIT_SHADOW);
 	give_back();
 	struct diags none = {0};
-	report_loaded(r, UNIT_CONFIG, &none);
-	report_loaded(r, UNIT_TLS, &none);
+	report_first(r, UNIT_CONFIG, &none);
+	report_first(r, UNIT_TLS, &none);
 	watch(r);
 	snapshot_publish(&server->snapshots, &r->parts);
 	*out = r;

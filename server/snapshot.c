@@ -49,7 +49,18 @@ void snapshots_done(struct snapshots *s)
 	pthread_mutex_destroy(&s->lock);
 }
 
+void snapshots_hold(struct snapshots *s)
+{
+	pthread_mutex_lock(&s->lock);
+}
+
 void snapshot_publish(struct snapshots *s, const struct snapshot_parts *parts)
+{
+	snapshots_hold(s);
+	snapshot_publish_held(s, parts);
+}
+
+void snapshot_publish_held(struct snapshots *s, const struct snapshot_parts *parts)
 {
 	struct snapshot *n = calloc(1, sizeof(*n));
 	if (!n)
@@ -66,7 +77,6 @@ void snapshot_publish(struct snapshots *s, const struct snapshot_parts *parts)
 	n->shadow = obj_of(parts, PART_SHADOW);
 	n->audit = obj_of(parts, PART_AUDIT);
 	n->spool = obj_of(parts, PART_SPOOL);
-	pthread_mutex_lock(&s->lock);
 	struct snapshot *old = s->current;
 	s->current = n;
 	pthread_mutex_unlock(&s->lock);

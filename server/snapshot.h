@@ -68,6 +68,11 @@ void snapshots_done(struct snapshots *s); /* nobody may hold one any more */
 /* Publishes a snapshot of PARTS (a reference to each is taken) for all that acquire from now on. */
 void snapshot_publish(struct snapshots *s, const struct snapshot_parts *parts);
 
+/* The same in two steps: between them all who acquire wait, so that what is said there stands before
+ * whatever is done with the new snapshot. Nothing slow may be done meanwhile. */
+void snapshots_hold(struct snapshots *s);
+void snapshot_publish_held(struct snapshots *s, const struct snapshot_parts *parts);
+
 /* Never NULL after the first publication. Thread-safe; each acquire needs its release. */
 struct snapshot *snapshot_acquire(struct snapshots *s);
 void snapshot_release(struct snapshot **s);
