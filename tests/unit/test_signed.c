@@ -94,6 +94,36 @@ static void test_no_other_keys_are_taken(void **state)
 	assert_int_equal(sign_make(slice_of(public[0]), SLICE("x"), sig, &k, NULL), ERR_INVALID);
 }
 
+/* All encodings of the points of small order: under the second, anybody's zeros are a signature. */
+static void test_weak_keys_are_no_keys(void **state)
+{
+	(void)state;
+	static const char *const weak[] = {
+	    PUBLIC("MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+	    PUBLIC("MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA="),
+	    PUBLIC("MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+	    PUBLIC("MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA="),
+	    PUBLIC("MCowBQYDK2VwAyEAJuiVj8KyJ7BFw/SJ8u+Y8NXfrAXTxjM5sTgCiG1T/AU="),
+	    PUBLIC("MCowBQYDK2VwAyEAJuiVj8KyJ7BFw/SJ8u+Y8NXfrAXTxjM5sTgCiG1T/IU="),
+	    PUBLIC("MCowBQYDK2VwAyEAxxdqcD1N2E+6PAt2DRBnDyogU/osOczGTsf9d5KsA3o="),
+	    PUBLIC("MCowBQYDK2VwAyEAxxdqcD1N2E+6PAt2DRBnDyogU/osOczGTsf9d5KsA/o="),
+	    PUBLIC("MCowBQYDK2VwAyEA7P///////////////////////////////////////38="),
+	    PUBLIC("MCowBQYDK2VwAyEA7P////////////////////////////////////////8="),
+	    PUBLIC("MCowBQYDK2VwAyEA7f///////////////////////////////////////38="),
+	    PUBLIC("MCowBQYDK2VwAyEA7f////////////////////////////////////////8="),
+	    PUBLIC("MCowBQYDK2VwAyEA7v///////////////////////////////////////38="),
+	    PUBLIC("MCowBQYDK2VwAyEA7v////////////////////////////////////////8=")};
+	for (size_t i = 0; i < ARRAY_LEN(weak); i++) {
+		struct err e = {0};
+		struct sign_key k;
+		assert_int_equal(sign_public_key(slice_of(weak[i]), &k, &e), ERR_INVALID);
+		assert_non_null(strstr(e.msg, "weak"));
+	}
+	const struct sign_key identity = {.raw = {1}};
+	const uint8_t forged[SIGN_LEN] = {1};
+	assert_true(sign_check(&identity, SLICE("whatever"), forged));
+}
+
 static void test_every_changed_bit_is_noticed(void **state)
 {
 	(void)state;
@@ -319,6 +349,7 @@ int main(void)
 	    cmocka_unit_test(test_rfc_8032_vector),
 	    cmocka_unit_test(test_ids_are_those_of_openssl),
 	    cmocka_unit_test(test_no_other_keys_are_taken),
+	    cmocka_unit_test(test_weak_keys_are_no_keys),
 	    cmocka_unit_test(test_every_changed_bit_is_noticed),
 	    cmocka_unit_test(test_the_manifest_is_as_documented),
 	    cmocka_unit_test(test_what_was_written_reads_back),
