@@ -12,6 +12,19 @@ void diags_done(struct diags *d)
 	*d = (struct diags){0};
 }
 
+/* Names of files and what is cut off in the middle of a character go to terminals, logs and JSON. */
+static char *shown(struct arena *a, const char *text)
+{
+	char *out = arena_strdup(a, text);
+	for (size_t i = 0, n; out[i]; i += n) {
+		for (n = 1; ((unsigned char)out[i + n] & 0xC0) == 0x80; n++)
+			;
+		if (!slice_printable((struct slice){out + i, n}))
+			memset(out + i, '?', n);
+	}
+	return out;
+}
+
 PRINTF(6, 0)
 static void add(struct diags *d, enum diag_level level, const char *file, uint32_t line,
     uint32_t col, const char *fmt, va_list ap)
@@ -26,10 +39,10 @@ static void add(struct diags *d, enum diag_level level, const char *file, uint32
 	vsnprintf(text, sizeof(text), fmt, ap);
 	d->items[d->len++] = (struct diag){
 	    .level = level,
-	    .file = arena_strdup(&d->arena, file ? file : ""),
+	    .file = shown(&d->arena, file ? file : ""),
 	    .line = line,
 	    .col = col,
-	    .text = arena_strdup(&d->arena, text),
+	    .text = shown(&d->arena, text),
 	};
 }
 

@@ -452,8 +452,12 @@ enum err_code policy_convert(const struct policy_file *files, size_t n, struct b
 	struct converter c = {.im = &im, .out = out, .lost_text = &lost_text};
 	size_t errors = d->errors;
 	buf_init(&lost_text, POLICY_TEXT_MAX);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		/* It stands in comments, which a line break would end. */
+		if (!slice_printable(slice_of(files[i].name)))
+			diags_error(d, files[i].name, 0, 0, "a control character in the name of the file");
 		import_file(&im, &files[i]);
+	}
 	imports_link(&im);
 	*lost = 0;
 	if (d->errors != errors)

@@ -253,7 +253,7 @@ static void warn_replaced(struct imports *im, const struct import_role *role,
 	for (size_t k = 0; k < role->ngrants; k++)
 		role->grants[k]->seen = turn;
 	for (size_t k = 0; k < nown; k++)
-		lost += own[k] && own[k]->seen != turn;
+		lost += own[k]->seen != turn;
 	if (lost)
 		diags_warn(im->diags, role->at.file, role->at.line, role->at.col,
 		    "the aggregated ClusterRole `%.100s` has %zu rule%s that no role it selects has: "

@@ -169,6 +169,21 @@ static struct import_grant *read_grant(
 	return share_grant(r->im, g);
 }
 
+/* Those that can be read: aggregation goes on with them, so that all findings of a file are told. */
+static struct import_grant *const *read_grants(
+    struct rbac_reader *r, const struct yaml_node *rules, bool in_namespace, size_t *n)
+{
+	size_t room = rules ? rules->len : 0;
+	struct import_grant **grants = ARENA_ARRAY(r->im->arena, struct import_grant *, room);
+	*n = 0;
+	for (size_t i = 0; i < room; i++) {
+		struct import_grant *g = read_grant(r, rules->items[i], in_namespace);
+		if (g)
+			grants[(*n)++] = g;
+	}
+	return grants;
+}
+
 static void read_role(struct rbac_reader *r, const struct yaml_node *node, enum object_kind kind)
 {
 	static const char *const known[] = {
@@ -182,12 +197,7 @@ static void read_role(struct rbac_reader *r, const struct yaml_node *node, enum 
 	*role = (struct import_role){
 	    .name = m.name, .namespace_ = m.namespace_, .at = place_of(r, node)};
 	const struct yaml_node *rules = rbac_get(r, node, "rules", YAMLX_SEQ);
-	role->ngrants = rules ? rules->len : 0;
-	struct import_grant **grants =
-	    ARENA_ARRAY(r->im->arena, struct import_grant *, role->ngrants);
-	for (size_t i = 0; i < role->ngrants; i++)
-		grants[i] = read_grant(r, rules->items[i], kind == ROLE);
-	role->grants = grants;
+	role->grants = read_grants(r, rules, kind == ROLE, &role->ngrants);
 	rbac_labels(r, m.node, role);
 	if (kind == CLUSTER_ROLE)
 		rbac_aggregation(r, node, role);

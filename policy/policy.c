@@ -180,6 +180,14 @@ static const char *stage_of(const struct ast *t)
 	return "schema";
 }
 
+/* Names of files reach explanations and audit records. */
+static void check_names(const struct policy_file *files, size_t n, struct diags *d)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!slice_printable(slice_of(base_name(files[i].name))))
+			diags_error(d, files[i].name, 0, 0, "a control character in the name of the file");
+}
+
 /* FILES: the native ones, then N - nfiles imported ones. */
 static enum err_code compile(struct ast *t, const struct policy_file *files, size_t n,
     struct policy **out, const char **stage)
@@ -193,6 +201,7 @@ static enum err_code compile(struct ast *t, const struct policy_file *files, siz
 	t->nimported = n - t->nfiles;
 	size_t errors = t->diags->errors;
 	t->files = ARENA_ARRAY(t->arena, struct ast_file, t->nfiles);
+	check_names(files, n, t->diags);
 	bool ok = load_all(t, files);
 	*stage = stage_of(t);
 	if (!ok || t->diags->errors != errors)

@@ -220,6 +220,21 @@ static void test_nearest_key(void **state)
 	diags_done(&d);
 }
 
+/* What a finding quotes comes from others: names of files, texts cut off within a character. */
+static void test_findings_can_be_shown(void **state)
+{
+	(void)state;
+	struct diags d = {0};
+	char cut[] = "caf\xC3\xA9";
+	diags_error(&d, "a\n\x1B[31m\xFF.yaml", 1, 2, "key `%.4s` \xE2\x80\xAE", cut);
+	assert_string_equal(d.items[0].file, "a??[31m?.yaml");
+	assert_string_equal(d.items[0].text, "key `caf?` ???");
+	diags_warn(&d, "\xC3\xA9.yaml", 1, 2, "%s", cut);
+	assert_string_equal(d.items[1].file, "\xC3\xA9.yaml");
+	assert_string_equal(d.items[1].text, cut);
+	diags_done(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +248,7 @@ int main(void)
 	    cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_sha256_and_hex),
 	    cmocka_unit_test(test_nearest_key),
+	    cmocka_unit_test(test_findings_can_be_shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

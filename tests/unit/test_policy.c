@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "common/schema.h"
+#include "policy/convert.h"
 #include "tests/support/policy_rows.h"
 
 static void test_the_tables_are_sound(void **state)
@@ -454,9 +455,34 @@ static void test_several_files_are_one_policy(void **state)
 	diags_done(&d);
 }
 
+/* They stand in explanations and audit records, and in comments of what `policy convert` writes. */
+static void test_names_of_files_can_be_shown(void **state)
+{
+	(void)state;
+	static const char grant[] = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: x}\n"
+				    "rules: []\n";
+	struct policy_file file = {.name = "d/a\n- id: b.yaml", .text = SLICE(POLICY_HEAD "rules: []\n")};
+	struct policy *p;
+	struct diags d = {0};
+	struct buf out;
+	size_t lost;
+	assert_int_equal(policy_compile(&file, 1, NULL, &p, &d), ERR_INVALID);
+	assert_null(p);
+	assert_string_equal(d.items[0].text, "a control character in the name of the file");
+	diags_done(&d);
+	file.kind = POLICY_FILE_RBAC;
+	file.text = slice_of(grant);
+	buf_init(&out, 4096);
+	assert_int_equal(policy_convert(&file, 1, &out, &lost, &d), ERR_INVALID);
+	assert_int_equal(out.len, 0);
+	buf_done(&out);
+	diags_done(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_names_of_files_can_be_shown),
 	    cmocka_unit_test(test_the_tables_are_sound),
 	    cmocka_unit_test(test_files),
 	    cmocka_unit_test(test_expect_tells_a_torn_file),
