@@ -14,7 +14,9 @@
 #define ENGINE_KEYS 2048
 /* Places that a request is looked up under: more than these, and whole lists are gone through. */
 #define ENGINE_PLACES 32
-#define ENGINE_ANCHORS 8
+#define ENGINE_ANCHORS 12
+/* A subresource that is put together of two parts: what is longer is taken for a word that no rule has. */
+#define ENGINE_SUB_MAX 512
 
 /* Requirements of one selector, and values of both, that are looked at: more than a request has that a
  * person or a controller writes. They bound what a rule with a selector can cost, as who asks chooses them. */
@@ -39,12 +41,20 @@ struct engine_selectors {
 	uint32_t values[ENGINE_VALUES], nvalues;
 };
 
+/* A request's `pods/exec` as a resource, read as the resource pods and its subresource exec. */
+struct engine_divided {
+	bool is; /* else the rest is what the request says */
+	bool star; /* the resource before the slash is `*` */
+	uint32_t resource, sub;
+};
+
 struct engine {
 	const struct policy *p;
 	const struct access_request *r;
 	uint32_t user;
 	uint32_t groups[ENGINE_GROUPS];
 	uint32_t verb, api_group, resource, sub, name, namespace_;
+	struct engine_divided divided;
 	bool service_account;
 	uint64_t marks[ENGINE_SETS / 64]; /* which of the first sets name the subject */
 	uint32_t keys[ENGINE_KEYS], nkeys; /* those of the subject with rules; may exceed the array */

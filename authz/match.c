@@ -11,10 +11,23 @@ static bool form_matches(
 	return f->sub == ATOM_ANY || (f->sub == ATOM_SOME ? sub != empty : f->sub == sub);
 }
 
-static bool resource_matches(const struct engine *e, const struct action *a)
+/* Resource and subresource came as one text. What takes away reads it as what is meant; an allow, as upstream
+ * does, where the rule is the very same text. */
+static bool divided_matches(const struct engine *e, const struct rule *rule, const struct resource_form *f)
+{
+	const struct engine_divided *d = &e->divided;
+	if (rule->effect != POLICY_ALLOW)
+		return form_matches(f, d->resource, d->sub, e->p->empty);
+	return f->sub == d->sub && d->sub != e->p->empty &&
+	       (f->resource == ATOM_ANY ? d->star : f->resource == d->resource);
+}
+
+static bool resource_matches(
+    const struct engine *e, const struct rule *rule, const struct action *a)
 {
 	for (uint32_t i = 0; i < a->nforms; i++)
-		if (form_matches(&a->forms[i], e->resource, e->sub, e->p->empty))
+		if (form_matches(&a->forms[i], e->resource, e->sub, e->p->empty) ||
+		    (e->divided.is && divided_matches(e, rule, &a->forms[i])))
 			return true;
 	return false;
 }
@@ -57,7 +70,7 @@ enum dimension engine_grant(
 		return path_matches(e, a) ? DIM_NONE : DIM_PATH;
 	if (!atom_set_has(&a->groups, e->api_group))
 		return DIM_API_GROUP;
-	if (!resource_matches(e, a))
+	if (!resource_matches(e, rule, a))
 		return DIM_RESOURCE;
 	if (!name_matches(e, rule, a))
 		return DIM_NAME;
@@ -84,9 +97,9 @@ static bool namespace_matches(const struct engine *e, const struct rule *rule)
 	/* GET /api/v1/namespaces/x arrives with namespace x: still a request about the cluster. */
 	if (rule->scope == SCOPE_CLUSTER)
 		return none ||
-		       (overlaps(rule) && policy_cluster_scoped(e->p, e->api_group, e->resource));
+		       (overlaps(rule) && policy_cluster_scoped(e->p, e->api_group, e->divided.resource));
 	if (none)
-		return overlaps(rule) && !policy_cluster_scoped(e->p, e->api_group, e->resource);
+		return overlaps(rule) && !policy_cluster_scoped(e->p, e->api_group, e->divided.resource);
 	return ns_listed(e, rule->namespaces);
 }
 

@@ -276,7 +276,8 @@ static void split_users(struct converter *c, struct sayable *users, struct sayab
 	for (size_t i = 0; i < users->n; i++) {
 		struct slice rest = slice_skip(users->v[i], prefix);
 		int colon = (int)slice_find(rest, ':');
-		if (policy_is_service_account(users->v[i]) && slice_find(rest, '/') == rest.len)
+		if (policy_is_service_account(users->v[i]) && !say_banged(rest) &&
+		    slice_find(rest, '/') == rest.len)
 			accounts->v[accounts->n++] = slice_of(arena_printf(c->im->arena,
 			    "%.*s/%.*s", colon, rest.p, (int)rest.len - colon - 1, rest.p + colon + 1));
 		else
@@ -362,7 +363,8 @@ static void begin_line(struct converter *c, const struct import_line *l, const c
 static void write_line_resources(struct converter *c, const struct import_line *l)
 {
 	bool all_places = slice_is(l->namespace_, "*");
-	if (!slice_is(l->resource, "*") && (say_starred(l->resource) || is_part(l->resource))) {
+	if (!slice_is(l->resource, "*") &&
+	    (!say_good_resource(l->resource) || is_part(l->resource))) {
 		lose(c, &l->at, "the resource \"" SLICE_FMT "\", which is literal there",
 		    SLICE_ARG(l->resource));
 		return;
@@ -413,8 +415,8 @@ static void write_line(struct converter *c, const struct import_line *l)
 	if (l->user.len && l->group.len)
 		lose(c, &l->at, "a line for the user \"" SLICE_FMT "\" when in the group \"" SLICE_FMT
 		    "\"", SLICE_ARG(l->user), SLICE_ARG(l->group));
-	else if (say_starred(l->user) || say_starred(l->group))
-		lose(c, &l->at, "a name with `*` in it, which is literal there");
+	else if ((l->user.len && !say_good_subject(l->user)) || (l->group.len && !say_good_subject(l->group)))
+		lose(c, &l->at, "a name with `*` in it, or `!` in front, which is literal there");
 	else {
 		if (l->resource.len)
 			write_line_resources(c, l);

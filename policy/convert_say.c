@@ -6,14 +6,19 @@ bool say_starred(struct slice s)
 	return slice_find(s, '*') < s.len;
 }
 
+bool say_banged(struct slice s)
+{
+	return s.len > 0 && s.p[0] == '!';
+}
+
 bool say_good_verb(struct slice s)
 {
-	return s.len > 0 && (slice_is(s, "*") || !say_starred(s));
+	return s.len > 0 && !say_banged(s) && (slice_is(s, "*") || !say_starred(s));
 }
 
 bool say_good_group(struct slice s)
 {
-	return slice_is(s, "*") || (!say_starred(s) && slice_find(s, '/') == s.len &&
+	return slice_is(s, "*") || (!say_starred(s) && !say_banged(s) && slice_find(s, '/') == s.len &&
 				       !slice_is(s, "core") && !slice_is(s, "v1"));
 }
 
@@ -21,7 +26,7 @@ bool say_good_resource(struct slice s)
 {
 	size_t slash = slice_find(s, '/');
 	struct slice resource = {s.p, slash}, sub = slice_skip(s, slash + 1);
-	if (resource.len == 0 || (say_starred(resource) && !slice_is(resource, "*")))
+	if (resource.len == 0 || say_banged(s) || (say_starred(resource) && !slice_is(resource, "*")))
 		return false;
 	return slash == s.len || (sub.len > 0 && !say_starred(sub));
 }
@@ -51,7 +56,7 @@ bool say_good_url(struct slice s)
 
 bool say_good_subject(struct slice s)
 {
-	return s.len > 0 && !say_starred(s);
+	return s.len > 0 && !say_starred(s) && !say_banged(s);
 }
 
 bool say_good_namespace(struct slice s)

@@ -79,7 +79,7 @@ static bool names(const struct naive_subjects *s, const struct access_request *r
 
 /* --- actions --- */
 
-static bool resource_is(const char *form, const struct access_request *r)
+static bool plain_resource_is(const char *form, const struct access_request *r)
 {
 	if (strcmp(form, "*") == 0)
 		return true;
@@ -91,6 +91,24 @@ static bool resource_is(const char *form, const struct access_request *r)
 		return r->subresource.len == 0;
 	return strcmp(slash + 1, "*") == 0 ? r->subresource.len > 0
 					   : slice_is(r->subresource, slash + 1);
+}
+
+/* A resource with a slash and its subresource as one text: an allow has to be that text, what takes away is
+ * asked about the parts. */
+static bool resource_is(const char *form, enum policy_effect effect, const struct access_request *r)
+{
+	char text[256];
+	if (plain_resource_is(form, r))
+		return true;
+	size_t slash = slice_find(r->resource, '/');
+	if (slash == r->resource.len)
+		return false;
+	snprintf(text, sizeof(text), SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(r->resource),
+	    r->subresource.len ? "/" : "", SLICE_ARG(r->subresource));
+	struct access_request parts = *r;
+	parts.resource.len = slash;
+	parts.subresource = slice_of(text + slash + 1);
+	return effect == POLICY_ALLOW ? strcmp(form, text) == 0 : plain_resource_is(form, &parts);
 }
 
 static bool path_is(const char *form, struct slice path)
@@ -141,14 +159,15 @@ static bool grants(
 	if (g->groups.n && !naive_in(&g->groups, SLICE("*")) && !naive_in(&g->groups, r->api_group))
 		return false;
 	for (int i = 0; i < g->resources.n; i++)
-		hit |= resource_is(g->resources.v[i], r);
+		hit |= resource_is(g->resources.v[i], rule->effect, r);
 	return hit && name_is(rule, g, r) && selected(rule, g, r);
 }
 
 /* The only cluster-scoped resource in the generator's words is the core group's nodes. */
 static bool placed(const struct naive_rule *rule, const struct access_request *r)
 {
-	bool cluster = slice_is(r->resource, "nodes") && r->api_group.len == 0;
+	struct slice resource = {r->resource.p, slice_find(r->resource, '/')};
+	bool cluster = slice_is(resource, "nodes") && r->api_group.len == 0;
 	if (!r->resource_request)
 		return true;
 	if (rule->cluster_only)

@@ -154,6 +154,9 @@ void naive_rule(struct naive_rule *r, uint64_t *seed, int number, enum policy_ef
 /* *Q borrows from itself: not to be copied. */
 void naive_request(struct naive_request *q, uint64_t *seed);
 
+/* The same, and now and then with a resource that no apiserver sends: `pods/log` as one word. */
+void naive_odd_request(struct naive_request *q, uint64_t *seed);
+
 /* --- as text (naive_print.c) --- */
 
 #define NAIVE_FILES 4

@@ -291,3 +291,12 @@ void naive_request(struct naive_request *q, uint64_t *seed)
 	if (rnd(seed, 3) == 0)
 		r->nlabel = asked(seed, q->labels, q->values + NAIVE_REQUIREMENTS);
 }
+
+void naive_odd_request(struct naive_request *q, uint64_t *seed)
+{
+	static const char *const joined[] = {"pods/log", "nodes/proxy", "*/log", "pods/a", "*/a", "pods/",
+	    "nodes/", "/log", "secrets/log", "nodes/a/b"};
+	naive_request(q, seed);
+	if (q->r.resource_request && rnd(seed, 6) == 0)
+		q->r.resource = slice_of(PICK(seed, joined));
+}

@@ -147,7 +147,7 @@ static void widen(struct naive_policy *p, uint64_t *seed)
 
 static void wide_request(struct naive_request *q, struct slice *groups, uint64_t *seed)
 {
-	naive_request(q, seed);
+	naive_odd_request(q, seed);
 	size_t n = naive_rnd(seed, 3) ? naive_rnd(seed, WIDE) : naive_rnd(seed, 6);
 	for (size_t i = 0; i < n; i++)
 		groups[i] = slice_of(group_words[naive_rnd(seed, WORDS)]);
