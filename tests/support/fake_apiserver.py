@@ -4,11 +4,11 @@ import http.server
 import json
 import re
 import socket
-import ssl
 import struct
 import threading
 
 from . import pki
+from .tls_stand_in import TLSStandIn
 
 PATH = re.compile(r"^/apis/rbac\.authorization\.k8s\.io/v1/(?:namespaces/([^/]+)/rolebindings|clusterrolebindings)"
                   r"/([^/?]+)(?:\?(.*))?$")
@@ -55,8 +55,6 @@ class FakeApiserver:
         self.version = 0
         self._script = []  # (method, regex, action)
         self._lock = threading.Lock()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.crt, pair.key)
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,21 +68,9 @@ class FakeApiserver:
 
             do_PATCH = do_POST = do_PUT = do_DELETE = do_GET
 
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def get_request(self):
-                conn, address = super().get_request()
-                return context.wrap_socket(conn, server_side=True, do_handshake_on_connect=False), address
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
+        self.server = TLSStandIn(pair, Handler)
+        self.port = self.server.port
         self.url = f"https://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
 
     # --- script ---
     def on(self, method, path, *actions):
@@ -191,9 +177,7 @@ class FakeApiserver:
         for _, _, action in self._script:
             if isinstance(action, Hold):
                 action.release.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server.stop()
 
     def __enter__(self):
         return self
