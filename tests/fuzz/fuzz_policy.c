@@ -1,10 +1,6 @@
 /* Fuzzes policies from text to verdict: findings have places, compiling is repeatable, and verdicts keep
  * their promises on requests made of the words of the text itself. */
-#include "authz/authz.h"
-#include "tests/fuzz/fuzz.h"
-
-#define WORDS 64
-#define GROUPS 6
+#include "tests/fuzz/asked.h"
 
 static void check_findings(const struct diags *d, size_t size)
 {
@@ -40,26 +36,6 @@ static void check_dumps(const struct policy *p, const struct policy *again)
 	buf_done(&b);
 }
 
-static size_t words_of(struct slice text, struct slice *words)
-{
-	size_t n = 0, from = 0;
-	for (size_t i = 0; i <= text.len && n < WORDS; i++) {
-		bool end = i == text.len || strchr(" \n\t,:[]{}\"'", text.p[i]);
-		if (end && i > from)
-			words[n++] = (struct slice){text.p + from, i - from};
-		if (end)
-			from = i + 1;
-	}
-	return n;
-}
-
-static struct slice pick(const struct slice *words, size_t n, uint32_t *seed)
-{
-	*seed = *seed * 1103515245u + 12345u;
-	uint32_t i = (*seed >> 16) % (n + 2);
-	return i < n ? words[i] : i == n ? SLICE("") : SLICE("*");
-}
-
 static void check_decision(const struct policy *p, const struct access_request *r, const struct decision *d)
 {
 	struct buf b;
@@ -76,36 +52,25 @@ static void check_decision(const struct policy *p, const struct access_request *
 	buf_done(&b);
 }
 
-static void ask(const struct policy *p, const struct slice *words, size_t n, uint32_t *seed)
+static void ask(const struct policy *p, struct asked *a)
 {
-	struct slice groups[GROUPS], turned[GROUPS];
-	for (size_t i = 0; i < GROUPS; i++)
-		turned[GROUPS - 1 - i] = groups[i] = pick(words, n, seed);
-	struct slice values[2] = {pick(words, n, seed), pick(words, n, seed)};
+	struct access_request r = asked_next(a);
+	struct slice turned[ASKED_GROUPS], values[2] = {asked_word(a), asked_word(a)};
+	for (size_t i = 0; i < ASKED_GROUPS; i++)
+		turned[ASKED_GROUPS - 1 - i] = r.groups[i];
 	static const struct slice ops[] = {
 	    SLICE("In"), SLICE("NotIn"), SLICE("Exists"), SLICE("DoesNotExist"), SLICE("Gt")};
 	struct access_requirement asked[2];
 	for (size_t i = 0; i < 2; i++) {
-		asked[i] = (struct access_requirement){.key = pick(words, n, seed), .values = values};
-		asked[i].op = ops[*seed % ARRAY_LEN(ops)];
-		asked[i].n = *seed >> 20 & 1 ? 2 : 0;
+		asked[i] = (struct access_requirement){.key = asked_word(a), .values = values};
+		asked[i].op = ops[a->seed % ARRAY_LEN(ops)];
+		asked[i].n = a->seed >> 20 & 1 ? 2 : 0;
 	}
-	struct access_request r = {.user = pick(words, n, seed),
-	    .groups = groups,
-	    .ngroups = GROUPS,
-	    .resource_request = *seed & 0x30000,
-	    .verb = pick(words, n, seed),
-	    .api_group = pick(words, n, seed),
-	    .resource = pick(words, n, seed),
-	    .subresource = pick(words, n, seed),
-	    .name = pick(words, n, seed),
-	    .namespace_ = pick(words, n, seed),
-	    .path = pick(words, n, seed),
-	    .field_selector = asked,
-	    .nfield = *seed >> 24 & 1,
-	    .label_selector = asked,
-	    .nlabel = *seed >> 25 & 1 ? 2 : 0,
-	    .now = *seed >> 26 & 1 ? AUTHZ_TIMELESS : INT64_C(1795341600000000000)};
+	r.field_selector = asked;
+	r.nfield = a->seed >> 24 & 1;
+	r.label_selector = asked;
+	r.nlabel = a->seed >> 25 & 1 ? 2 : 0;
+	r.now = a->seed >> 26 & 1 ? AUTHZ_TIMELESS : INT64_C(1795341600000000000);
 	struct decision d, again;
 	authz_evaluate(p, &r, &d);
 	check_decision(p, &r, &d);
@@ -117,17 +82,17 @@ static void ask(const struct policy *p, const struct slice *words, size_t n, uin
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct slice text = fuzz_slice(data, size), words[WORDS];
+	struct slice text = fuzz_slice(data, size);
 	struct policy *p = compile(text);
 	if (!p)
 		return 0;
 	struct policy *again = compile(text);
 	FUZZ_CHECK(again);
 	check_dumps(p, again);
-	size_t n = words_of(text, words);
-	uint32_t seed = (uint32_t)size;
+	struct asked a;
+	asked_init(&a, text, " \n\t,:[]{}\"'");
 	for (int i = 0; i < 32; i++)
-		ask(p, words, n, &seed);
+		ask(p, &a);
 	policy_free(&p);
 	policy_free(&again);
 	return 0;

@@ -3,12 +3,9 @@
 #ifndef TESTS_FUZZ_IMPORT_PROPS_H
 #define TESTS_FUZZ_IMPORT_PROPS_H
 
-#include "authz/authz.h"
 #include "policy/convert.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/asked.h"
 
-#define WORDS 64
-#define GROUPS 4
 #define ASKED 48
 
 static inline void check_findings(const struct diags *d, size_t size)
@@ -62,45 +59,9 @@ static inline struct policy *compile_converted(const struct policy_file *file)
 	return p;
 }
 
-static inline size_t words_of(struct slice text, struct slice *words)
+static inline void ask(const struct policy *p, const struct policy *converted, struct asked *a)
 {
-	size_t n = 0, from = 0;
-	for (size_t i = 0; i <= text.len && n < WORDS; i++) {
-		bool end = i == text.len || strchr(" \n\t,:[]{}\"'/", text.p[i]);
-		if (end && i > from)
-			words[n++] = (struct slice){text.p + from, i - from};
-		if (end)
-			from = i + 1;
-	}
-	return n;
-}
-
-static inline struct slice pick(const struct slice *words, size_t n, uint32_t *seed)
-{
-	static const struct slice common[] = {SLICE(""), SLICE("*"), SLICE("get"), SLICE("pods"),
-	    SLICE("system:authenticated")};
-	*seed = *seed * 1103515245u + 12345u;
-	uint32_t i = (*seed >> 16) % (n + ARRAY_LEN(common));
-	return i < n ? words[i] : common[i - n];
-}
-
-static inline void ask(const struct policy *p, const struct policy *converted, const struct slice *words,
-    size_t n, uint32_t *seed)
-{
-	struct slice groups[GROUPS];
-	for (size_t i = 0; i < GROUPS; i++)
-		groups[i] = pick(words, n, seed);
-	struct access_request r = {.user = pick(words, n, seed),
-	    .groups = groups,
-	    .ngroups = GROUPS,
-	    .resource_request = *seed & 0x30000,
-	    .verb = pick(words, n, seed),
-	    .api_group = pick(words, n, seed),
-	    .resource = pick(words, n, seed),
-	    .subresource = pick(words, n, seed),
-	    .name = pick(words, n, seed),
-	    .namespace_ = pick(words, n, seed),
-	    .path = pick(words, n, seed)};
+	struct access_request r = asked_next(a);
 	struct decision d, c;
 	struct buf b;
 	authz_evaluate(p, &r, &d);
@@ -118,7 +79,7 @@ static inline int check_import(enum policy_file_kind kind, struct slice text)
 {
 	struct policy_file file = {.name = "f", .text = text, .kind = kind};
 	struct policy *p = compile_import(&file), *again;
-	struct slice words[WORDS];
+	struct asked asked;
 	if (!p)
 		return 0;
 	again = compile_import(&file);
@@ -133,10 +94,9 @@ static inline int check_import(enum policy_file_kind kind, struct slice text)
 	buf_done(&b);
 	policy_free(&again);
 	struct policy *converted = compile_converted(&file);
-	size_t n = words_of(text, words);
-	uint32_t seed = (uint32_t)text.len;
+	asked_init(&asked, text, " \n\t,:[]{}\"'/");
 	for (int i = 0; i < ASKED; i++)
-		ask(p, converted, words, n, &seed);
+		ask(p, converted, &asked);
 	policy_free(&converted);
 	policy_free(&p);
 	return 0;
