@@ -46,18 +46,13 @@ static bool say(const char **reason, struct err *why, const char *word, const ch
 	return false;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
 static bool pass_groups(
     struct identity *id, struct arena *arena, const char **reason, struct err *why)
 {
 	if (id->ngroups > GROUPS_MAX)
 		return say(reason, why, "tooManyGroups", "more groups than the limit");
 	struct slice *kept = ARENA_ARRAY(arena, struct slice, id->ngroups ? id->ngroups : 1);
-	size_t n = 0, unique = 0, reserved = 0;
+	size_t n = 0, reserved = 0;
 	for (size_t i = 0; i < id->ngroups; i++) {
 		struct slice g = id->groups[i];
 		if (!sane(g))
@@ -67,13 +62,9 @@ static bool pass_groups(
 		else if (g.len)
 			kept[n++] = g;
 	}
-	qsort(kept, n, sizeof(*kept), by_bytes);
-	for (size_t i = 0; i < n; i++)
-		if (unique == 0 || !slice_eq(kept[unique - 1], kept[i]))
-			kept[unique++] = kept[i];
 	metric_add(dropped_groups, reserved);
 	id->groups = kept;
-	id->ngroups = unique;
+	id->ngroups = slice_sort_unique(kept, n);
 	return true;
 }
 

@@ -372,27 +372,10 @@ static enum err_code walk_all(struct walk *w, const struct ldapx_entry *person,
 
 /* --- the whole --- */
 
-static int cmp_names(const void *a, const void *b)
-{
-	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-static size_t sort_unique(struct slice *names, size_t n)
-{
-	size_t k = 0;
-	if (n > 1)
-		qsort(names, n, sizeof(*names), cmp_names);
-	for (size_t i = 0; i < n; i++) {
-		if (k == 0 || !slice_eq(names[k - 1], names[i]))
-			names[k++] = names[i];
-	}
-	return k;
-}
-
 static void hand_over(struct walk *w, struct arena *arena, const struct slice **out, size_t *n)
 {
 	const char *prefix = w->cfg->groups_prefix ? w->cfg->groups_prefix : "";
-	size_t k = sort_unique(w->names, w->nnames);
+	size_t k = slice_sort_unique(w->names, w->nnames);
 	struct slice *names = ARENA_ARRAY(arena, struct slice, k);
 	for (size_t i = 0; i < k; i++)
 		names[i] = prefixed(arena, prefix, w->names[i]);

@@ -30,12 +30,6 @@ static struct look_time time_of(const json_t *claims, const char *name)
 	return t;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-	const struct slice *x = a, *y = b;
-	return slice_cmp(*x, *y);
-}
-
 static void look_at_claims(struct arena *a, json_t *claims, struct token_look *out)
 {
 	const char *key;
@@ -50,7 +44,7 @@ static void look_at_claims(struct arena *a, json_t *claims, struct token_look *o
 	json_object_foreach(claims, key, value)
 		if (out->nclaims < LOOK_CLAIMS_MAX)
 			names[out->nclaims++] = slice_dup(a, slice_of(key));
-	qsort(names, out->nclaims, sizeof(*names), by_bytes);
+	qsort(names, out->nclaims, sizeof(*names), slice_order);
 	out->claims = names;
 }
 

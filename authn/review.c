@@ -81,17 +81,6 @@ enum err_code token_review_parse(
 	return ERR_OK;
 }
 
-static void write_list(struct buf *out, const struct slice *items, size_t n)
-{
-	buf_addc(out, '[');
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buf_addc(out, ',');
-		buf_json(out, items[i]);
-	}
-	buf_addc(out, ']');
-}
-
 static void write_extra(struct buf *out, const struct identity *id)
 {
 	buf_adds(out, ",\"extra\":{");
@@ -100,7 +89,7 @@ static void write_extra(struct buf *out, const struct identity *id)
 			buf_addc(out, ',');
 		buf_json(out, id->extra[i].key);
 		buf_addc(out, ':');
-		write_list(out, id->extra[i].values, id->extra[i].n);
+		buf_json_list(out, id->extra[i].values, id->extra[i].n);
 	}
 	buf_addc(out, '}');
 }
@@ -115,7 +104,7 @@ static void write_user(struct buf *out, const struct identity *id)
 	}
 	if (id->ngroups) {
 		buf_adds(out, ",\"groups\":");
-		write_list(out, id->groups, id->ngroups);
+		buf_json_list(out, id->groups, id->ngroups);
 	}
 	if (id->nextra)
 		write_extra(out, id);
@@ -131,7 +120,7 @@ void token_review_write(const struct token_review *r, bool authenticated,
 		write_user(out, &call->id);
 		if (call->ngranted) {
 			buf_adds(out, ",\"audiences\":");
-			write_list(out, call->granted, call->ngranted);
+			buf_json_list(out, call->granted, call->ngranted);
 		}
 	} else {
 		buf_adds(out, "\"authenticated\":false");

@@ -41,6 +41,18 @@ struct access_request {
 
 /* Zero is "no opinion": what was not decided never allows. */
 enum verdict { VERDICT_NO_OPINION = 0, VERDICT_ALLOW, VERDICT_DENY };
+#define VERDICT_COUNT 3
+
+/* The verdict that a rule of effect E gives when it decides. */
+static inline enum verdict effect_verdict(enum policy_effect e)
+{
+	static const enum verdict verdicts[] = {[POLICY_NO_EFFECT] = VERDICT_NO_OPINION,
+	    [POLICY_ALLOW] = VERDICT_ALLOW,
+	    [POLICY_DENY] = VERDICT_DENY,
+	    [POLICY_ABSTAIN] = VERDICT_NO_OPINION};
+	return verdicts[e];
+}
+
 
 const char *verdict_name(enum verdict v); /* "noOpinion", "allow", "deny" */
 

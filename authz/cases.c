@@ -400,15 +400,12 @@ static void what(struct parser *p, struct access_request *r)
 
 static void expected(struct parser *p, struct access_case *c)
 {
-	static const char *const words[] = {[VERDICT_NO_OPINION] = "noOpinion",
-	    [VERDICT_ALLOW] = "allow",
-	    [VERDICT_DENY] = "deny"};
 	struct word w;
 	next(p, &w);
 	size_t i = 0;
-	while (i < ARRAY_LEN(words) && !is(&w, words[i]))
+	while (i < VERDICT_COUNT && !is(&w, verdict_name((enum verdict)i)))
 		i++;
-	if (i == ARRAY_LEN(words)) {
+	if (i == VERDICT_COUNT) {
 		wrong(p, w.col, "expected allow, deny or noOpinion behind `=>`");
 		return;
 	}

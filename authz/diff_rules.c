@@ -66,17 +66,6 @@ static void add_member(struct buf *b, bool *first, const char *key, struct slice
 	*first = false;
 }
 
-static void add_texts(struct buf *b, const struct slice *v, size_t n)
-{
-	buf_addc(b, '[');
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buf_addc(b, ',');
-		buf_json(b, v[i]);
-	}
-	buf_addc(b, ']');
-}
-
 static void add_selector(
     struct buf *b, const char *key, const struct access_requirement *q, size_t n)
 {
@@ -90,7 +79,7 @@ static void add_selector(
 		add_member(b, &first, "operator", q[i].op);
 		if (q[i].n) {
 			buf_adds(b, ",\"values\":");
-			add_texts(b, q[i].values, q[i].n);
+			buf_json_list(b, q[i].values, q[i].n);
 		}
 		buf_addc(b, '}');
 	}
@@ -129,7 +118,7 @@ void diff_review(const struct access_request *r, struct buf *out)
 	buf_json_member(out, "user", r->user);
 	if (r->ngroups) {
 		buf_adds(out, ",\"groups\":");
-		add_texts(out, r->groups, r->ngroups);
+		buf_json_list(out, r->groups, r->ngroups);
 	}
 	buf_adds(out, "}}");
 }

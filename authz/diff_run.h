@@ -47,11 +47,7 @@ static inline enum rule_class diff_class(const struct view_rule *r)
 
 static inline enum verdict diff_verdict(const struct view_rule *r)
 {
-	static const enum verdict verdicts[] = {[POLICY_NO_EFFECT] = VERDICT_NO_OPINION,
-	    [POLICY_ALLOW] = VERDICT_ALLOW,
-	    [POLICY_DENY] = VERDICT_DENY,
-	    [POLICY_ABSTAIN] = VERDICT_NO_OPINION};
-	return verdicts[r->rule->effect];
+	return effect_verdict(r->rule->effect);
 }
 
 static inline uint32_t diff_places(const struct view_rule *r, uint32_t act)

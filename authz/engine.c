@@ -393,12 +393,8 @@ static const struct rule *search(
 /* Whom no deny may touch, the default may not deny either. */
 static enum verdict verdict_of(const struct policy *p, const struct rule *by, bool exempt)
 {
-	static const enum verdict verdicts[] = {[POLICY_NO_EFFECT] = VERDICT_NO_OPINION,
-	    [POLICY_DENY] = VERDICT_DENY,
-	    [POLICY_ABSTAIN] = VERDICT_NO_OPINION,
-	    [POLICY_ALLOW] = VERDICT_ALLOW};
 	if (by)
-		return verdicts[by->effect];
+		return effect_verdict(by->effect);
 	return p->default_deny && !exempt ? VERDICT_DENY : VERDICT_NO_OPINION;
 }
 

@@ -34,14 +34,6 @@ static const char *const dimension_texts[] = {
     [DIM_VALID] = "does not hold at this time",
 };
 
-static const char *const effect_names[] = {[POLICY_NO_EFFECT] = "note",
-    [POLICY_ALLOW] = "allow",
-    [POLICY_DENY] = "deny",
-    [POLICY_ABSTAIN] = "abstain"};
-
-static const char *const origins[] = {
-    [ORIGIN_NATIVE] = "native", [ORIGIN_RBAC] = "rbac", [ORIGIN_ABAC] = "abac"};
-
 /* What an explanation is made of. */
 struct telling {
 	const struct access_request *request;
@@ -136,7 +128,7 @@ static void add_text(const struct telling *t, const struct explained *x)
 	    [ORIGIN_NATIVE] = "", [ORIGIN_RBAC] = ", RBAC", [ORIGIN_ABAC] = ", ABAC"};
 	const struct rule *rule = x->rule;
 	struct buf *out = t->out;
-	buf_printf(out, "%-7s %s (%s%s%s): %s%s", effect_names[rule->effect], rule->id,
+	buf_printf(out, "%-7s %s (%s%s%s): %s%s", policy_effect_name(rule->effect), rule->id,
 	    rule->source, from[rule->origin], rule->shadow ? ", shadow" : "",
 	    dimension_texts[x->dim], x->dim == DIM_NONE ? role_of(t, x) : "");
 	add_has(out, x);
@@ -227,7 +219,7 @@ static void add_json(struct telling *t, const struct explained *x)
 	buf_adds(out, "{\"rule\":");
 	buf_json(out, slice_of(rule->id));
 	buf_printf(out, ",\"effect\":\"%s\",\"mode\":\"%s\",\"origin\":\"%s\"",
-	    effect_names[rule->effect], rule->shadow ? "shadow" : "enforce", origins[rule->origin]);
+	    policy_effect_name(rule->effect), rule->shadow ? "shadow" : "enforce", rule_origin_name(rule->origin));
 	buf_json_member(out, "source", slice_of(rule->source));
 	buf_printf(out, ",\"matches\":%s,\"decides\":%s", x->dim == DIM_NONE ? "true" : "false",
 	    decides(t, x) ? "true" : "false");

@@ -16,9 +16,7 @@ const char *verdict_name(enum verdict v)
 
 static const char *effect_name(const struct decision *d)
 {
-	static const char *const names[] = {
-	    [POLICY_ALLOW] = "allow", [POLICY_DENY] = "deny", [POLICY_ABSTAIN] = "abstain"};
-	return d->effect == POLICY_NO_EFFECT ? verdict_name(d->verdict) : names[d->effect];
+	return d->effect == POLICY_NO_EFFECT ? verdict_name(d->verdict) : policy_effect_name(d->effect);
 }
 
 /* At most MAX bytes of TEXT, whole characters; what people cannot see is left out. Messages were checked at

@@ -184,15 +184,10 @@ void reach_print_time(struct buf *b, int64_t t)
 
 void reach_json_rule(struct buf *b, const struct rule *r)
 {
-	static const char *const effects[] = {[POLICY_NO_EFFECT] = "none",
-	    [POLICY_ALLOW] = "allow",
-	    [POLICY_DENY] = "deny",
-	    [POLICY_ABSTAIN] = "abstain"};
-	static const char *const origins[] = {
-	    [ORIGIN_NATIVE] = "native", [ORIGIN_RBAC] = "rbac", [ORIGIN_ABAC] = "abac"};
 	buf_json_member(b, "rule", slice_of(r->id));
 	buf_json_member(b, "source", slice_of(r->source));
-	buf_printf(b, ",\"effect\":\"%s\",\"origin\":\"%s\"", effects[r->effect], origins[r->origin]);
+	buf_printf(b, ",\"effect\":\"%s\",\"origin\":\"%s\"", policy_effect_name(r->effect),
+	    rule_origin_name(r->origin));
 	if (r->effect != POLICY_ALLOW)
 		buf_printf(b, ",\"overlap\":\"%s\"", r->exact ? "exact" : "possible");
 	if (r->break_glass)

@@ -73,9 +73,7 @@ static const char *place_cell(struct arena *a, const struct policy *p, const str
 static void fill(
     struct arena *a, const struct policy *p, const struct reach_row *row, const char *out[COLUMNS])
 {
-	static const char *const effects[] = {
-	    [POLICY_ALLOW] = "allow", [POLICY_DENY] = "deny", [POLICY_ABSTAIN] = "abstain"};
-	out[EFFECT] = effects[row->rule->effect];
+	out[EFFECT] = policy_effect_name(row->rule->effect);
 	out[VERBS] = cell(a, p, row->action, reach_print_verbs);
 	out[THINGS] = cell(a, p, row->action, reach_print_things);
 	out[NAMES] = cell(a, p, row->action, reach_print_names);

@@ -33,11 +33,6 @@ void spool_key(struct slice provider, struct slice username, char out[SPOOL_KEY_
 	out[SPOOL_KEY_LEN] = '\0';
 }
 
-static int by_slice(const void *a, const void *b)
-{
-	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
 static int by_key(const void *a, const void *b)
 {
 	return slice_cmp(((const struct spool_extra *)a)->key, ((const struct spool_extra *)b)->key);
@@ -52,13 +47,7 @@ static const struct slice *sorted_set(struct arena *a, const struct slice *v, si
 		return v;
 	struct slice *out = ARENA_ARRAY(a, struct slice, *n);
 	memcpy(out, v, *n * sizeof(*v));
-	qsort(out, *n, sizeof(*out), by_slice);
-	size_t kept = 1;
-	for (size_t i = 1; i < *n; i++) {
-		if (!slice_eq(out[i], out[kept - 1]))
-			out[kept++] = out[i];
-	}
-	*n = kept;
+	*n = slice_sort_unique(out, *n);
 	return out;
 }
 
@@ -157,17 +146,6 @@ static void put_text(struct buf *b, const char *name, struct slice s)
 	buf_addc(b, ',');
 }
 
-static void put_list(struct buf *b, const struct slice *v, size_t n)
-{
-	buf_addc(b, '[');
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buf_addc(b, ',');
-		buf_json(b, v[i]);
-	}
-	buf_addc(b, ']');
-}
-
 static void put_event(struct buf *b, const struct spool_event *ev, const struct canon *k)
 {
 	uint8_t raw[SHA256_LEN];
@@ -180,14 +158,14 @@ static void put_event(struct buf *b, const struct spool_event *ev, const struct 
 	put_text(b, "username", ev->username);
 	put_text(b, "uid", ev->uid);
 	buf_adds(b, "\"groups\":");
-	put_list(b, k->groups, k->ngroups);
+	buf_json_list(b, k->groups, k->ngroups);
 	buf_adds(b, ",\"extra\":{");
 	for (size_t i = 0; i < k->nextra; i++) {
 		if (i)
 			buf_addc(b, ',');
 		buf_json(b, k->extra[i].key);
 		buf_addc(b, ':');
-		put_list(b, k->extra[i].values, k->extra[i].n);
+		buf_json_list(b, k->extra[i].values, k->extra[i].n);
 	}
 	buf_adds(b, "},\"seenAt\":");
 	buf_i64(b, ev->seen_at);

@@ -14,6 +14,22 @@ int slice_cmp(struct slice a, struct slice b)
 	return (a.len > b.len) - (a.len < b.len);
 }
 
+int slice_order(const void *a, const void *b)
+{
+	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+size_t slice_sort_unique(struct slice *v, size_t n)
+{
+	size_t kept = 0;
+	if (n > 1)
+		qsort(v, n, sizeof(*v), slice_order);
+	for (size_t i = 0; i < n; i++)
+		if (kept == 0 || !slice_eq(v[kept - 1], v[i]))
+			v[kept++] = v[i];
+	return kept;
+}
+
 size_t slice_find(struct slice s, char c)
 {
 	const char *at = s.len ? memchr(s.p, c, s.len) : NULL;
@@ -230,6 +246,17 @@ void buf_json(struct buf *b, struct slice s)
 	if (from < s.len)
 		buf_add(b, s.p + from, s.len - from);
 	buf_addc(b, '"');
+}
+
+void buf_json_list(struct buf *b, const struct slice *v, size_t n)
+{
+	buf_addc(b, '[');
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_addc(b, ',');
+		buf_json(b, v[i]);
+	}
+	buf_addc(b, ']');
 }
 
 void buf_json_member(struct buf *b, const char *key, struct slice value)

@@ -48,6 +48,12 @@ static inline struct slice slice_skip(struct slice s, size_t n)
 /* Orders bytewise, shorter first on a tie: for qsort and merge. */
 int slice_cmp(struct slice a, struct slice b);
 
+/* slice_cmp for qsort. */
+int slice_order(const void *a, const void *b);
+
+/* Sorts V in byte order and drops what stands there twice; how many are left. */
+size_t slice_sort_unique(struct slice *v, size_t n);
+
 /* Index of the first byte C, or s.len when there is none. */
 size_t slice_find(struct slice s, char c);
 
@@ -83,6 +89,9 @@ void buf_i64(struct buf *b, int64_t v);
 /* A JSON string literal of S with quotes: ", \, controls, DEL, U+2028/2029 and bidi characters are
  * escaped, invalid UTF-8 becomes U+FFFD. The output is valid JSON on one line whatever S holds. */
 void buf_json(struct buf *b, struct slice s);
+
+/* A JSON array of such strings. */
+void buf_json_list(struct buf *b, const struct slice *v, size_t n);
 
 /* `,"KEY":VALUE`: a member behind another one. KEY is a plain word of ours. */
 void buf_json_member(struct buf *b, const char *key, struct slice value);

@@ -4,11 +4,6 @@
 #include "common/clock.h"
 #include "policy/compile.h"
 
-static int slice_order(const void *a, const void *b)
-{
-	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
 static void compile_values(
     struct compiler *c, const struct string_list *list, struct requirement *out)
 {

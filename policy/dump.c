@@ -18,16 +18,11 @@ static void take(struct texts *t, struct slice s)
 	t->v[t->n++] = s;
 }
 
-static int text_cmp(const void *a, const void *b)
-{
-	return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
 /* Writes KEY=[…] and forgets the texts. */
 static void give(struct texts *t, struct buf *out, const char *key)
 {
 	if (t->n > 1)
-		qsort(t->v, t->n, sizeof(*t->v), text_cmp);
+		qsort(t->v, t->n, sizeof(*t->v), slice_order);
 	buf_printf(out, " %s=[", key);
 	for (size_t i = 0; i < t->n; i++) {
 		if (i && slice_eq(t->v[i - 1], t->v[i]))
@@ -216,11 +211,7 @@ static void dump_time(struct buf *out, const struct rule *r)
 
 static void dump_rule(struct buf *out, const struct policy *p, const struct rule *r)
 {
-	static const char *const effects[] = {[POLICY_NO_EFFECT] = "note",
-	    [POLICY_ALLOW] = "allow",
-	    [POLICY_DENY] = "deny",
-	    [POLICY_ABSTAIN] = "abstain"};
-	buf_printf(out, "%s%s ", r->shadow ? "shadow " : "", effects[r->effect]);
+	buf_printf(out, "%s%s ", r->shadow ? "shadow " : "", policy_effect_name(r->effect));
 	/* Ids of imported rules are made of names, which may hold anything. */
 	if (r->origin == ORIGIN_NATIVE)
 		buf_adds(out, r->id);

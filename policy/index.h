@@ -133,6 +133,7 @@ struct action_list {
 
 /* Where a rule comes from. */
 enum rule_origin { ORIGIN_NATIVE = 0, ORIGIN_RBAC, ORIGIN_ABAC };
+const char *rule_origin_name(enum rule_origin o); /* "native", "rbac", "abac" */
 
 struct rule {
 	const char *id, *source, *message;

@@ -14,10 +14,12 @@
 #define POLICY_FILES_MAX 1000
 
 enum policy_effect { POLICY_NO_EFFECT = 0, POLICY_ALLOW, POLICY_DENY, POLICY_ABSTAIN };
+const char *policy_effect_name(enum policy_effect e); /* "allow", "deny", "abstain"; "note" of none */
 
 struct policy;
 
 enum policy_file_kind { POLICY_FILE_NATIVE = 0, POLICY_FILE_RBAC, POLICY_FILE_ABAC };
+const char *policy_file_kind_name(enum policy_file_kind k); /* "native", "rbac", "abac" */
 
 /* One source file, as bytes: what was read, what is kept as last good, what fuzzers feed. */
 struct policy_file {

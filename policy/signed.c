@@ -7,9 +7,6 @@
 
 #define HEAD "portcullis-policy-manifest 1"
 
-static const char *const kinds[] = {
-    [POLICY_FILE_NATIVE] = "native", [POLICY_FILE_RBAC] = "rbac", [POLICY_FILE_ABAC] = "abac"};
-
 /* --- names --- */
 
 static bool is_directory(const char *path)
@@ -68,7 +65,7 @@ enum err_code policy_manifest(const char *base, const struct policy_file *files,
 			return err_set(e, ERR_INVALID,
 			    "a file whose name does not fit a line cannot be signed");
 		sha256_hex(files[i].text.p, files[i].text.len, hex);
-		buf_printf(out, "file %s %s ", kinds[files[i].kind], hex);
+		buf_printf(out, "file %s %s ", policy_file_kind_name(files[i].kind), hex);
 		buf_slice(out, name);
 		buf_addc(out, '\n');
 	}

@@ -28,9 +28,6 @@ static void fill_request(struct exchange *ex, const struct access_request *q, st
 	r->latency_us = audited_latency(ex);
 }
 
-static const char *const effects[] = {
-    [POLICY_ALLOW] = "allow", [POLICY_DENY] = "deny", [POLICY_ABSTAIN] = "abstain"};
-
 /* What would be answered otherwise: by the shadow policy, else by the policy's own shadow rules. */
 static void look_beside(
     const struct exchange *ex, const struct sar *s, const struct decision *d, struct audit_shadow *out)
@@ -63,7 +60,8 @@ static void audit(struct exchange *ex, const struct sar *s, const char *id,
 	r.evaluation_error = slice_of(s->unanswerable ? s->unanswerable : decision ? decision->note : NULL);
 	r.decision = decision ? verdict_name(decision->verdict) : "error";
 	if (decision) {
-		r.effect = effects[decision->effect];
+		if (decision->effect != POLICY_NO_EFFECT)
+			r.effect = policy_effect_name(decision->effect);
 		r.rule = decision->rule;
 		r.rule_source = decision->source;
 		if (!s->unanswerable)

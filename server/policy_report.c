@@ -20,7 +20,7 @@ static const struct audit_policy_file *list_files(struct arena *a, const struct 
 	for (size_t i = 0; i < s->nfiles; i++) {
 		const struct served_file *f = &s->files[i];
 		out[i] = (struct audit_policy_file){.name = f->name,
-		    .kind = served_kind(f->kind),
+		    .kind = policy_file_kind_name(f->kind),
 		    .sha256 = f->sha256,
 		    .owned = f->owned,
 		    .owner = f->owner};
@@ -133,7 +133,7 @@ static void add_files(struct buf *b, const struct served_policy *s)
 	for (size_t i = 0; i < s->nfiles; i++) {
 		buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
 		buf_json(b, slice_of(s->files[i].name));
-		buf_printf(b, ",\"kind\":\"%s\",\"sha256\":\"%s\"}", served_kind(s->files[i].kind),
+		buf_printf(b, ",\"kind\":\"%s\",\"sha256\":\"%s\"}", policy_file_kind_name(s->files[i].kind),
 		    s->files[i].sha256);
 	}
 	buf_addc(b, ']');

@@ -61,8 +61,3 @@ void served_free(struct served_policy **sp)
 	arena_done(&s->arena);
 	free(s);
 }
-
-const char *served_kind(enum policy_file_kind kind)
-{
-	return kind == POLICY_FILE_RBAC ? "rbac" : kind == POLICY_FILE_ABAC ? "abac" : "native";
-}

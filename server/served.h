@@ -32,7 +32,4 @@ struct served_policy *served_new(struct policy *p, const char *path, const struc
     size_t n, const struct policy_signers *signers);
 void served_free(struct served_policy **s);
 
-/* "native", "rbac", "abac" */
-const char *served_kind(enum policy_file_kind kind);
-
 #endif
