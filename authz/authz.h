@@ -38,6 +38,10 @@ struct access_request {
 /* Outside of all time: no rule with `valid` holds. What the policy's tests are asked at that name no time, so
  * that a policy loads at any time or never. */
 #define AUTHZ_TIMELESS INT64_MIN
+/* Of guards that name no time, which must hold at any: each allow with `valid` holds and what takes away with
+ * `valid` does not; and the other way round. */
+#define AUTHZ_WHILE_GIVEN (INT64_MIN + 1)
+#define AUTHZ_WHILE_TAKEN (INT64_MIN + 2)
 
 /* Zero is "no opinion": what was not decided never allows. */
 enum verdict { VERDICT_NO_OPINION = 0, VERDICT_ALLOW, VERDICT_DENY };
@@ -95,7 +99,8 @@ void authz_run_test(const struct policy *p, const struct policy_test *t, struct 
 void authz_test_request(
     struct arena *a, const struct policy_test *t, struct access_request *r);
 
-/* The tests of GUARDS (policy_compile_guards) asked of P; each failure is an error with its place. */
+/* The tests of GUARDS (policy_compile_guards) asked of P; each failure is an error with its place. One that names
+ * no time must come out the same whichever rules with `valid` hold: else those would be past every guard. */
 void authz_run_guards(const struct policy *p, const struct policy *guards, struct diags *d);
 
 /* Every rule of the policy that concerns R: which matched, and for the others the first dimension

@@ -110,8 +110,8 @@ static bool in_force(const struct engine *e, const struct rule *rule)
 	int64_t from = e->r->now, to;
 	if (!rule->valid)
 		return true;
-	if (from == AUTHZ_TIMELESS)
-		return false;
+	if (from <= AUTHZ_WHILE_TAKEN)
+		return from == (rule->effect == POLICY_ALLOW ? AUTHZ_WHILE_GIVEN : AUTHZ_WHILE_TAKEN);
 	if (__builtin_add_overflow(from, e->r->hold, &to))
 		to = INT64_MAX;
 	return rule->effect == POLICY_ALLOW ? window_covers(rule->valid, from, to)

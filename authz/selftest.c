@@ -59,9 +59,32 @@ static void add_decision(struct buf *b, const struct decision *got)
 		buf_adds(b, got->exempt ? " as the subject is exempt" : " as no rule matches");
 }
 
-/* WHAT: "test" or "guard". */
-static void run_one(
-    const struct policy *p, const struct policy_test *t, const char *what, struct diags *d)
+/* Of whom, and what a failure is called: "test", "guard". */
+struct asking {
+	const struct policy *p;
+	const char *what;
+	struct diags *d;
+};
+
+static void tell(const struct asking *q, const struct policy_test *t, enum verdict want,
+    const struct decision *got, bool while_valid)
+{
+	struct buf b;
+	buf_init(&b, 512);
+	buf_printf(&b, "%s%s%s%s failed: expected %s", q->what, t->label ? " `" : "",
+	    t->label ? t->label : "", t->label ? "`" : "", verdict_name(want));
+	if (t->by && !while_valid)
+		buf_printf(&b, " by rule `%s`", t->by);
+	buf_adds(&b, ", got ");
+	add_decision(&b, got);
+	if (while_valid)
+		buf_adds(&b, " while rules with `valid` hold");
+	diags_error(q->d, t->file, t->line, t->col, "%s", buf_cstr(&b));
+	buf_done(&b);
+}
+
+/* NOW: INT64_MAX for the test's own. */
+static bool run_one(const struct asking *q, const struct policy_test *t, int64_t now)
 {
 	static const enum verdict verdicts[] = {[POLICY_EXPECT_NO_OPINION] = VERDICT_NO_OPINION,
 	    [POLICY_EXPECT_ALLOW] = VERDICT_ALLOW,
@@ -69,37 +92,36 @@ static void run_one(
 	AUTO(arena_done) struct arena arena = {0};
 	struct access_request r;
 	struct decision got;
+	bool own = now == INT64_MAX;
 	authz_test_request(&arena, t, &r);
-	authz_evaluate(p, &r, &got);
+	if (!own)
+		r.now = now;
+	authz_evaluate(q->p, &r, &got);
 	enum verdict want = verdicts[t->expect];
-	bool right_rule = !t->by || (got.rule && strcmp(got.rule, t->by) == 0);
+	bool right_rule = !own || !t->by || (got.rule && strcmp(got.rule, t->by) == 0);
 	if (got.verdict == want && right_rule)
-		return;
-	struct buf b;
-	buf_init(&b, 512);
-	buf_printf(&b, "%s%s%s%s failed: expected %s", what, t->label ? " `" : "",
-	    t->label ? t->label : "", t->label ? "`" : "", verdict_name(want));
-	if (t->by)
-		buf_printf(&b, " by rule `%s`", t->by);
-	buf_adds(&b, ", got ");
-	add_decision(&b, &got);
-	diags_error(d, t->file, t->line, t->col, "%s", buf_cstr(&b));
-	buf_done(&b);
+		return true;
+	tell(q, t, want, &got, !own);
+	return false;
 }
 
 void authz_run_tests(const struct policy *p, struct diags *d)
 {
 	for (size_t i = 0; i < p->ntests; i++)
-		run_one(p, &p->tests[i], "test", d);
+		run_one(&(struct asking){p, "test", d}, &p->tests[i], INT64_MAX);
 }
 
 void authz_run_test(const struct policy *p, const struct policy_test *t, struct diags *d)
 {
-	run_one(p, t, "test", d);
+	run_one(&(struct asking){p, "test", d}, t, INT64_MAX);
 }
 
 void authz_run_guards(const struct policy *p, const struct policy *guards, struct diags *d)
 {
-	for (size_t i = 0; i < guards->ntests; i++)
-		run_one(p, &guards->tests[i], "guard", d);
+	const struct asking q = {p, "guard", d};
+	for (size_t i = 0; i < guards->ntests; i++) {
+		const struct policy_test *t = &guards->tests[i];
+		if (run_one(&q, t, INT64_MAX) && !t->timed && run_one(&q, t, AUTHZ_WHILE_GIVEN))
+			run_one(&q, t, AUTHZ_WHILE_TAKEN);
+	}
 }

@@ -4,7 +4,7 @@
 #include "common/map.h"
 #include "policy/index.h"
 
-/* How much a rule takes away: an id that stays but does less counts as lost. */
+/* How much a rule takes away: an id that stays but does less, or no longer at all times, counts as lost. */
 static int strength(const struct rule *r)
 {
 	return r->effect == POLICY_DENY ? 2 : r->effect == POLICY_ABSTAIN ? 1 : 0;
@@ -40,7 +40,8 @@ static void compare_rules(
 		const struct rule *same = map_get(&ids, slice_of(r->id));
 		out->rules++;
 		out->removed += !same;
-		if (strength(r) > (same ? strength(same) : 0))
+		bool less = !same || strength(r) > strength(same) || (same->valid && !r->valid);
+		if (strength(r) && less)
 			lose(out, arena_printf(a, "the rule `%s` (%s) that %s", r->id, r->source,
 				      strength(r) == 2 ? "denies" : "abstains"));
 	}

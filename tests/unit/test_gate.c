@@ -29,6 +29,13 @@ static char dir[] = "/tmp/portcullis-gate-XXXXXX";
 #define EXEMPT(x) "defaults: {exempt: {groups: [" x "]}}\n"
 #define GUARDS "apiVersion: portcullis.dev/v1alpha1\nkind: AccessGuards\ntests:\n" \
 	       "- {name: u reads, as: {user: u}, can: {verb: get, resource: pods}, expect: allow}\n"
+#define GUARDS_NOT "apiVersion: portcullis.dev/v1alpha1\nkind: AccessGuards\ntests:\n" \
+		   "- {as: {user: u}, can: {verb: get, resource: pods}, expect: noOpinion}\n"
+#define GUARDS_AT(at) "apiVersion: portcullis.dev/v1alpha1\nkind: AccessGuards\ntests:\n" \
+		      "- {as: {user: u}, can: {verb: get, resource: pods}, at: " at ", expect: allow}\n"
+#define TIMED(id, effect) "- {id: " id ", effect: " effect ", subjects: {users: [u]}, apiGroups: [\"\"], " \
+			  "resources: [pods], verbs: [get], " \
+			  "valid: {from: 2026-01-01T00:00:00Z, until: 2027-01-01T00:00:00Z}}\n"
 
 static const char *path(struct arena *a, const char *name)
 {
@@ -150,6 +157,8 @@ static void test_stages(void **state)
 		.max_shrink = 50, .stage = "shrink", .error = "the rule `c`"},
 	    {.before = four, .now = TOP EXEMPT("x, y") "rules:\n" ALLOW("a") ALLOW("b") SHADOW("c") ABSTAIN("d"),
 		.max_shrink = 50, .stage = "shrink", .error = "the rule `c`"},
+	    {.before = four, .now = TOP EXEMPT("x, y") "rules:\n" ALLOW("a") ALLOW("b") TIMED("c", "deny") ABSTAIN("d"),
+		.max_shrink = 50, .stage = "shrink", .error = "the rule `c`"},
 	    {.before = four, .now = TOP EXEMPT("x") "rules:\n" ALLOW("a") ALLOW("b") DENY("c") ABSTAIN("d"),
 		.max_shrink = 50, .stage = "shrink", .error = "the exemption of group y is gone"},
 	    {.before = four, .now = TOP "rules:\n" ALLOW("a") ALLOW("b") DENY("c") ABSTAIN("d"),
@@ -166,6 +175,15 @@ static void test_stages(void **state)
 	    {.now = TOP "rules:\n" ALLOW("b") DENY("d"), .guards = GUARDS},
 	    {.now = TOP "rules:\n" DENY("d"), .guards = GUARDS, .stage = "guard",
 		.error = "guard `u reads` failed: expected allow, got noOpinion"},
+	    /* What holds at times only is not past a guard that names none, past and to come. */
+	    {.now = TOP "rules:\n" ALLOW("b") TIMED("t", "deny"), .guards = GUARDS, .stage = "guard",
+		.error = "got deny by rule `t` (p.yaml:5) while rules with `valid` hold"},
+	    {.now = TOP "rules:\n" TIMED("t", "allow"), .stage = "guard", .error = "while rules with `valid` hold",
+		.guards = GUARDS_NOT},
+	    {.now = TOP "rules:\n" TIMED("t", "allow"), .guards = GUARDS, .stage = "guard",
+		.error = "expected allow, got noOpinion"},
+	    {.now = TOP "rules:\n" TIMED("t", "allow"), .guards = GUARDS_AT("2026-02-01T00:00:00Z")},
+	    {.now = TOP "rules:\n" TIMED("t", "deny") ALLOW("b"), .guards = GUARDS_AT("2027-02-01T00:00:00Z")},
 	    {.now = one, .guards = TOP "rules: []\n", .stage = "guard", .error = "not guards"},
 	    {.now = one, .guards = GUARDS "rules: []\n", .stage = "guard", .error = "unknown key `rules`"},
 	    {.now = one, .guards = "apiVersion: portcullis.dev/v1alpha1\nkind: AccessGuards\n", .stage = "guard",
