@@ -9,14 +9,15 @@ from support import guides
 from support.paths import TOP, program
 from support.proc import run
 
-PAGES = ["policy-recipes.md"]
+PAGES = ["policy-recipes.md", "policy-migration.md"]
+TUTORIAL = "policy-tutorial.md"
 SECTIONS = [(p, s) for p in PAGES for s in dict.fromkeys(b.section for b in guides.blocks(p))]
 
 
 def policies():
     for page in PAGES:
         for b in guides.blocks(page):
-            if b.kind == "yaml" and b.info in ("", "refused"):
+            if b.kind == "yaml" and (b.info in ("", "refused") or b.info.startswith("allow=")):
                 yield pytest.param(page, b, id=f"{page}-{b.line}")
 
 
@@ -32,7 +33,8 @@ def test_policy(tmp_path, page, block):
     assert got.returncode == 0, got.stdout + got.stderr
     assert re.match(r"[1-9]\d* passed, 0 failed", got.stdout), got.stdout
     # As of when the guides were written: what ends since then was in force.
-    got = run([program("portcullis"), "policy", "lint", "--now", "2026-11-22T11:00:00Z", path])
+    got = run([program("portcullis"), "policy", "lint", "--now", "2026-11-22T11:00:00Z",
+               *(["--allow", block.info[6:]] if block.info else []), path])
     assert got.returncode == 0, got.stdout + got.stderr
 
 
@@ -46,6 +48,11 @@ def test_commands(tmp_path, page, section):
             guides.run_console(tmp_path, b, page)
 
 
+def test_the_tutorial_runs_as_it_is_told(tmp_path):
+    guides.run_page(tmp_path, TUTORIAL)
+    assert sum(b.kind == "console" for b in guides.blocks(TUTORIAL)) >= 12
+
+
 def test_there_are_twenty_recipes():
     found = [s for p, s in SECTIONS if p == "policy-recipes.md"]
     assert [s.split(".")[0] for s in found] == [str(n) for n in range(1, 21)]
@@ -54,7 +61,7 @@ def test_there_are_twenty_recipes():
 def test_keys_of_the_configuration_are_known():
     with open(os.path.join(TOP, "docs", "configuration-reference.md"), encoding="utf-8") as f:
         reference = f.read()
-    for page in PAGES:
+    for page in [*PAGES, TUTORIAL]:
         for b in guides.blocks(page):
             if b.kind == "yaml" and b.info == "config":
                 keys = re.findall(r"^ +([a-zA-Z]+):", b.text, re.M)

@@ -2,7 +2,7 @@
 
 | block | |
 |---|---|
-| yaml | a policy, whose tests must pass; `yaml refused`: one that must not load |
+| yaml | a policy, whose tests must pass, and that lint must find clean; `yaml allow=CODE,CODE`: but for these findings; `yaml refused`: one that must not load |
 | yaml file=NAME, json file=NAME | written to NAME, for the blocks of its section |
 | yaml config | a part of the configuration: the keys must be known |
 | console | lines of `$ command`, each followed by what it prints. `…` alone stands for any lines, within a line for any text; `# exit N` behind a command is its exit code |
@@ -75,7 +75,7 @@ def commands(text):
 
 
 def run_command(folder, command):
-    """(exit code, output and errors): one program, perhaps with a file as its input or its output."""
+    """(exit code, errors and then output): one program, perhaps with a file as its input or its output."""
     words = shlex.split(command)
     source = sink = None
     if len(words) > 2 and words[-2] == "<":
@@ -84,19 +84,13 @@ def run_command(folder, command):
         sink, words = words[-1], words[:-2]
     if words[0] == "portcullis":
         words[0] = str(program("portcullis"))
-    stdin = subprocess.DEVNULL
-    if source:
-        with open(os.path.join(folder, source), encoding="utf-8") as f:
-            got = subprocess.run(words, cwd=folder, stdin=f, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                 text=True, timeout=60, check=False)
-    else:
-        got = subprocess.run(words, cwd=folder, stdin=stdin, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    with open(os.path.join(folder, source) if source else os.devnull, encoding="utf-8") as f:
+        got = subprocess.run(words, cwd=folder, stdin=f, capture_output=True, text=True, timeout=60, check=False)
     if sink:
         with open(os.path.join(folder, sink), "w", encoding="utf-8") as f:
             f.write(got.stdout)
-        return got.returncode, ""
-    return got.returncode, got.stdout
+        return got.returncode, got.stderr
+    return got.returncode, got.stderr + got.stdout
 
 
 def as_shown(shown, printed):
@@ -111,3 +105,12 @@ def run_console(folder, block, page):
         got, printed = run_command(folder, command)
         assert got == code and as_shown(shown, printed), (
             f"docs/{page}:{block.line}: $ {command}\nexit {got}, prints:\n{printed}")
+
+
+def run_page(folder, page):
+    """The blocks of a whole page in their order, in one folder."""
+    for b in blocks(page):
+        if b.file:
+            write_files(folder, [b])
+        elif b.kind == "console":
+            run_console(folder, b, page)
