@@ -62,8 +62,8 @@ static struct buf body_new(void)
 	return body;
 }
 
-/* Hands BODY to the writer without the slack that making it took. */
-static void push(struct audit_log *log, enum record_type type, struct buf *body)
+/* Gives back the slack that making BODY took. */
+static void trim(struct buf *body)
 {
 	if (body->cap > BODY_START && body->cap / 2 > body->len) {
 		char *p = realloc(body->p, body->len + 1);
@@ -72,21 +72,30 @@ static void push(struct audit_log *log, enum record_type type, struct buf *body)
 			body->cap = body->len + 1;
 		}
 	}
-	writer_push(log->writer, clock_now(), type, body);
 }
 
-void audit_write_authz(struct audit_log *log, const struct audit_authz *r)
+static void push(struct audit_log *log, enum record_type type, struct buf *body)
+{
+	struct writer_record one = {type, *body};
+	trim(&one.body);
+	*body = (struct buf){0};
+	(void)writer_push(log->writer, clock_now(), &one, 1);
+}
+
+bool audit_write_authz(struct audit_log *log, const struct audit_authz *r)
 {
 	if (!log)
-		return;
-	struct buf body = body_new();
-	record_authz(&body, writer_origin(log->writer), r);
-	push(log, RECORD_AUTHZ, &body);
-	if (!r->break_glass)
-		return;
-	body = body_new();
-	record_use(&body, writer_origin(log->writer), r);
-	push(log, RECORD_BREAK_GLASS, &body);
+		return false;
+	struct writer_record both[] = {{RECORD_AUTHZ, body_new()}, {RECORD_BREAK_GLASS, {0}}};
+	size_t n = r->break_glass ? 2 : 1;
+	record_authz(&both[0].body, writer_origin(log->writer), r);
+	trim(&both[0].body);
+	if (n == 2) {
+		both[1].body = body_new();
+		record_use(&both[1].body, writer_origin(log->writer), r);
+		trim(&both[1].body);
+	}
+	return writer_push(log->writer, clock_now(), both, n);
 }
 
 void audit_write_authn(struct audit_log *log, const struct audit_authn *r)

@@ -126,8 +126,9 @@ struct audit_rules {
 /* Each copies what it needs and returns at once; when the queue is full the record is counted and an
  * audit.gap record tells from where to where (seq) as soon as there is room. Thread-safe. LOG may be
  * NULL (no audit configured). */
-/* Writes authz.decision and, when a break-glass rule decided, breakglass.used with the same members. */
-void audit_write_authz(struct audit_log *log, const struct audit_authz *r);
+/* Writes authz.decision and, when a break-glass rule decided, breakglass.used with the same members right
+ * behind it. False: neither will be written, for want of a log or of room in the queue. */
+bool audit_write_authz(struct audit_log *log, const struct audit_authz *r);
 void audit_write_authn(struct audit_log *log, const struct audit_authn *r);
 void audit_write_policy(struct audit_log *log, const struct audit_policy *r);
 void audit_write_rules(struct audit_log *log, const struct audit_rules *r);

@@ -367,33 +367,46 @@ const struct record_origin *writer_origin(const struct writer *w)
 	return &w->origin;
 }
 
-void writer_push(struct writer *w, int64_t ts, enum record_type type, struct buf *body)
+/* Under the lock. */
+static void enqueue(struct writer *w, struct entry *x)
 {
-	struct entry *x = malloc(sizeof(*x));
-	if (!x)
-		abort();
-	*x = (struct entry){.ts = ts, .type = type, .body = *body};
-	*body = (struct buf){0};
+	x->lost = w->lost;
+	w->lost = 0;
+	*w->tail = x;
+	w->tail = &x->next;
+	w->len++;
+	w->bytes += x->body.len;
+	w->pushed++;
+}
+
+bool writer_push(struct writer *w, int64_t ts, struct writer_record *r, size_t n)
+{
+	struct entry *x[WRITER_PUSH_MAX] = {0};
+	size_t bytes = 0;
+	for (size_t i = 0; i < n; i++) {
+		x[i] = malloc(sizeof(*x[i]));
+		if (!x[i])
+			abort();
+		*x[i] = (struct entry){.ts = ts, .type = r[i].type, .body = r[i].body};
+		r[i].body = (struct buf){0};
+		bytes += x[i]->body.len;
+	}
 	pthread_mutex_lock(&w->lock);
-	bool room = w->len < AUDIT_QUEUE_MAX && w->bytes + x->body.len <= AUDIT_QUEUE_BYTES;
+	bool room = w->len + n <= AUDIT_QUEUE_MAX && w->bytes + bytes <= AUDIT_QUEUE_BYTES;
+	for (size_t i = 0; room && i < n; i++)
+		enqueue(w, x[i]);
 	if (room) {
-		x->lost = w->lost;
-		w->lost = 0;
-		*w->tail = x;
-		w->tail = &x->next;
-		w->len++;
-		w->bytes += x->body.len;
-		w->pushed++;
 		metric_set(w->waiting, (double)w->len);
 	} else {
-		w->lost++;
-		metric_inc(w->dropped);
+		w->lost += n;
+		metric_add(w->dropped, n);
 	}
 	if (w->idle)
 		pthread_cond_signal(&w->work);
 	pthread_mutex_unlock(&w->lock);
-	if (!room)
-		entry_free(x);
+	for (size_t i = 0; !room && i < n; i++)
+		entry_free(x[i]);
+	return room;
 }
 
 void writer_kick(struct writer *w)

@@ -23,8 +23,16 @@ void writer_free(struct writer **w);
 /* Constant while the writer lives. */
 const struct record_origin *writer_origin(const struct writer *w);
 
-/* Queues BODY of the time TS; takes its memory. Counts it as lost when the queue is full. */
-void writer_push(struct writer *w, int64_t ts, enum record_type type, struct buf *body);
+#define WRITER_PUSH_MAX 2 /* records that stand together */
+
+struct writer_record {
+	enum record_type type;
+	struct buf body;
+};
+
+/* Queues the N records R (up to WRITER_PUSH_MAX) of the time TS, one right behind the other; takes their memory. When the
+ * queue has no room for all of them, counts all as lost and returns false. */
+bool writer_push(struct writer *w, int64_t ts, struct writer_record *r, size_t n);
 
 /* Makes the thread look after its file at once. */
 void writer_kick(struct writer *w);

@@ -51,8 +51,8 @@ static void look_beside(
 		metric_inc(ex->server->metrics.shadow_divergence[d->verdict][to]);
 }
 
-/* DECISION NULL: none could be made, REASON says why. */
-static void audit(struct exchange *ex, const struct sar *s, const char *id,
+/* DECISION NULL: none could be made, REASON says why. False: it will not be recorded. */
+static bool audit(struct exchange *ex, const struct sar *s, const char *id,
     const struct decision *decision, struct slice reason)
 {
 	struct audit_authz r = {.id = id, .api_version = s->api_version, .reason = reason};
@@ -74,17 +74,29 @@ static void audit(struct exchange *ex, const struct sar *s, const char *id,
 		r.policy_sha256 = i->sha256;
 		r.policy_signed_by = ex->snapshot->served->signed_by;
 	}
-	audit_write_authz(ex->snapshot->audit, &r);
+	return audit_write_authz(ex->snapshot->audit, &r);
+}
+
+static void unavailable(struct exchange *ex, const struct sar *s, const char *id, const char *text)
+{
+	reply_unavailable(ex, text);
+	metric_inc(ex->server->metrics.access_errors);
+	(void)audit(ex, s, id, NULL, slice_of(text));
 }
 
 static void no_policy(struct exchange *ex, const struct sar *s, const char *id)
 {
-	const char *text = ex->snapshot->config->authorization.present
-			       ? "portcullis: no valid policy is loaded"
-			       : "portcullis: no policy is configured";
-	reply_unavailable(ex, text);
-	metric_inc(ex->server->metrics.access_errors);
-	audit(ex, s, id, NULL, slice_of(text));
+	unavailable(ex, s, id,
+	    ex->snapshot->config->authorization.present ? "portcullis: no valid policy is loaded"
+							 : "portcullis: no policy is configured");
+}
+
+/* Access in an emergency is given against a record of it, and not while none can be written. */
+static bool recordable(const struct exchange *ex)
+{
+	int64_t since;
+	struct err why;
+	return ex->snapshot->audit && !audit_trouble(ex->snapshot->audit, &since, &why);
 }
 
 static void answer(struct exchange *ex, const struct sar *s, const char *id)
@@ -97,6 +109,12 @@ static void answer(struct exchange *ex, const struct sar *s, const char *id)
 		authz_evaluate(p, &s->request, &d);
 		authz_reason(p, &d, id, &reason);
 	}
+	if ((d.break_glass && !recordable(ex)) ||
+	    (!audit(ex, s, id, &d, buf_view(&reason)) && d.break_glass)) {
+		unavailable(ex, s, id, "portcullis: the use of a break-glass rule cannot be recorded");
+		buf_done(&reason);
+		return;
+	}
 	ex->reply.status = 200;
 	ex->reply.content_type = "application/json";
 	ex->reply.has_policy_generation = true;
@@ -105,7 +123,6 @@ static void answer(struct exchange *ex, const struct sar *s, const char *id)
 	metric_inc(ex->server->metrics.verdicts[d.verdict]);
 	if (d.break_glass)
 		metric_inc(policy_clock_uses(d.rule));
-	audit(ex, s, id, &d, buf_view(&reason));
 	buf_done(&reason);
 }
 

@@ -109,6 +109,18 @@ static void raise_to(struct generation *highest, const struct policy *p)
 	memcpy(highest->sha256, i->sha256, sizeof(highest->sha256));
 }
 
+struct unrecorded {
+	const struct gate_files *files;
+	struct diags *diags;
+};
+
+static void warn_unrecorded(void *ctx, const char *rule)
+{
+	const struct unrecorded *u = ctx;
+	diags_warn(u->diags, u->files->path, 0, 0,
+	    "the break-glass rule `%s` gives nothing: there is no audit log to record its uses", rule);
+}
+
 static enum err_code load(const struct config *cfg, const struct served_policy *now,
     const struct gate_files *f, struct served_policy **out, struct policy_attempt *at,
     struct diags *d)
@@ -142,6 +154,9 @@ enum err_code unit_policy_load(const struct config *cfg, struct snapshot_parts *
 	memcpy(at->digest, f.digest, SHA256_LEN);
 	enum err_code code = load(cfg, part ? part->obj : NULL, &f, &p, at, d);
 	if (code == ERR_OK) {
+		struct unrecorded u = {&f, d};
+		if (!cfg->audit.present)
+			policy_break_glass(p->policy, warn_unrecorded, &u);
 		keep(cfg, &f, p->policy, d);
 		parts_set(parts, PART_POLICY, shared_new(p, destroy_policy));
 	}

@@ -71,6 +71,25 @@ def test_each_use_of_a_break_glass_rule_is_told(daemon):
     assert d.metric("portcullis_policy_next_boundary_timestamp_seconds") == end.timestamp()
 
 
+@pytest.mark.parametrize("audit", [None, {"path": "/dev/full"}])
+def test_break_glass_gives_nothing_while_its_use_cannot_be_recorded(daemon, audit):
+    def edit(config):
+        del config["audit"]
+        if audit:
+            config["audit"] = audit
+    d = daemon(policy=policy(glass(moment(-3600), moment(3600))), edit=edit)
+    if audit:
+        d.process.wait_for(lambda: d.metric("portcullis_audit_write_errors_total") > 0, "a write that fails")
+    else:
+        d.wait_log("`glass` gives nothing")
+    got = secret(d)
+    assert got.status == 503 and "cannot be recorded" in got.json["message"]
+    assert "X-Policy-Generation" not in got.headers
+    assert d.metric("portcullis_breakglass_uses_total", rule="glass") == 0
+    # What needs no glass is answered as ever.
+    assert secret(d, user="eve").status == 200
+
+
 def test_no_allow_outlives_its_end_in_the_apiservers_memory(daemon):
     d = daemon(policy=policy(rule("soon", valid=valid(end=moment(120)))))
     assert not allowed(d)  # remembered for five minutes, it would
