@@ -148,7 +148,8 @@ static void describe_selectors(struct diff_run *d, const struct region *r, struc
 			v[c->nselectors++] = l->limit;
 }
 
-void diff_describe(struct diff_run *d, const struct region *r, struct diff_cell *c)
+/* Makes the cell's text of R: everything but example and rules. */
+static void describe(struct diff_run *d, const struct region *r, struct diff_cell *c)
 {
 	c->resource = r->resource;
 	for (enum region_dim dim = 0; dim < REGION_WORDS; dim++)
@@ -374,7 +375,7 @@ void diff_note(struct diff_run *d, const struct region *about, struct region *fo
 	    .before = want->v[0],
 	    .after = want->v[1],
 	    .others = others};
-	diff_describe(d, about, &c);
+	describe(d, about, &c);
 	if (c.certain) {
 		const struct view_rule *by[2];
 		polish(d, found, want);

@@ -81,7 +81,4 @@ void diff_note(struct diff_run *d, const struct region *about, struct region *fo
 /* Lists the rules that differ. */
 void diff_list_rules(struct diff_run *d);
 
-/* Makes the cell's text of R: everything but example and rules. */
-void diff_describe(struct diff_run *d, const struct region *r, struct diff_cell *c);
-
 #endif

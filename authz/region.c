@@ -55,7 +55,7 @@ static enum words_found find_word(struct region *r, enum region_dim dim)
 
 /* --- people --- */
 
-bool region_people_have(const struct people *p, const struct access_request *r)
+static bool people_have(const struct people *p, const struct access_request *r)
 {
 	if (p->everyone || words_have(&p->users, r->user))
 		return true;
@@ -101,7 +101,7 @@ static void meet_by_group(struct region *r, struct identity *d, const struct peo
 	d->unknown |= got == WORDS_UNKNOWN;
 }
 
-enum words_found region_find_people(struct region *r)
+static enum words_found find_people(struct region *r)
 {
 	size_t n = 0;
 	const struct limits *first = r->limits[REGION_PEOPLE];
@@ -164,7 +164,7 @@ bool limit_has(const struct region_space *s, const struct limit *l, const struct
 		in = region_selects(l, r->label_selector, r->nlabel);
 		break;
 	case REGION_PEOPLE:
-		in = region_people_have(l->people, r);
+		in = people_have(l->people, r);
 		break;
 	case REGION_SCOPED:
 		in = region_in_table(s, l->scoped, r->api_group, r->resource);
@@ -184,7 +184,7 @@ static enum words_found find(struct region *r, enum region_dim dim)
 	case REGION_LABELS:
 		return region_find_selector(r, dim);
 	case REGION_PEOPLE:
-		return region_find_people(r);
+		return find_people(r);
 	default:
 		return find_word(r, dim);
 	}

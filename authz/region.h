@@ -94,14 +94,11 @@ bool region_apart(const struct region *r, enum region_dim dim, const struct word
 enum words_found region_add(struct region *r, const struct limit *l);
 
 /* Parts of region_add: a new member in one dimension. */
-enum words_found region_find_people(struct region *r);
 enum words_found region_find_what(struct region *r);
 enum words_found region_find_selector(struct region *r, enum region_dim dim);
 
 /* Does the selector that Q asks with (N of them) meet L? */
 bool region_selects(const struct limit *l, const struct access_requirement *q, size_t n);
-
-bool region_people_have(const struct people *p, const struct access_request *r);
 
 /* Is GROUP/RESOURCE in the table that bit BIT stands for? */
 bool region_in_table(

@@ -1,7 +1,8 @@
 /* Owns the question which texts of RBAC and ABAC the policy language can say with the same meaning. */
 #include "policy/convert_say.h"
 
-bool say_starred(struct slice s)
+/* Has it a `*` anywhere? */
+static bool starred(struct slice s)
 {
 	return slice_find(s, '*') < s.len;
 }
@@ -13,12 +14,12 @@ bool say_banged(struct slice s)
 
 bool say_good_verb(struct slice s)
 {
-	return s.len > 0 && !say_banged(s) && (slice_is(s, "*") || !say_starred(s));
+	return s.len > 0 && !say_banged(s) && (slice_is(s, "*") || !starred(s));
 }
 
 bool say_good_group(struct slice s)
 {
-	return slice_is(s, "*") || (!say_starred(s) && !say_banged(s) && slice_find(s, '/') == s.len &&
+	return slice_is(s, "*") || (!starred(s) && !say_banged(s) && slice_find(s, '/') == s.len &&
 				       !slice_is(s, "core") && !slice_is(s, "v1"));
 }
 
@@ -26,9 +27,9 @@ bool say_good_resource(struct slice s)
 {
 	size_t slash = slice_find(s, '/');
 	struct slice resource = {s.p, slash}, sub = slice_skip(s, slash + 1);
-	if (resource.len == 0 || say_banged(s) || (say_starred(resource) && !slice_is(resource, "*")))
+	if (resource.len == 0 || say_banged(s) || (starred(resource) && !slice_is(resource, "*")))
 		return false;
-	return slash == s.len || (sub.len > 0 && !say_starred(sub));
+	return slash == s.len || (sub.len > 0 && !starred(sub));
 }
 
 bool say_good_name(struct slice s)
@@ -56,7 +57,7 @@ bool say_good_url(struct slice s)
 
 bool say_good_subject(struct slice s)
 {
-	return s.len > 0 && !say_starred(s) && !say_banged(s);
+	return s.len > 0 && !starred(s) && !say_banged(s);
 }
 
 bool say_good_namespace(struct slice s)

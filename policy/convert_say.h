@@ -5,8 +5,6 @@
 
 #include "common/str.h"
 
-bool say_starred(struct slice s); /* has a `*` anywhere */
-
 bool say_banged(struct slice s); /* looks like a negation, which the language refuses */
 bool say_good_verb(struct slice s);
 bool say_good_group(struct slice s); /* an API group */

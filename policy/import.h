@@ -96,9 +96,6 @@ bool imports_has(const struct imports *im, struct slice id);
 struct compiler;
 size_t import_compile(struct compiler *c, struct imports *im, struct rule *out);
 
-/* ABAC ignores subresources, so a line about RESOURCE also gives these; NULL: nothing of note. */
-const char *import_abac_surprise(struct slice resource);
-
 /* --- parts of import_rbac.c --- */
 
 struct rbac_reader {

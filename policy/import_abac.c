@@ -162,7 +162,8 @@ static void convert(const struct parsed *p, bool v0, struct import_line *out)
 	out->api_group = all;
 }
 
-const char *import_abac_surprise(struct slice resource)
+/* ABAC ignores subresources, so a line about RESOURCE also gives these; NULL: nothing of note. */
+static const char *surprise_of(struct slice resource)
 {
 	static const struct {
 		const char *resource, *also;
@@ -185,7 +186,7 @@ static void note_wide(struct abac_reader *r, const struct import_line *l)
 	if (l->resource.len == 0 || slice_is(l->resource, "*"))
 		return;
 	if (r->wide++ == 0 ||
-	    (import_abac_surprise(l->resource) && !import_abac_surprise(r->wide_resource))) {
+	    (surprise_of(l->resource) && !surprise_of(r->wide_resource))) {
 		r->first_wide = r->line;
 		r->wide_resource = l->resource;
 	}
@@ -205,7 +206,7 @@ static void warn_unknown(struct abac_reader *r, const struct parsed *p)
 
 static void warn_file(struct abac_reader *r)
 {
-	const char *also = import_abac_surprise(r->wide_resource);
+	const char *also = surprise_of(r->wide_resource);
 	if (r->wide)
 		diags_warn(r->im->diags, r->file, r->first_wide, 1,
 		    "ABAC ignores subresources and names: `" SLICE_FMT "` also gives `" SLICE_FMT

@@ -73,8 +73,10 @@ static bool listed(const struct policy *p, const struct atom_set *s, const char 
 	return atom_set_has(s, *word ? intern_find(&p->words, slice_of(word)) : p->empty);
 }
 
-bool lint_gives(const struct policy *p, const struct action *a, const char *verb, const char *group,
-    const char *resource, const char *sub)
+/* Does ACTION give VERB on RESOURCE/SUB of GROUP to who may act on any name? Words as the policy
+ * writes them. */
+static bool gives(const struct policy *p, const struct action *a, const char *verb,
+    const char *group, const char *resource, const char *sub)
 {
 	if (!a->resource || !listed(p, &a->verbs, verb) || !listed(p, &a->groups, group))
 		return false;
@@ -98,14 +100,14 @@ static bool gives_one_of(const struct policy *p, const struct action *a, const c
 		size_t n = strcspn(verbs, " ");
 		memcpy(verb, verbs, n);
 		verb[n] = '\0';
-		if (lint_gives(p, a, verb, d->group, d->resource, d->sub))
+		if (gives(p, a, verb, d->group, d->resource, d->sub))
 			return true;
 		verbs += n + (verbs[n] == ' ');
 	}
 	return false;
 }
 
-bool lint_everywhere(const struct rule *r)
+static bool everywhere(const struct rule *r)
 {
 	if (r->scope != SCOPE_NAMESPACES)
 		return true;
@@ -155,12 +157,12 @@ static bool grants_all(struct linter *l, uint32_t rule, enum lint_who who)
 	if (!all)
 		return false;
 	enum lint_severity usual =
-	    r->break_glass || !lint_everywhere(r) ? LINT_NOTE : LINT_WARNING;
+	    r->break_glass || !everywhere(r) ? LINT_NOTE : LINT_WARNING;
 	lint_rule_as(l, rule, "grant-all", severity_for(usual, who),
 	    "list the groups, resources and verbs that are meant; keep the rest to break-glass "
 	    "rules",
 	    "%s may do everything%s", who_text(who),
-	    lint_everywhere(r) ? " in the cluster" : " in its namespaces");
+	    everywhere(r) ? " in the cluster" : " in its namespaces");
 	return true;
 }
 
@@ -191,7 +193,7 @@ static void one_danger(
 	EACH_ACTION(r, a)
 		given |= a->names.any && !a->fields.n && !a->labels.n &&
 			 gives_one_of(l->p, a, d->verbs, d);
-	bool wide = lint_everywhere(r);
+	bool wide = everywhere(r);
 	if (!given || (d->when == EVERYWHERE_ALONE && !wide))
 		return;
 	if (d->when == NOTE_IN_NAMESPACES && !wide) {

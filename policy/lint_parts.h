@@ -48,12 +48,4 @@ enum lint_who {
 };
 enum lint_who lint_who(const struct policy *p, const struct rule *r);
 
-/* Does ACTION give VERB on RESOURCE/SUB of GROUP to who may act on any name? Words as the policy
- * writes them. */
-bool lint_gives(const struct policy *p, const struct action *a, const char *verb, const char *group,
-    const char *resource, const char *sub);
-
-/* Does RULE reach into all namespaces? */
-bool lint_everywhere(const struct rule *r);
-
 #endif

@@ -101,7 +101,8 @@ void policy_report_metrics(const struct policy_report *r)
 		    (double)(r->policy->loaded / CLOCK_SECOND));
 }
 
-void policy_report_init(void)
+/* Makes the metrics that count from nothing. */
+static void init_metrics(void)
 {
 	for (size_t i = 0; i < gate_stages_len; i++) {
 		char label[32];
@@ -219,7 +220,7 @@ void policy_board_init(struct policy_board *b)
 	*b = (struct policy_board){0};
 	pthread_mutex_init(&b->lock, NULL);
 	buf_init(&b->text, STATUS_MAX);
-	policy_report_init();
+	init_metrics();
 }
 
 void policy_board_done(struct policy_board *b)

@@ -24,9 +24,6 @@ void policy_report_audit(struct audit_log *log, const struct policy_report *r, b
 /* The gauges of what serves. One caller at a time. */
 void policy_report_metrics(const struct policy_report *r);
 
-/* Makes the metrics that count from nothing. */
-void policy_report_init(void);
-
 /* Makes the document, for handle_policy_status and as STATE_DIR/policy-status.json, which tells of a daemon
  * that cannot be asked. ERR_UNAVAILABLE when the file could not be written. */
 enum err_code policy_report_status(
