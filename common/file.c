@@ -299,9 +299,10 @@ enum err_code file_list(struct arena *a, const char *dir, const char *suffix, si
 		if (file_leaving(entry->d_name) ||
 		    !ends_with(slice_of(entry->d_name), slice_of(suffix)))
 			continue;
-		/* A dangling link is left in: reading it says what is wrong, skipping it would
-		 * drop the rules it should hold. */
-		if (fstatat(dirfd(d), entry->d_name, &st, 0) == 0 && !S_ISREG(st.st_mode))
+		/* A dangling link, and what has the name of such a file but is none, is left in:
+		 * reading it says what is wrong, skipping it would drop the rules it should hold.
+		 * Container runtimes make a directory of a file that is to be mounted but is not there. */
+		if (suffix[0] == '\0' && fstatat(dirfd(d), entry->d_name, &st, 0) == 0 && !S_ISREG(st.st_mode))
 			continue;
 		if (*n == max)
 			return err_set(e, ERR_LIMIT, "%s: more than %zu files", dir, max);

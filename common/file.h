@@ -56,8 +56,8 @@ void file_unlock(int *fd); /* NULL and -1 are fine; sets -1 */
 enum err_code file_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 
 /* Names (not paths) in DIR that end in SUFFIX, without file_leaving() ones, sorted bytewise, at most MAX
- * (else ERR_LIMIT). Follows symbolic links; skips what is no regular file, but keeps a dangling link, so
- * that reading it fails loudly. */
+ * (else ERR_LIMIT). Follows symbolic links. With SUFFIX "" skips what is no regular file; all else,
+ * dangling links too, is kept, so that reading it fails loudly. */
 enum err_code file_list(struct arena *a, const char *dir, const char *suffix, size_t max,
     const char *const **names, size_t *n, struct err *e) MUST_CHECK;
 

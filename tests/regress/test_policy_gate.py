@@ -142,6 +142,18 @@ def test_another_policy_of_the_same_generation(daemon):
     d.wait_log("is 2 as before")
 
 
+# --- files ---
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_no_file_of_rules_is_passed_over(daemon, make):
+    d = daemon(start=False)
+    make(os.path.join(d.policy_dir, "denies.yaml"))
+    d.start(ready=False)
+    record = d.wait_audit("policy.rejected")
+    assert record["stage"] == "read" and "denies.yaml: not a regular file" in record["error"]
+    assert d.access_review("bob", **SEES).status == 503
+
+
 # --- shrinking ---
 
 @pytest.mark.parametrize("doc,parts", [

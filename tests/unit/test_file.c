@@ -284,15 +284,15 @@ static void test_list_sorts_and_skips_leavings(void **state)
 	assert_int_equal(symlink("g.yml", at("link.yaml")), 0);
 	assert_int_equal(symlink("absent", at("dangling.yaml")), 0);
 	static const char *const want[] = {
-	    "#d.yaml", "B.yaml", "a.yaml", "b.yaml", "dangling.yaml", "link.yaml"};
+	    "#d.yaml", "B.yaml", "a.yaml", "b.yaml", "dangling.yaml", "dir.yaml", "link.yaml"};
 	const char *const *names;
 	size_t n;
 	struct err e = {0};
-	assert_int_equal(file_list(&arena, dir, ".yaml", 6, &names, &n, &e), ERR_OK);
+	assert_int_equal(file_list(&arena, dir, ".yaml", 7, &names, &n, &e), ERR_OK);
 	assert_int_equal(n, ARRAY_LEN(want));
 	for (size_t i = 0; i < n; i++)
 		assert_string_equal(names[i], want[i]);
-	assert_int_equal(file_list(&arena, dir, ".yaml", 5, &names, &n, &e), ERR_LIMIT);
+	assert_int_equal(file_list(&arena, dir, ".yaml", 6, &names, &n, &e), ERR_LIMIT);
 	assert_int_equal(file_list(&arena, at("none"), "", 5, &names, &n, &e), ERR_NOT_FOUND);
 	assert_int_equal(file_list(&arena, at("4913"), "", 5, &names, &n, &e), ERR_NOT_FOUND);
 	assert_int_equal(file_list(&arena, at("dir.yaml"), "", 5, &names, &n, &e), ERR_OK);
