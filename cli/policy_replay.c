@@ -125,7 +125,7 @@ static void take_line(struct replay *r, const char *file, uint64_t number, struc
 static struct slice trimmed(const char *text, size_t n)
 {
 	struct slice s = {text, n};
-	while (s.len && strchr(" \t\r\n", s.p[s.len - 1]))
+	while (s.len && s.p[s.len - 1] && strchr(" \t\r\n", s.p[s.len - 1]))
 		s.len--;
 	return s;
 }
@@ -154,7 +154,8 @@ static void take_file(struct replay *r, const char *path)
 			take_line(r, name, number, line);
 		progress(r, false);
 	}
-	if (!f || ferror(f)) {
+	/* A line for which there is no memory ends the reading before the end. */
+	if (!f || ferror(f) || !feof(f)) {
 		cli_error(r->self, "%s: %s", name, strerror(errno));
 		r->failed = true;
 	}
@@ -197,13 +198,26 @@ static void rule_text(const char *id, const char *source)
 		printf(" by %s", id);
 }
 
+/* A log may come from anywhere: what a terminal would not show is escaped. */
+static void print_recorded(const char *id)
+{
+	AUTO(buf_done) struct buf b;
+	buf_init(&b, TEXT_MAX);
+	if (!id)
+		return;
+	if (slice_printable(slice_of(id)))
+		buf_adds(&b, id);
+	else
+		buf_json(&b, slice_of(id));
+	printf(" by %s", buf_cstr(&b));
+}
+
 static void print_text(const struct replay *r, size_t shown)
 {
 	for (size_t i = 0; i < shown; i++) {
 		const struct flip_group *g = r->list[i];
 		printf("%llu times: %s", (unsigned long long)g->n, was_names[g->was]);
-		if (g->old_rule)
-			printf(" by %s", g->old_rule);
+		print_recorded(g->old_rule);
 		printf(" -> %s", verdict_name(g->is));
 		rule_text(g->new_rule, g->new_source);
 		printf("\n    first at %s (%s:%llu)\n    %s\n", g->ts, g->file,

@@ -133,8 +133,8 @@ static int tell(const struct command *self, struct status *s, struct slice text,
 		    SLICE_ARG(text));
 	else
 		print_text(s->document);
-	const char *state = text_of(json_object_get(s->document, "policy"), "state");
-	return strcmp(state, "stale") == 0 || strcmp(state, "none") == 0 ? CLI_NO : CLI_OK;
+	const json_t *policy = json_object_get(s->document, "policy");
+	return !policy || strcmp(text_of(policy, "state"), "current") == 0 ? CLI_OK : CLI_NO;
 }
 
 static int find(const struct command *self, struct status *s, const char *path, bool json)
@@ -154,7 +154,9 @@ static int find(const struct command *self, struct status *s, const char *path, 
 		return cli_error(self, "%s%s%s", url ? why.msg : "", url ? "; " : "", e.msg);
 	fprintf(stderr, "%s%s; as the daemon left it in %s\n", url ? "the daemon does not answer: " : "no ops listener is configured",
 	    url ? why.msg : "", file);
-	return tell(self, s, text, false, json);
+	int rc = tell(self, s, text, false, json);
+	/* Nothing decides where nobody answers. */
+	return url && rc == CLI_OK ? CLI_NO : rc;
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -185,6 +187,6 @@ const struct command cmd_policy_status = {
 	    "  -c, --config FILE     the configuration; default " CONFIG_DEFAULT_PATH "\n"
 	    "  -o, --output FORMAT   text (default) or json\n\n"
 	    "Exit codes: 0 the files of the policy are what decides, 1 they were refused and an older policy\n"
-	    "decides, or none, 2 nothing can be found out.",
+	    "decides, or none, or the daemon does not answer, 2 nothing can be found out.",
     .run = run,
 };

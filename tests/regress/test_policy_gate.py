@@ -492,6 +492,13 @@ def test_status_tells_of_the_running_and_of_the_stopped(daemon):
     assert status(d) == (None, 2)
 
 
+def test_a_daemon_that_does_not_answer_decides_nothing(daemon):
+    d = daemon()
+    d.stop()
+    doc, code = status(d)
+    assert code == 1 and doc["running"] is False and doc["status"]["policy"]["state"] == "current"
+
+
 # --- how changes are seen ---
 
 def test_a_change_that_sends_no_event_is_seen(daemon):

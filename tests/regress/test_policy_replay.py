@@ -126,6 +126,18 @@ def test_bad_lines_are_told_with_their_place_and_do_not_stop_it(replay, tmp_path
     assert replay(["nonsense\n"]).returncode == 2
 
 
+def test_zeros_that_a_crash_left_are_no_record(replay, tmp_path):
+    got = replay([record(), "\0" * 100 + "\n"])
+    assert got.returncode == 0 and got.stdout.endswith("1 lines are no records\n")
+    assert f"{tmp_path}/audit.jsonl:2: " in got.stderr
+
+
+def test_a_log_cannot_drive_the_terminal(replay):
+    got = replay([record("deny", more={"rule": "r\x1b[2J\n0 of 1 decisions flip\u202e"})])
+    assert got.returncode == 1 and "\x1b" not in got.stdout and "\u202e" not in got.stdout
+    assert 'deny by "r\\u001b[2J\\n0 of 1' in got.stdout
+
+
 def test_kubernetes_events_are_compared_by_what_all_authorizers_came_to(counts):
     lines = [event(), event("forbid", "delete"), event("allow", "delete"), event("forbid"),
              event(stage="RequestReceived", annotations={}), event(stage="ResponseStarted"),
