@@ -179,7 +179,8 @@ static void divide(struct engine *e)
 		e->divided.sub = engine_word(e->p, rest);
 	} else if (rest.len + 1 + sub.len <= ENGINE_SUB_MAX) {
 		char both[ENGINE_SUB_MAX];
-		memcpy(both, rest.p, rest.len);
+		if (rest.len) /* `pods/`: no pointer either */
+			memcpy(both, rest.p, rest.len);
 		both[rest.len] = '/';
 		memcpy(both + rest.len + 1, sub.p, sub.len);
 		e->divided.sub = engine_word(e->p, (struct slice){both, rest.len + 1 + sub.len});

@@ -132,7 +132,7 @@ void naive_tell(const struct naive_policy *model, const struct access_request *r
 unsigned naive_cases(unsigned plain)
 {
 	const char *set = getenv("NAIVE_CASES");
-	if (set)
+	if (set && *set)
 		return (unsigned)strtoul(set, NULL, 10);
 #ifdef __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
