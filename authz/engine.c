@@ -21,7 +21,7 @@ typedef void key_fn(void *ctx, uint32_t key);
 static inline void each_glob(const struct engine *e, const struct globset *set,
     enum subject_kind kind, struct slice text, key_fn *fn, void *ctx)
 {
-	if (set->n == 0)
+	if (!globset_may(set, text))
 		return;
 	struct glob_cursor c = globset_search(set, text);
 	uint32_t pattern;
@@ -48,9 +48,10 @@ static inline void each_key(const struct engine *e, key_fn *fn, void *ctx)
 	}
 }
 
-static void keep_key(struct engine *e, uint32_t key)
+/* A key none of whose rules is about a place of the request is not kept. */
+static inline void keep_key(struct engine *e, uint32_t key)
 {
-	if (e->p->lists.keys[key].rules.n == 0)
+	if (!(e->p->lists.keys[key].places & e->place_bits))
 		return;
 	if (e->nkeys < ENGINE_KEYS)
 		e->keys[e->nkeys] = key;
@@ -70,32 +71,37 @@ static bool mark(struct engine *e, uint32_t set)
 	return true;
 }
 
-static void find_key(void *ctx, uint32_t key)
+static void find_leads(struct engine *e, const struct posting *leads)
 {
-	struct engine *e = ctx;
 	const struct lists *l = &e->p->lists;
-	const struct posting *leads = &l->keys[key].leads;
-	keep_key(e, key);
 	for (uint32_t i = 0; i < leads->n; i++) {
 		uint32_t lead = l->leads[leads->first + i];
-		if (lead & LIST_PATTERN)
-			find_key(e, lead & ~LIST_PATTERN);
-		else if (mark(e, lead))
-			keep_key(e, l->base[SUBJECT_SET] + lead);
+		if (!(lead & LIST_PATTERN)) {
+			if (mark(e, lead))
+				keep_key(e, l->base[SUBJECT_SET] + lead);
+		} else if (lead != e->recent) {
+			uint32_t key = lead & ~LIST_PATTERN;
+			e->recent = lead;
+			keep_key(e, key);
+			find_leads(e, &l->keys[key].leads); /* those are sets */
+		}
 	}
 }
 
-/* A bit for a place, so that most places are known not to be the request's without looking at each. */
-static inline uint64_t place_bit(uint32_t place)
+static inline void find_key(void *ctx, uint32_t key)
 {
-	return UINT64_C(1) << ((place + LIST_KIND(place)) % 64);
+	struct engine *e = ctx;
+	const struct posting *leads = &e->p->lists.keys[key].leads;
+	keep_key(e, key);
+	if (leads->n)
+		find_leads(e, leads);
 }
 
 static void add_place(struct engine *e, enum place_kind kind, uint32_t number)
 {
 	if (!(e->p->lists.places >> kind & 1))
 		return;
-	e->place_bits |= place_bit(LIST_KEY(kind, number));
+	e->place_bits |= list_place_bit(LIST_KEY(kind, number));
 	if (e->nplaces < ENGINE_PLACES)
 		e->places[e->nplaces] = LIST_KEY(kind, number);
 	e->nplaces++;
@@ -198,9 +204,10 @@ void engine_init(struct engine *e, const struct policy *p, const struct access_r
 	e->service_account = policy_is_service_account(r->user);
 	e->nkeys = e->nplaces = 0;
 	e->place_bits = 0;
+	e->recent = 0;
 	memset(e->marks, 0, (marked_sets(p) + 63) / 64 * sizeof(e->marks[0]));
-	for (size_t i = 0; i < r->ngroups && i < ENGINE_GROUPS; i++)
-		e->groups[i] = intern_find(&p->groups, r->groups[i]);
+	intern_find_all(&p->groups, r->groups,
+	    r->ngroups < ENGINE_GROUPS ? r->ngroups : ENGINE_GROUPS, e->groups);
 	if (r->resource_request) {
 		e->api_group = engine_word(p, r->api_group);
 		e->resource = engine_word(p, r->resource);
@@ -297,10 +304,12 @@ static inline uint32_t lower_bound(const uint64_t *v, uint32_t n, uint64_t from)
 }
 
 /* The ranks that a long run has for the request. */
-static void search_long(struct search *s, const struct posting *run)
+static void search_long(struct search *s, const struct long_run *run)
 {
 	const uint64_t *v = s->e->p->lists.entries + run->first;
 	for (uint32_t i = 0; i < s->e->nanchors; i++) {
+		if (!(run->kinds >> LIST_KIND(s->e->anchors[i]) & 1))
+			continue;
 		uint32_t at = lower_bound(v, run->n, LIST_ENTRY(s->e->anchors[i], s->lo));
 		for (; at < run->n && v[at] < LIST_ENTRY(s->e->anchors[i], s->best); at++)
 			try_rank(s, (uint32_t)v[at]);
@@ -318,14 +327,16 @@ static inline void search_entry(struct search *s, uint64_t entry)
 
 static inline void search_place(struct search *s, const uint64_t *v, uint32_t n, uint32_t place)
 {
-	uint32_t at = lower_bound(v, n, LIST_ENTRY(place, s->lo));
+	uint32_t at = v[0] >> 32 == place && v[0] >= LIST_ENTRY(place, s->lo)
+			  ? 0
+			  : lower_bound(v, n, LIST_ENTRY(place, s->lo));
 	for (; at < n && v[at] >> 32 == place; at++)
 		search_entry(s, v[at]);
 }
 
 static inline bool in_place(const struct engine *e, uint32_t place)
 {
-	if (!(e->place_bits & place_bit(place)))
+	if (!(e->place_bits & list_place_bit(place)))
 		return false;
 	if (e->nplaces > ENGINE_PLACES)
 		return true;
@@ -341,7 +352,8 @@ static inline bool in_place(const struct engine *e, uint32_t place)
 static inline void search_key(struct search *s, uint32_t key)
 {
 	const struct engine *e = s->e;
-	const struct posting *list = &e->p->lists.keys[key].rules;
+	const struct subject_key *k = &e->p->lists.keys[key];
+	const struct posting *list = &k->rules;
 	const uint64_t *v = e->p->lists.entries + list->first;
 	if (list->n <= SHORT_LIST) {
 		for (uint32_t i = 0; i < list->n; i++)
@@ -352,7 +364,8 @@ static inline void search_key(struct search *s, uint32_t key)
 			search_entry(s, v[i]);
 	} else {
 		for (uint32_t i = 0; i < e->nplaces; i++)
-			search_place(s, v, list->n, e->places[i]);
+			if (k->places & list_place_bit(e->places[i]))
+				search_place(s, v, list->n, e->places[i]);
 	}
 }
 
@@ -362,7 +375,8 @@ static void search_found(void *ctx, uint32_t key)
 	struct search *s = ctx;
 	const struct lists *l = &s->e->p->lists;
 	const struct posting *leads = &l->keys[key].leads;
-	search_key(s, key);
+	if (l->keys[key].places & s->e->place_bits)
+		search_key(s, key);
 	for (uint32_t i = 0; i < leads->n; i++) {
 		uint32_t lead = l->leads[leads->first + i];
 		if (lead & LIST_PATTERN)

@@ -60,6 +60,7 @@ struct engine {
 	uint32_t keys[ENGINE_KEYS], nkeys; /* those of the subject with rules; may exceed the array */
 	uint32_t places[ENGINE_PLACES], nplaces; /* those that the request is in; the same */
 	uint64_t place_bits;
+	uint32_t recent; /* the pattern found last: neighbouring groups often share one */
 	uint32_t anchors[ENGINE_ANCHORS], nanchors;
 	struct list_masks bits; /* of the request */
 	struct engine_selectors selectors;

@@ -155,6 +155,21 @@ static const struct glob_node *nodes_build(struct arena *a, struct filed *f, uin
 	return kept;
 }
 
+static void note_children(const struct glob_node *root, uint64_t *bytes)
+{
+	for (uint32_t i = 0; root && i < root->nchildren; i++) {
+		unsigned char lead = root[root->child + i].lead;
+		bytes[lead / 64] |= UINT64_C(1) << (lead % 64);
+	}
+}
+
+static void note_leads(struct globset *set)
+{
+	note_children(set->heads, set->first);
+	note_children(set->tails, set->last);
+	set->open = set->heads && set->heads->n > 0;
+}
+
 /* Each pattern is filed under the longer of its two literal ends: fewer texts have that. */
 void globset_build(struct globset *set, struct arena *a, const struct slice *patterns, uint32_t n)
 {
@@ -175,6 +190,7 @@ void globset_build(struct globset *set, struct arena *a, const struct slice *pat
 	set->heads = nodes_build(a, filed, nh);
 	set->tails = nodes_build(a, filed + n, nt);
 	free(filed);
+	note_leads(set);
 }
 
 static const struct glob_node *search_child(
@@ -214,7 +230,13 @@ static inline bool label_here(const struct glob_node *node, struct slice text, s
 {
 	uint64_t have;
 	size_t left = text.len - depth;
-	if (node->len > 8 || text.len < sizeof(have))
+	if (node->len > 8) {
+		memcpy(&have, text.p + depth, sizeof(have));
+		if (have != node->head)
+			return false;
+		return memcmp(text.p + depth + 8, node->label + 8, node->len - 8) == 0;
+	}
+	if (text.len < sizeof(have))
 		return memcmp(text.p + depth, node->label, node->len) == 0;
 	if (left >= sizeof(have)) {
 		memcpy(&have, text.p + depth, sizeof(have));

@@ -23,10 +23,23 @@ struct globset {
 	const struct glob_node *heads, *tails; /* the roots; tails hold their texts reversed */
 	const struct slice *patterns;
 	uint32_t n;
+	uint64_t first[4], last[4]; /* the bytes that the literal heads begin with, that the tails end with */
+	bool open; /* some pattern has neither */
 };
 
 /* PATTERNS (N of them, distinct, borrowed) keep their index as identity. Memory comes from A. */
 void globset_build(struct globset *set, struct arena *a, const struct slice *patterns, uint32_t n);
+
+/* May some pattern match TEXT? False is proof that none does: told by its first and its last byte. */
+static inline bool globset_may(const struct globset *set, struct slice text)
+{
+	if (set->open)
+		return true;
+	if (text.len == 0)
+		return false;
+	unsigned char first = (unsigned char)text.p[0], last = (unsigned char)text.p[text.len - 1];
+	return (set->first[first / 64] >> (first % 64) & 1) || (set->last[last / 64] >> (last % 64) & 1);
+}
 
 /* One search: start with globset_search, then globset_next until it is false. */
 struct glob_cursor {

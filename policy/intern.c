@@ -134,3 +134,9 @@ uint32_t intern_find(const struct intern *t, struct slice text)
 		return INTERN_NONE;
 	return find(t, text, hash_of(t, text))->id;
 }
+
+void intern_find_all(const struct intern *t, const struct slice *texts, size_t n, uint32_t *out)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = t->len == 0 ? INTERN_NONE : find(t, texts[i], hash_of(t, texts[i]))->id;
+}

@@ -24,4 +24,7 @@ uint32_t intern_add(struct intern *t, struct slice text);
 /* The number of TEXT, INTERN_NONE when the table has no such text. Pure. */
 uint32_t intern_find(const struct intern *t, struct slice text);
 
+/* The same for each of N texts. */
+void intern_find_all(const struct intern *t, const struct slice *texts, size_t n, uint32_t *out);
+
 #endif

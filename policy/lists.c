@@ -338,13 +338,14 @@ static void build_globset(struct policy *p, struct globset *set, const struct in
 static void keep_entries(struct lists_build *b)
 {
 	uint64_t *all = ARENA_ARRAY(&b->p->arena, uint64_t, b->kept + b->nanchored);
-	struct posting *runs = ARENA_ARRAY(&b->p->arena, struct posting, b->nruns);
+	struct long_run *runs = ARENA_ARRAY(&b->p->arena, struct long_run, b->nruns);
 	if (b->kept)
 		memcpy(all, b->entries, b->kept * sizeof(*all));
 	if (b->nanchored)
 		memcpy(all + b->kept, b->anchored, b->nanchored * sizeof(*all));
 	for (uint32_t i = 0; i < b->nruns; i++)
-		runs[i] = (struct posting){b->runs[i].first + (uint32_t)b->kept, b->runs[i].n};
+		runs[i] = (struct long_run){
+		    b->runs[i].first + (uint32_t)b->kept, b->runs[i].n, b->runs[i].kinds};
 	b->p->lists.entries = all;
 	b->p->lists.runs = runs;
 	b->p->lists.keys = b->keys;

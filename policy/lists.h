@@ -27,6 +27,7 @@ enum subject_kind {
 struct subject_key {
 	struct posting rules; /* of ENTRIES, by place and rank */
 	struct posting leads; /* of LEADS: what else has this key for a member */
+	uint64_t places; /* list_place_bit of each place that RULES has */
 };
 
 /* Where a rule is filed beneath its subject. A place is the kind and a number in one word. */
@@ -62,6 +63,15 @@ enum anchor_kind {
 #define LIST_LONG (UINT32_C(1) << 31)
 #define LIST_PATTERN (UINT32_C(1) << 31)
 
+/* A bit for a place: one for each kind without numbers, some for namespaces, some for patterns. So most places
+ * are known to be others without looking at each. */
+static inline uint64_t list_place_bit(uint32_t place)
+{
+	static const unsigned char first[8] = {0, 32, 16, 3, 4, 5, 6, 7};
+	static const unsigned char mask[8] = {[PLACE_WORD] = 31, [PLACE_GLOB] = 15};
+	return UINT64_C(1) << (first[LIST_KIND(place)] + (place & mask[LIST_KIND(place)]));
+}
+
 /* A number for two words. Pairs may share one: what is found is tried anyway. */
 static inline uint32_t list_pair(uint32_t resource, uint32_t sub)
 {
@@ -72,6 +82,12 @@ static inline uint32_t list_pair(uint32_t resource, uint32_t sub)
  * resource, API group and verb that it may be about: most rules are out by them. */
 struct list_masks {
 	uint32_t resources, groups, verbs;
+};
+
+/* A run divided by anchors: a range of ENTRIES, by anchor and rank. */
+struct long_run {
+	uint32_t first, n;
+	uint32_t kinds; /* bit of each kind of anchor in it */
 };
 
 struct ranked {
@@ -86,7 +102,7 @@ struct lists {
 	uint32_t nlisted; /* sets that LEADS has: the first of policy.sets */
 	bool linked; /* known groups lead to their patterns, which then need no search */
 	const uint64_t *entries;
-	const struct posting *runs; /* long ones, of ENTRIES, by anchor and rank */
+	const struct long_run *runs;
 	const struct ranked *ranks;
 	uint32_t places, anchors; /* bit of each kind that occurs */
 };

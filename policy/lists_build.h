@@ -22,7 +22,7 @@ struct lists_build {
 	struct numbers rule_keys, rule_places; /* of the rule in hand */
 	uint64_t *entries; /* all, by key; then in place what remains of them */
 	size_t total, kept;
-	struct posting *runs;
+	struct long_run *runs;
 	uint32_t nruns, runs_room;
 	uint64_t *anchored; /* entries of the long runs */
 	size_t nanchored, anchored_room;

@@ -212,6 +212,7 @@ static uint32_t reach(const uint64_t *v, size_t n)
 static uint64_t add_long(struct lists_build *b, const uint64_t *v, size_t n)
 {
 	size_t first = b->nanchored;
+	uint32_t kinds = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct anchors a;
 		rule_anchors(b, lists_rule(b, v[i]), &a);
@@ -220,7 +221,7 @@ static uint64_t add_long(struct lists_build *b, const uint64_t *v, size_t n)
 			b->anchored = grown(b->anchored, b->anchored_room, sizeof(*b->anchored));
 		}
 		for (uint32_t k = 0; k < a.n; k++) {
-			b->p->lists.anchors |= 1u << LIST_KIND(a.v[k]);
+			kinds |= 1u << LIST_KIND(a.v[k]);
 			b->anchored[b->nanchored++] = LIST_ENTRY(a.v[k], (uint32_t)v[i]);
 		}
 	}
@@ -229,10 +230,11 @@ static uint64_t add_long(struct lists_build *b, const uint64_t *v, size_t n)
 		b->runs = grown(b->runs, b->runs_room, sizeof(*b->runs));
 		b->longest = grown(b->longest, b->runs_room, sizeof(*b->longest));
 	}
+	b->p->lists.anchors |= kinds;
 	uint32_t len = (uint32_t)sort_entries(b->anchored + first, b->nanchored - first);
 	b->nanchored = first + len;
 	b->longest[b->nruns] = reach(b->anchored + first, len);
-	b->runs[b->nruns] = (struct posting){(uint32_t)first, len};
+	b->runs[b->nruns] = (struct long_run){(uint32_t)first, len, kinds};
 	return LIST_ENTRY((uint32_t)(v[0] >> 32), LIST_LONG | b->nruns++);
 }
 
@@ -249,13 +251,15 @@ static void keep_run(struct lists_build *b, uint64_t *v, size_t n)
 	b->kept += n;
 }
 
-static void keep_key(struct lists_build *b, struct posting *list)
+static void keep_key(struct lists_build *b, struct subject_key *key)
 {
+	struct posting *list = &key->rules;
 	uint64_t *v = b->entries + list->first;
 	size_t n = sort_entries(v, list->n), first = b->kept;
 	for (size_t i = 0, end; i < n; i = end) {
 		for (end = i; end < n && v[end] >> 32 == v[i] >> 32; end++)
 			;
+		key->places |= list_place_bit((uint32_t)(v[i] >> 32));
 		keep_run(b, v + i, end - i);
 	}
 	*list = (struct posting){(uint32_t)first, (uint32_t)(b->kept - first)};
@@ -264,5 +268,5 @@ static void keep_key(struct lists_build *b, struct posting *list)
 void lists_runs(struct lists_build *b)
 {
 	for (uint32_t i = 0; i < b->nkeys; i++)
-		keep_key(b, &b->keys[i].rules);
+		keep_key(b, &b->keys[i]);
 }
