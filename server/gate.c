@@ -233,6 +233,12 @@ static enum err_code check_generation(const struct gate *g, const struct gate_fi
 	return ERR_OK;
 }
 
+/* The leave to shrink holds for the step to its generation, not for those that follow with it left in. */
+static bool leave_used(const struct policy_info *before, const struct policy_info *now)
+{
+	return before->allow_shrink && before->generation == now->generation;
+}
+
 static enum err_code check_shrink(
     const struct gate *g, const struct gate_files *f, const struct policy *p, struct diags *d)
 {
@@ -248,9 +254,13 @@ static enum err_code check_shrink(
 		diags_warn(d, at, 0, 0,
 		    "metadata.allowShrink is true but nothing shrank: take it out, or the next slip "
 		    "passes");
-	if (policy_info(p)->allow_shrink)
+	bool used = leave_used(policy_info(g->before), policy_info(p));
+	if (policy_info(p)->allow_shrink && !used)
 		return ERR_OK;
-	static const char hint[] = "if that is meant, set metadata.allowShrink: true";
+	const char *hint = used && policy_info(p)->allow_shrink
+			       ? "metadata.allowShrink has let the policy in force pass already: if that "
+				 "is meant too, raise metadata.generation"
+			       : "if that is meant, set metadata.allowShrink: true";
 	if (s.lost && s.more)
 		diags_error(d, at, 0, 0, "%s is gone, and %zu more of that kind: %s", s.lost, s.more,
 		    hint);

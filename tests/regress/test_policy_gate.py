@@ -170,6 +170,18 @@ def test_what_takes_access_away_does_not_leave_unnoticed(daemon, doc, parts):
     assert generation(d) == 2
 
 
+def test_leave_to_shrink_does_not_stay(daemon):
+    d = daemon()
+    d.change_policy(policy(2, extra=[rule("no-pods", "deny"), rule("no-more", "deny")], allowShrink=True))
+    d.change_policy(policy(3, extra=[rule("no-pods", "deny")], allowShrink=True))
+    rejected(d, policy(3, allowShrink=True), "shrink", "rule `no-pods`", "raise metadata.generation")
+    d.stop()
+    d.start()
+    d.wait_audit("policy.rejected", lambda r: r["stage"] == "shrink", after=1)
+    assert generation(d) == 3
+    d.change_policy(policy(4, allowShrink=True))
+
+
 def test_many_rules_do_not_leave_unnoticed_also_after_a_restart(daemon):
     d = daemon()
     d.change_policy(policy(2, extra=[rule(f"r{i}") for i in range(10)]))
