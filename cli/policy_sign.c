@@ -66,7 +66,8 @@ static int keep_others(struct signing *s, const struct sign_key *by)
 	if (code != ERR_OK)
 		return cli_error(s->self, "%s", e.msg);
 	if (policy_signed_parse(text, &old, &e) != ERR_OK)
-		return cli_error(s->self, "%s: %s", s->path, e.msg);
+		return cli_error(
+		    s->self, "%s: %s; without this file, signing begins anew", s->path, e.msg);
 	if (!slice_eq(old.manifest, buf_view(&s->manifest))) {
 		s->dropped = old.nsigs;
 		return CLI_OK;

@@ -44,9 +44,10 @@ static int verify(const struct authorization_config *c, bool json)
 	enum err_code code = gate_pass(&gate, &files, &p, &stage, &d);
 	cli_print_diags(&d);
 	diags_done(&d);
+	bool unread = strcmp(stage, "read") == 0 || files.nkeys < c->signatures.public_keys.len;
 	gate_files_done(&files);
 	if (code != ERR_OK)
-		return strcmp(stage, "read") == 0 ? CLI_USAGE : CLI_NO;
+		return unread ? CLI_USAGE : CLI_NO;
 	print_served(p, json);
 	served_free(&p);
 	return CLI_OK;
@@ -81,6 +82,6 @@ const struct command cmd_policy_verify = {
 	    "  -p, --public-key FILE   Ed25519 public key, PEM; may be given many times\n"
 	    "  -t, --threshold N       how many of the keys must have signed (default 1)\n"
 	    "  -o, --output FORMAT     text (default) or json\n\n"
-	    "Exit codes: 0 signed as asked, 1 not, 2 the policy cannot be read.",
+	    "Exit codes: 0 signed as asked, 1 not, 2 the policy or a key cannot be read.",
     .run = run,
 };

@@ -361,6 +361,20 @@ def test_nothing_that_was_not_signed_serves(daemon, people, spoil):
     assert d.access_review("bob", **SEES).status == (503 if keys else 200)
 
 
+def test_verify_tells_no_from_cannot_tell(people, tmp_path):
+    ann, ben, eve = people
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    yamlio.write(folder / "policy.yaml", policy(1))
+    assert verify(folder, [ann]).returncode == 1
+    ann.sign(folder)
+    assert verify(folder, [ann]).returncode == 0
+    assert verify(folder, [eve]).returncode == 1
+    os.unlink(ben.public)
+    got = verify(folder, [ann, ben])
+    assert got.returncode == 2 and "ben" in got.stderr
+
+
 def test_a_signed_set_does_not_come_back(daemon, people):
     d = signed(daemon, people, threshold=1, start=False)
     people[0].sign(d.policy_dir)
