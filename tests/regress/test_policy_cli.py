@@ -7,16 +7,9 @@ import pytest
 
 from support.paths import TOP, program
 from support.proc import run
+from support.small_policy import HEAD, RULES
 
 FULL = os.path.join(TOP, "tests", "golden", "policy", "full.yaml")
-
-HEAD = "apiVersion: portcullis.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: x, generation: 3}\n"
-RULES = """\
-defaults: {exempt: {users: [root]}}
-rules:
-- {id: read, effect: allow, subjects: {groups: [dev]}, apiGroups: [""], resources: [pods], verbs: [get, list]}
-- {id: no, effect: deny, subjects: {all: everyone}, namespaces: [prod], resources: [pods], verbs: [list]}
-"""
 
 
 def cli(*argv, **kw):

@@ -6,14 +6,8 @@ import pytest
 
 from support.paths import TOP, program
 from support.proc import run
+from support.small_policy import HEAD, RULES
 
-HEAD = "apiVersion: portcullis.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: x, generation: 3}\n"
-RULES = """\
-defaults: {exempt: {users: [root]}}
-rules:
-- {id: read, effect: allow, subjects: {groups: [dev]}, apiGroups: [""], resources: [pods], verbs: [get, list]}
-- {id: no, effect: deny, subjects: {all: everyone}, namespaces: [prod], resources: [pods], verbs: [list]}
-"""
 DIMENSIONS = os.path.join(TOP, "tests", "golden", "policy", "dimensions.yaml")
 NOON = "2026-11-22T11:00:00Z"
 
