@@ -62,13 +62,10 @@ void account_cache_free(struct account_cache **c)
 
 static void copy_identity(struct arena *a, const struct identity *from, struct identity *to)
 {
-	struct slice *groups = ARENA_ARRAY(a, struct slice, from->ngroups);
-	for (size_t i = 0; i < from->ngroups; i++)
-		groups[i] = slice_dup(a, from->groups[i]);
 	*to = (struct identity){
 	    .username = slice_dup(a, from->username),
 	    .uid = slice_dup(a, from->uid),
-	    .groups = groups,
+	    .groups = slice_dup_all(a, from->groups, from->ngroups),
 	    .ngroups = from->ngroups,
 	    .provider = slice_dup(a, from->provider),
 	};

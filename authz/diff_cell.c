@@ -210,14 +210,6 @@ static void polish(struct diff_run *d, struct region *r, const struct flip *want
 	take_if(d, r, &q, want);
 }
 
-static const struct slice *copy_slices(struct arena *a, const struct slice *v, size_t n)
-{
-	struct slice *out = ARENA_ARRAY(a, struct slice, n);
-	for (size_t i = 0; i < n; i++)
-		out[i] = slice_dup(a, v[i]);
-	return out;
-}
-
 static const struct access_requirement *copy_selector(
     struct arena *a, const struct access_requirement *v, size_t n)
 {
@@ -225,7 +217,7 @@ static const struct access_requirement *copy_selector(
 	for (size_t i = 0; i < n; i++)
 		out[i] = (struct access_requirement){.key = slice_dup(a, v[i].key),
 		    .op = slice_dup(a, v[i].op),
-		    .values = copy_slices(a, v[i].values, v[i].n),
+		    .values = slice_dup_all(a, v[i].values, v[i].n),
 		    .n = v[i].n};
 	return out;
 }
@@ -238,7 +230,7 @@ static void copy_request(
 	    &out->subresource, &out->name, &out->namespace_, &out->path};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		*texts[i] = slice_dup(a, *texts[i]);
-	out->groups = copy_slices(a, r->groups, r->ngroups);
+	out->groups = slice_dup_all(a, r->groups, r->ngroups);
 	out->field_selector = copy_selector(a, r->field_selector, r->nfield);
 	out->label_selector = copy_selector(a, r->label_selector, r->nlabel);
 }

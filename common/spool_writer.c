@@ -297,14 +297,6 @@ bool spool_trouble(struct spool_writer *w, int64_t *since, struct err *why)
 
 /* --- the background thread --- */
 
-static struct slice *copy_list(struct arena *a, const struct slice *v, size_t n)
-{
-	struct slice *out = ARENA_ARRAY(a, struct slice, n);
-	for (size_t i = 0; i < n; i++)
-		out[i] = slice_dup(a, v[i]);
-	return out;
-}
-
 static struct queued *queued_new(const struct spool_event *ev)
 {
 	struct queued *q = calloc(1, sizeof(*q));
@@ -315,7 +307,7 @@ static struct queued *queued_new(const struct spool_event *ev)
 	struct spool_extra *extra = ARENA_ARRAY(a, struct spool_extra, ev->nextra);
 	for (size_t i = 0; i < ev->nextra; i++) {
 		extra[i].key = slice_dup(a, ev->extra[i].key);
-		extra[i].values = copy_list(a, ev->extra[i].values, ev->extra[i].n);
+		extra[i].values = slice_dup_all(a, ev->extra[i].values, ev->extra[i].n);
 		extra[i].n = ev->extra[i].n;
 	}
 	q->ev = (struct spool_event){
@@ -323,7 +315,7 @@ static struct queued *queued_new(const struct spool_event *ev)
 	    .issuer = slice_dup(a, ev->issuer),
 	    .username = slice_dup(a, ev->username),
 	    .uid = slice_dup(a, ev->uid),
-	    .groups = copy_list(a, ev->groups, ev->ngroups),
+	    .groups = slice_dup_all(a, ev->groups, ev->ngroups),
 	    .ngroups = ev->ngroups,
 	    .extra = extra,
 	    .nextra = ev->nextra,

@@ -41,6 +41,14 @@ struct slice slice_dup(struct arena *a, struct slice s)
 	return (struct slice){arena_strndup(a, s.p, s.len), s.len};
 }
 
+struct slice *slice_dup_all(struct arena *a, const struct slice *v, size_t n)
+{
+	struct slice *out = ARENA_ARRAY(a, struct slice, n);
+	for (size_t i = 0; i < n; i++)
+		out[i] = slice_dup(a, v[i]);
+	return out;
+}
+
 /* Decodes one code point at S[*I] and moves *I past it; -1 when the bytes are not valid UTF-8, in
  * which case *I moves by one byte. */
 static int32_t utf8_next(struct slice s, size_t *i)

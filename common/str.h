@@ -59,6 +59,7 @@ size_t slice_find(struct slice s, char c);
 
 /* Copy in the arena; a NUL follows the bytes, so .p may also serve as a C string. */
 struct slice slice_dup(struct arena *a, struct slice s);
+struct slice *slice_dup_all(struct arena *a, const struct slice *v, size_t n);
 
 /* Valid UTF-8 without overlong forms, surrogates or bytes past U+10FFFF. */
 bool slice_utf8(struct slice s);
