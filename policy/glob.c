@@ -155,19 +155,23 @@ static const struct glob_node *nodes_build(struct arena *a, struct filed *f, uin
 	return kept;
 }
 
-static void note_children(const struct glob_node *root, uint64_t *bytes)
+static void note_starts(struct globset *set, struct arena *a)
 {
-	for (uint32_t i = 0; root && i < root->nchildren; i++) {
-		unsigned char lead = root[root->child + i].lead;
-		bytes[lead / 64] |= UINT64_C(1) << (lead % 64);
+	const struct glob_node *heads = set->heads, *tails = set->tails;
+	uint32_t n = heads ? heads->nchildren : 0;
+	struct glob_start *starts = ARENA_ARRAY(a, struct glob_start, n);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct glob_node *child = &heads[heads->child + i];
+		starts[i].head = child->head;
+		memset(&starts[i].mask, 0xff, child->len < 8 ? child->len : 8);
+		set->start[child->lead] = (uint16_t)(i + 1);
 	}
-}
-
-static void note_leads(struct globset *set)
-{
-	note_children(set->heads, set->first);
-	note_children(set->tails, set->last);
-	set->open = set->heads && set->heads->n > 0;
+	for (uint32_t i = 0; tails && i < tails->nchildren; i++) {
+		unsigned char lead = tails[tails->child + i].lead;
+		set->last[lead / 64] |= UINT64_C(1) << (lead % 64);
+	}
+	set->starts = starts;
+	set->open = heads && heads->n > 0;
 }
 
 /* Each pattern is filed under the longer of its two literal ends: fewer texts have that. */
@@ -190,7 +194,7 @@ void globset_build(struct globset *set, struct arena *a, const struct slice *pat
 	set->heads = nodes_build(a, filed, nh);
 	set->tails = nodes_build(a, filed + n, nt);
 	free(filed);
-	note_leads(set);
+	note_starts(set, a);
 }
 
 static const struct glob_node *search_child(

@@ -38,7 +38,7 @@ static inline uint32_t hash_of(const struct intern *t, struct slice s)
 {
 	const char *p = s.p;
 	size_t n = s.len;
-	uint64_t a = 0, b = 0, h = t->seed[1];
+	uint64_t a = 0, b = 0, h = t->seed[1] + n;
 	for (; n > 16; n -= 16, p += 16)
 		h = fold(word8(p) ^ t->seed[0], word8(p + 8) ^ h);
 	if (n >= 8) {
@@ -51,8 +51,7 @@ static inline uint32_t hash_of(const struct intern *t, struct slice s)
 		a = (uint64_t)(unsigned char)p[0] << 16 | (uint64_t)(unsigned char)p[n / 2] << 8 |
 		    (unsigned char)p[n - 1];
 	}
-	h = fold(a ^ t->seed[0], b ^ h);
-	return (uint32_t)fold(h ^ s.len, t->seed[0]);
+	return (uint32_t)fold(a ^ t->seed[0], b ^ h);
 }
 
 /* memcmp without the call: the texts are short. */

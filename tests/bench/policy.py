@@ -11,6 +11,7 @@ import policies
 SIZES = (100, 1000, 10000, 100000)
 ROUNDS = 20        # under callgrind, where every call costs the same
 TIMED = 2000
+WHOLE = "whole review"  # the name of bench_policy for the review of the first request from text to text
 
 
 def run(argv, **kwargs):
@@ -21,9 +22,9 @@ def run(argv, **kwargs):
 
 
 def instructions(program, folder, policy, requests):
-    """Instructions of one authz_evaluate, by the name of the request."""
+    """Instructions of one authz_evaluate, by the name of the request, and of a whole review."""
     out = os.path.join(folder, "callgrind")
-    run(["valgrind", "--tool=callgrind", "--instr-atstart=no", "--toggle-collect=authz_evaluate",
+    run(["valgrind", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no",
          "--callgrind-out-file=" + out, program, policy, requests, str(ROUNDS)])
     got = {}
     for path in glob.glob(out + ".*"):
@@ -54,6 +55,11 @@ def decisions_table(table, mix, got):
         times = [next(a["ns"] for a in got[n]["asked"] if a["name"] == name) for n in SIZES]
         rows.append([name, asked["verdict"]] + [f"{c:.0f}" for c in count] +
                     [f"{count[-1] / count[1]:.2f}", f"{times[-1] / times[1]:.2f}", f"{times[-1]:.0f}"])
+    count = [got[n]["instructions"].get(WHOLE, float("nan")) for n in SIZES]
+    rows.append([f"{got[SIZES[-1]]['asked'][0]['name']}: the whole review", got[SIZES[-1]]["asked"][0]["verdict"]] +
+                [f"{c:.0f}" for c in count] +
+                [f"{count[-1] / count[1]:.2f}", f"{got[SIZES[-1]]['whole'] / got[SIZES[1]]['whole']:.2f}",
+                 f"{got[SIZES[-1]]['whole']:.0f}"])
     table(f"A decision, {mix} mix: instructions by the number of rules", ["request", "answer at 100k"] +
           [f"{n:,}" for n in SIZES] + ["100k / 1k", "time 100k / 1k", "ns at 100k"], rows)
 
