@@ -173,13 +173,16 @@ static void add_policy(struct buf *b, const char *key, const char *path,
 	buf_addc(b, '}');
 }
 
-static void add_settings(struct buf *b, const struct config *c)
+static void add_settings(struct buf *b, const struct config *c, const struct served_policy *now)
 {
 	const struct authorization_config *z = &c->authorization;
-	struct generation highest;
+	int64_t serving = now ? policy_info(now->policy)->generation : 0;
+	struct generation highest = {0};
 	struct err ignored;
-	if (generation_read(c->state_dir, &highest, &ignored) == ERR_OK)
-		buf_printf(b, ",\"highestGeneration\":%lld", (long long)highest.number);
+	/* The file may be behind what serves: lost, or the process died before it was written. */
+	if (generation_read(c->state_dir, &highest, &ignored) == ERR_OK || serving > 0)
+		buf_printf(b, ",\"highestGeneration\":%lld",
+		    (long long)(highest.number > serving ? highest.number : serving));
 	buf_printf(b, ",\"requireGeneration\":%s,\"maxShrink\":%lld",
 	    z->require_generation || z->signatures.present ? "true" : "false",
 	    (long long)z->max_shrink);
@@ -206,7 +209,7 @@ static void write_document(const struct policy_report *r, struct buf *b)
 	    r->policy_trouble.failing ? "true" : "false");
 	if (z->present) {
 		add_policy(b, "policy", z->policy, r->policy, &r->policy_trouble);
-		add_settings(b, r->config);
+		add_settings(b, r->config, r->policy);
 	}
 	if (z->present && z->shadow_policy)
 		add_policy(b, "shadowPolicy", z->shadow_policy, r->shadow, &r->shadow_trouble);

@@ -1,10 +1,12 @@
 """What a new policy is held to while the server runs: generations, shrinking, guards, signatures; and the policy in its
 shadow, which decides nothing."""
+import concurrent.futures
 import json
 import mmap
 import os
 import re
 import shutil
+import threading
 
 import pytest
 
@@ -92,6 +94,7 @@ def test_what_is_in_force_counts_when_the_file_of_generations_does_not(daemon, s
             yamlio.write(kept, spoil)
     lose()
     rejected(d, policy(4), "generation", "is 4", "but 5 was in force")
+    assert status(d)[0]["status"]["highestGeneration"] == 5
     d.stop()
     # The same policy is not another one of the same generation, and the file is made anew.
     d.write_policy(policy(5))
@@ -523,6 +526,35 @@ def test_a_daemon_that_does_not_answer_decides_nothing(daemon):
     d.stop()
     doc, code = status(d)
     assert code == 1 and doc["running"] is False and doc["status"]["policy"]["state"] == "current"
+
+
+def test_the_record_of_a_policy_stands_before_its_decisions(daemon):
+    d = daemon()
+    ends = threading.Event()
+
+    def ask():
+        while not ends.is_set():
+            d.access_review("bob", **SEES)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask) for _ in range(3)]
+        try:
+            for g in range(2, 10):
+                d.change_policy(policy(g))
+                assert generation(d) == g and f"generation={g} " in d.ops().get("/readyz?verbose").text
+        finally:
+            ends.set()
+        for a in asking:
+            a.result()
+    last = d.access_review("eve", **SEES)
+    d.wait_audit("authz.decision", lambda r: r["user"]["name"] == "eve")
+    assert last.status == 200
+    loaded = 0
+    for r in d.audit():
+        if r["type"] == "policy.loaded":
+            loaded = r["policy"]["generation"]
+        elif r["type"] == "authz.decision":
+            # Fewer: it was asked before.
+            assert r["policy"]["generation"] <= loaded, r
 
 
 # --- how changes are seen ---
