@@ -1,5 +1,6 @@
 """Files edited while the server runs: what is good takes effect, what is not changes nothing and is told."""
 import json
+import mmap
 import os
 import re
 import shutil
@@ -59,6 +60,21 @@ def test_an_edit_flips_the_next_verdict(daemon):
     assert d.metric("portcullis_policy_info", generation="1") == 0
     assert "generation=2" in line_of(d, "policy")
     d.change_policy({**POLICY, "metadata": {"name": "test", "generation": 3, "allowShrink": True}})
+    assert d.verdict("bob", **SEES) == "allow"
+
+
+def test_an_edit_without_any_event_is_found_all_the_same(daemon):
+    """Writing through a mapping tells inotify nothing, as a write by another client of a network file system does."""
+    d = daemon()
+    d.change_policy(policy(2))
+    assert d.verdict("bob", **SEES) == "deny"
+    before = len(d.audit("policy.loaded"))
+    with open(os.path.join(d.policy_dir, "policy.yaml"), "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
+        for old, new in ((b"generation: 2", b"generation: 3"), (b"team-a", b"team-b")):
+            at = m.rfind(old)
+            m[at:at + len(old)] = new
+        # Closing would be an event: not before it was found.
+        d.wait_audit("policy.loaded", after=before)
     assert d.verdict("bob", **SEES) == "allow"
 
 
