@@ -5,7 +5,7 @@
 
 #include "tests/support/naive_authz.h"
 
-#define NAIVE_ROLES 6
+#define NAIVE_ROLES 8
 #define NAIVE_BINDINGS 6
 #define NAIVE_LINES 5
 #define NAIVE_PARTS 2 /* rules of a role, subjects of a binding */

@@ -18,8 +18,8 @@ static const char *const groups[] = {"g", "g", "h", "gh", "system:authenticated"
     "system:authenticated", "system:serviceaccounts", "g*"};
 static const char *const accounts[] = {"s", "t"};
 static const char *const spaces[] = {"n", "m", "nm"};
-static const char *const roles[] = {"r", "s"};
-static const char *const parts[] = {"red", "blue"};
+static const char *const roles[] = {"r", "s", "t"};
+static const char *const parts[] = {"red", "blue", "green"};
 
 static struct naive_list list(uint64_t *seed, const char *const *words, uint32_t n, uint32_t most)
 {
@@ -67,7 +67,7 @@ static void add_role(struct naive_imports *im, uint64_t *seed)
 		return;
 	if (rnd(seed, 2))
 		role.label = PICK(seed, parts);
-	if (!role.ns && rnd(seed, 3) == 0)
+	if (!role.ns && rnd(seed, 2) == 0)
 		role.selects = PICK(seed, parts);
 	for (int i = 0; i < role.n; i++)
 		role.rules[i] = grant(seed, !role.ns && rnd(seed, 4) == 0);
@@ -134,7 +134,7 @@ void naive_generate_imports(struct naive_imports *im, uint64_t *seed)
 {
 	*im = (struct naive_imports){0};
 	if (rnd(seed, 4)) {
-		for (int n = 1 + (int)rnd(seed, NAIVE_ROLES); n > 0; n--)
+		for (int n = 2 + (int)rnd(seed, NAIVE_ROLES - 1); n > 0; n--)
 			add_role(im, seed);
 		for (int n = 1 + (int)rnd(seed, NAIVE_BINDINGS); n > 0; n--)
 			add_binding(im, seed);

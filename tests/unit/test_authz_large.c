@@ -12,7 +12,8 @@
 /* --- one rule of thousands, found and excepted --- */
 
 #define MANY 6000 /* rules, sets of exceptions, sets of subjects */
-#define FILLERS 400
+#define FILLERS 2600 /* groups with rules of their own */
+#define SOME_FILLERS 400
 
 static char many_groups[FILLERS][24];
 
@@ -33,6 +34,8 @@ static struct policy *many_rules(void)
 	return p;
 }
 
+static int fillers; /* how many of them a request has */
+
 /* The verdict on FILLERS groups with FIRST in front and LAST at the end, where they are not NULL. */
 static struct decision ask_many(const struct policy *p, const char *first, const char *last)
 {
@@ -40,8 +43,8 @@ static struct decision ask_many(const struct policy *p, const char *first, const
 	size_t n = 0;
 	if (first)
 		with[n++] = slice_of(first);
-	for (int i = 0; i < FILLERS; i++) {
-		snprintf(many_groups[i], sizeof(many_groups[i]), "filler%u", (unsigned)i % 1000);
+	for (int i = 0; i < fillers; i++) {
+		snprintf(many_groups[i], sizeof(many_groups[i]), "filler%d", i);
 		with[n++] = slice_of(many_groups[i]);
 	}
 	if (last)
@@ -57,9 +60,9 @@ static struct decision ask_many(const struct policy *p, const char *first, const
 	return d;
 }
 
-static void test_many_sets_and_groups(void **state)
+static void check_many(int with)
 {
-	(void)state;
+	fillers = with;
 	static const int at[] = {0, 100, 4000, 4094, 4095, 4096, 4097, MANY - 1};
 	struct policy *p = many_rules();
 	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
@@ -81,6 +84,72 @@ static void test_many_sets_and_groups(void **state)
 		assert_null(ask_many(p, "exempt", g).rule);
 	}
 	policy_free(&p);
+}
+
+static void test_many_sets_and_groups(void **state)
+{
+	(void)state;
+	check_many(SOME_FILLERS);
+	check_many(FILLERS);
+}
+
+/* --- one namespace that many patterns match --- */
+
+#define PATTERNS 60
+
+/* Rule i, of the group GROUPS or of one of its own, allows the verb vI in what starts with i times `n`. */
+static struct policy *many_patterns(bool one_group)
+{
+	struct buf b;
+	buf_init(&b, 1 << 20);
+	buf_adds(&b, POLICY_HEAD "rules:\n");
+	for (int i = 0; i < PATTERNS; i++) {
+		buf_printf(&b, "- {id: r%d, effect: allow, subjects: {groups: [g%d]}, apiGroups: [\"\"], "
+			       "resources: [pods], verbs: [v%d], namespaces: [\"", i, one_group ? 0 : i, i);
+		for (int k = 0; k < i; k++)
+			buf_addc(&b, 'n');
+		buf_adds(&b, "*\"]}\n");
+	}
+	struct policy *p = policy_must(buf_cstr(&b));
+	buf_done(&b);
+	return p;
+}
+
+static void check_patterns(bool one_group)
+{
+	struct policy *p = many_patterns(one_group);
+	char ns[PATTERNS + 1], verb[16], group[16], id[16];
+	memset(ns, 'n', sizeof(ns));
+	for (int i = 0; i < PATTERNS; i++) {
+		snprintf(verb, sizeof(verb), "v%d", i);
+		snprintf(group, sizeof(group), "g%d", one_group ? 0 : i);
+		snprintf(id, sizeof(id), "r%d", i);
+		struct slice groups[] = {slice_of(group)};
+		struct access_request r = {.groups = groups,
+		    .ngroups = 1,
+		    .resource_request = true,
+		    .verb = slice_of(verb),
+		    .resource = SLICE("pods"),
+		    .namespace_ = {ns, (size_t)i}};
+		struct decision d;
+		/* In the shortest namespace that fits, in the longest, and in one too short. */
+		authz_evaluate(p, &r, &d);
+		assert_true(i ? d.rule && strcmp(d.rule, id) == 0 : !d.rule);
+		r.namespace_.len = sizeof(ns);
+		authz_evaluate(p, &r, &d);
+		assert_string_equal(d.rule, id);
+		r.namespace_.len = i > 1 ? (size_t)i - 1 : 0;
+		authz_evaluate(p, &r, &d);
+		assert_true(!d.rule || i < 2);
+	}
+	policy_free(&p);
+}
+
+static void test_many_patterns_of_one_namespace(void **state)
+{
+	(void)state;
+	check_patterns(true);
+	check_patterns(false);
 }
 
 /* --- generated policies of many rules --- */
@@ -200,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_many_sets_and_groups),
+	    cmocka_unit_test(test_many_patterns_of_one_namespace),
 	    cmocka_unit_test(test_large_policies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
