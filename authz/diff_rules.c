@@ -73,10 +73,10 @@ static void add_selector(
 		return;
 	buf_printf(b, ",\"%s\":{\"requirements\":[", key);
 	for (size_t i = 0; i < n; i++) {
-		bool first = true;
-		buf_adds(b, i ? ",{" : "{");
-		add_member(b, &first, "key", q[i].key);
-		add_member(b, &first, "operator", q[i].op);
+		/* Neither may be left out, also where a log has none. */
+		buf_adds(b, i ? ",{\"key\":" : "{\"key\":");
+		buf_json(b, q[i].key);
+		buf_json_member(b, "operator", q[i].op);
 		if (q[i].n) {
 			buf_adds(b, ",\"values\":");
 			buf_json_list(b, q[i].values, q[i].n);

@@ -93,7 +93,8 @@ static bool is_bidi(int32_t cp)
 static bool is_invisible(int32_t cp)
 {
 	return cp == 0x00AD || cp == 0x200B || cp == 0x2028 || cp == 0x2029 ||
-	       (cp >= 0x2060 && cp <= 0x2064) || cp == 0xFEFF || (cp >= 0xE0000 && cp <= 0xE007F);
+	       (cp >= 0x2060 && cp <= 0x2064) || cp == 0xFEFF || cp == 0xFFFE || cp == 0xFFFF ||
+	       (cp >= 0xE0000 && cp <= 0xE007F);
 }
 
 bool slice_printable(struct slice s)
@@ -231,11 +232,14 @@ static void json_escape(struct buf *b, int32_t cp)
 	}
 }
 
+/* What stands in JSON as it is; U+FFFE and U+FFFF do not, as YAML, of which JSON is a part, has them
+ * only escaped. */
 static bool json_plain(int32_t cp)
 {
 	if (cp < 0x20 || cp == '"' || cp == '\\' || (cp >= 0x7F && cp < 0xA0))
 		return false;
-	return !is_bidi(cp) && cp != 0x2028 && cp != 0x2029 && cp != 0xFEFF;
+	return !is_bidi(cp) && cp != 0x2028 && cp != 0x2029 && cp != 0xFEFF && cp != 0xFFFE &&
+	       cp != 0xFFFF;
 }
 
 void buf_json(struct buf *b, struct slice s)

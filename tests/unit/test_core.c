@@ -78,6 +78,7 @@ static void test_json_escapes(void **state)
 	    {SLICE("\xed\xa0\x80"), "\"\\ufffd\\ufffd\\ufffd\""},
 	    {SLICE("\xe2\x80\xae"), "\"\\u202e\""},
 	    {SLICE("caf\xc3\xa9"), "\"caf\xc3\xa9\""},
+	    {SLICE("\xef\xbf\xbf\xef\xbf\xbe\xef\xbf\xbd"), "\"\\uffff\\ufffe\xef\xbf\xbd\""},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct buf b;
