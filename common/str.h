@@ -65,8 +65,8 @@ struct slice *slice_dup_all(struct arena *a, const struct slice *v, size_t n);
 bool slice_utf8(struct slice s);
 
 /* Neither C0/C1 controls, DEL, bidirectional format characters (U+200E, U+200F, U+202A…202E,
- * U+2066…2069) nor invisible ones (soft hyphen, zero-width space, word joiner, line separators, tags):
- * fit to be a name shown to people. Implies slice_utf8. */
+ * U+2066…2069), invisible ones (soft hyphen, zero-width space, word joiner, line separators, tags),
+ * U+FFFE nor U+FFFF: fit to be a name shown to people. Implies slice_utf8. */
 bool slice_printable(struct slice s);
 
 /* Growing bytes with a hard maximum: past MAX nothing is added and OVER becomes true. */
