@@ -245,11 +245,6 @@ enum err_code issuers_start(struct issuers *s, struct err *e)
 	return code;
 }
 
-static bool same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static const char *document_url(struct arena *a, const struct jwt_issuer_config *cfg)
 {
 	static const char well_known[] = "/.well-known/openid-configuration";
@@ -285,8 +280,8 @@ static struct issuer *issuer_new(struct issuers *s, const struct jwt_issuer_conf
 static struct issuer *find(const struct issuers *s, const struct issuer *like)
 {
 	for (struct issuer *i = s->list; i; i = i->next)
-		if (same(i->src.issuer, like->src.issuer) &&
-		    same(i->src.discovery_url, like->src.discovery_url) &&
+		if (text_eq(i->src.issuer, like->src.issuer) &&
+		    text_eq(i->src.discovery_url, like->src.discovery_url) &&
 		    slice_eq(i->src.ca_pem, like->src.ca_pem))
 			return i;
 	return NULL;

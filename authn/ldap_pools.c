@@ -248,22 +248,17 @@ struct ldap_trust *ldap_pool_trust(struct ldap_pool *p)
 
 /* --- pools --- */
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static bool same(const struct ldap_pool *a, const struct ldap_pool *b)
 {
 	if (a->nservers != b->nservers || a->start_tls != b->start_tls ||
 	    a->external != b->external || a->timeout != b->timeout)
 		return false;
 	for (size_t i = 0; i < a->nservers; i++) {
-		if (!same_text(a->servers[i].url, b->servers[i].url))
+		if (!text_eq(a->servers[i].url, b->servers[i].url))
 			return false;
 	}
-	return same_text(a->name, b->name) && same_text(a->bind_dn, b->bind_dn) &&
-	       same_text(a->cert_file, b->cert_file) && same_text(a->key_file, b->key_file) &&
+	return text_eq(a->name, b->name) && text_eq(a->bind_dn, b->bind_dn) &&
+	       text_eq(a->cert_file, b->cert_file) && text_eq(a->key_file, b->key_file) &&
 	       slice_eq(a->ca, b->ca) &&
 	       secret_equal(a->password.p, a->password.len, b->password.p, b->password.len);
 }

@@ -1,22 +1,17 @@
 /* Owns what surrounds the cells of a comparison: the rules that differ, and examples as reviews. */
 #include "authz/diff_run.h"
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* Words to the user, and papers of an emergency: they change no verdict. */
 static bool texts_differ(const struct rule *a, const struct rule *b)
 {
 	const struct break_glass *x = a->break_glass, *y = b->break_glass;
-	if (!same_text(a->message, b->message) || !x != !y)
+	if (!text_eq(a->message, b->message) || !x != !y)
 		return true;
 	if (!x)
 		return false;
-	bool differ = !same_text(x->ticket, y->ticket) || x->napproved != y->napproved;
+	bool differ = !text_eq(x->ticket, y->ticket) || x->napproved != y->napproved;
 	for (uint32_t i = 0; !differ && i < x->napproved; i++)
-		differ = !same_text(x->approved_by[i], y->approved_by[i]);
+		differ = !text_eq(x->approved_by[i], y->approved_by[i]);
 	return differ;
 }
 

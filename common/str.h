@@ -45,6 +45,12 @@ static inline struct slice slice_skip(struct slice s, size_t n)
 	return n >= s.len ? (struct slice){0} : (struct slice){s.p + n, s.len - n};
 }
 
+/* Are two texts equal? NULL equals NULL alone. */
+static inline bool text_eq(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /* Orders bytewise, shorter first on a tie: for qsort and merge. */
 int slice_cmp(struct slice a, struct slice b);
 

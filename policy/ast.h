@@ -274,6 +274,13 @@ void ast_warn(struct ast *t, struct place at, const char *fmt, ...) PRINTF(3, 4)
 void ast_unknown(
     struct ast *t, struct place at, const char *what, const char *name, const struct map *known);
 
+/* A file's name without its directories. */
+static inline const char *ast_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
 static inline bool ast_has(const struct yaml_node *node, const char *key)
 {
 	return node && yamlx_get(node, key);

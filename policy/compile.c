@@ -198,12 +198,6 @@ static const struct ns_set *compile_namespaces(struct compiler *c, const struct 
 
 /* --- rules and tests --- */
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
 static void compile_rule(struct compiler *c, const struct ast_rule *r, struct rule *out)
 {
 	static const enum policy_effect effects[] = {
@@ -211,7 +205,7 @@ static void compile_rule(struct compiler *c, const struct ast_rule *r, struct ru
 	struct arena *a = &c->p->arena;
 	*out = (struct rule){
 	    .id = arena_strdup(a, r->id),
-	    .source = arena_printf(a, "%s:%u", base_name(r->file->name), r->node->line),
+	    .source = arena_printf(a, "%s:%u", ast_base_name(r->file->name), r->node->line),
 	    .message = arena_strdup(a, r->message),
 	    .effect = effects[r->effect],
 	    .shadow = r->mode == AST_SHADOW,

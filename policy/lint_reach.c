@@ -331,7 +331,7 @@ static const char *named(const struct reach *t, uint32_t rule)
 	return arena_printf(&t->l->arena, "`%s` (%s)", r->id, r->source ? r->source : "");
 }
 
-static bool same_text(const char *a, const char *b)
+static bool same_words(const char *a, const char *b)
 {
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
@@ -340,7 +340,7 @@ static bool same_text(const char *a, const char *b)
  * apart. */
 static bool told_apart(const struct rule *a, const struct rule *b)
 {
-	return !same_text(a->message, b->message) || (a->break_glass || b->break_glass);
+	return !same_words(a->message, b->message) || (a->break_glass || b->break_glass);
 }
 
 static void tell_same_effect(struct reach *t, uint32_t rule, const struct best *b)

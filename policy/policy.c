@@ -93,19 +93,13 @@ enum err_code policy_read(
 
 /* --- building --- */
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
 /* Over names and lengths too: what moves from one file to another is another policy. */
 static void digest(const struct policy_file *files, size_t n, char hex[2 * SHA256_LEN + 1])
 {
 	uint8_t sum[SHA256_LEN];
 	struct sha256_ctx *c = sha256_begin();
 	for (size_t i = 0; i < n; i++) {
-		const char *name = base_name(files[i].name);
+		const char *name = ast_base_name(files[i].name);
 		uint64_t sizes[2] = {htole64(strlen(name)), htole64(files[i].text.len)};
 		/* Policies without imports keep the digest they had before there were any. */
 		uint64_t kind = htole64((uint64_t)files[i].kind);
@@ -184,7 +178,7 @@ static const char *stage_of(const struct ast *t)
 static void check_names(const struct policy_file *files, size_t n, struct diags *d)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!slice_printable(slice_of(base_name(files[i].name))))
+		if (!slice_printable(slice_of(ast_base_name(files[i].name))))
 			diags_error(d, files[i].name, 0, 0, "a control character in the name of the file");
 }
 

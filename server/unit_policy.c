@@ -40,22 +40,18 @@ void unit_shadow_digest(const struct config *c, uint8_t out[SHA256_LEN])
 	digest(&shadow, out);
 }
 
-static bool same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 bool unit_policy_moved(const struct config *a, const struct config *b)
 {
 	const struct authorization_config *x = &a->authorization, *y = &b->authorization;
 	const struct string_list *k = &x->signatures.public_keys, *l = &y->signatures.public_keys;
-	if (x->present != y->present || !same(x->policy, y->policy) || !same(x->guards, y->guards) ||
+	if (x->present != y->present || !text_eq(x->policy, y->policy) ||
+	    !text_eq(x->guards, y->guards) ||
 	    x->require_generation != y->require_generation ||
 	    x->signatures.present != y->signatures.present ||
 	    x->signatures.threshold != y->signatures.threshold || k->len != l->len)
 		return true;
 	for (size_t i = 0; i < k->len; i++)
-		if (!same(k->items[i], l->items[i]))
+		if (!text_eq(k->items[i], l->items[i]))
 			return true;
 	return false;
 }
@@ -71,7 +67,7 @@ static struct policy *kept_policy(const struct config *cfg)
 	struct diags ignored = {0};
 	struct err e;
 	if (lastgood_load(cfg->state_dir, &kept, &e) == ERR_OK &&
-	    same(kept.path, cfg->authorization.policy) &&
+	    text_eq(kept.path, cfg->authorization.policy) &&
 	    policy_compile(kept.files, kept.n, NULL, &p, &ignored) != ERR_OK)
 		p = NULL;
 	diags_done(&ignored);
@@ -129,7 +125,7 @@ static enum err_code load(const struct config *cfg, const struct served_policy *
 	struct err e = {0};
 	struct gate g = {.config = &cfg->authorization};
 	/* A policy at another place is another policy: whoever edits the configuration means it. */
-	if (now && same(now->path, cfg->authorization.policy))
+	if (now && text_eq(now->path, cfg->authorization.policy))
 		g.before = now->policy;
 	else if (!now)
 		g.before = kept = kept_policy(cfg);

@@ -110,36 +110,32 @@ void unit_tls_digest(const struct config *c, uint8_t out[SHA256_LEN])
 
 /* --- differences --- */
 
-static bool same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool same_list(const struct string_list *a, const struct string_list *b)
 {
 	if (a->len != b->len)
 		return false;
 	for (size_t i = 0; i < a->len; i++)
-		if (!same(a->items[i], b->items[i]))
+		if (!text_eq(a->items[i], b->items[i]))
 			return false;
 	return true;
 }
 
 bool unit_tls_moved(const struct config *a, const struct config *b)
 {
-	return !same(a->webhook.certificate_file, b->webhook.certificate_file) ||
-	       !same(a->webhook.key_file, b->webhook.key_file) ||
-	       !same(a->webhook.client_ca_file, b->webhook.client_ca_file) ||
+	return !text_eq(a->webhook.certificate_file, b->webhook.certificate_file) ||
+	       !text_eq(a->webhook.key_file, b->webhook.key_file) ||
+	       !text_eq(a->webhook.client_ca_file, b->webhook.client_ca_file) ||
 	       !same_list(&a->webhook.allowed_clients, &b->webhook.allowed_clients) ||
 	       a->login.present != b->login.present ||
-	       !same(a->login.certificate_file, b->login.certificate_file) ||
-	       !same(a->login.key_file, b->login.key_file);
+	       !text_eq(a->login.certificate_file, b->login.certificate_file) ||
+	       !text_eq(a->login.key_file, b->login.key_file);
 }
 
 bool unit_needs_restart(const struct config *a, const struct config *b)
 {
-	return !same(a->webhook.listen, b->webhook.listen) || !same(a->ops.listen, b->ops.listen) ||
-	       !same(a->login.listen, b->login.listen) || !same(a->state_dir, b->state_dir);
+	return !text_eq(a->webhook.listen, b->webhook.listen) ||
+	       !text_eq(a->ops.listen, b->ops.listen) ||
+	       !text_eq(a->login.listen, b->login.listen) || !text_eq(a->state_dir, b->state_dir);
 }
 
 /* --- loaders --- */
@@ -167,7 +163,7 @@ enum err_code unit_tls_load(const struct config *cfg, struct snapshot_parts *par
 static enum err_code load_audit(const struct config *old, const struct config *cfg,
     struct snapshot_parts *parts, struct diags *d)
 {
-	if (old && same(old->audit.path, cfg->audit.path))
+	if (old && text_eq(old->audit.path, cfg->audit.path))
 		return ERR_OK;
 	struct audit_log *log = NULL;
 	struct err e = {0};
@@ -182,7 +178,7 @@ static enum err_code load_spool(const struct config *old, const struct config *c
     struct snapshot_parts *parts, struct diags *d)
 {
 	const struct new_users_config *n = &cfg->new_users;
-	if (old && same(old->new_users.spool_dir, n->spool_dir) &&
+	if (old && text_eq(old->new_users.spool_dir, n->spool_dir) &&
 	    old->new_users.touch_interval == n->touch_interval)
 		return ERR_OK;
 	struct spool_writer *w = NULL;
