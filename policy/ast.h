@@ -6,7 +6,7 @@
 #include "common/map.h"
 #include "common/schema.h"
 #include "policy/policy.h"
-#include "policy/window.h"
+#include "common/window.h"
 
 /* Every NODE is the YAML the struct was bound from: it gives places, and tells absent from default.
  */

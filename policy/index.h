@@ -16,7 +16,7 @@
 #include "policy/intern.h"
 #include "policy/lists.h"
 #include "policy/policy.h"
-#include "policy/window.h"
+#include "common/window.h"
 #include "policy/worst.h"
 
 /* Numbers of three tables that never mix: user names, group names, all other words. Two numbers

@@ -1,8 +1,9 @@
-/* The few calls of the Kubernetes API that the worker makes: GET and server-side apply. */
+/* The calls of the Kubernetes API that the worker makes. */
 #ifndef RBAC_SYNC_KUBE_H
 #define RBAC_SYNC_KUBE_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #include "common/err.h"
 #include "rbac-sync/kubeconfig.h"
@@ -16,7 +17,8 @@ enum kube_verdict {
 	KUBE_REFUSED = 0, /* 400, 403, 404 on a write, 405, 415, 422 …: the same again gives the same */
 	KUBE_LATER,	  /* no answer, 408, 429, 5xx, 401 after a re-read: the server's trouble */
 	KUBE_CONFLICT,	  /* 409: somebody else wrote; at once again */
-	KUBE_ABSENT,	  /* 404 on a GET */
+	KUBE_ABSENT,	  /* 404 on a GET or DELETE */
+	KUBE_GONE,	  /* 410: the version asked for is too old */
 	KUBE_OK		  /* 2xx and the object in BODY */
 };
 
@@ -34,6 +36,24 @@ void kube_answer_done(struct kube_answer *a);
 enum kube_verdict kube_classify(long status, bool write);
 
 struct kube; /* one thread */
+
+/* The rate and the pauses that all clients of the process keep together; thread-safe. A token bucket of QPS and BURST;
+ * a 429 or a 5xx with Retry-After stops everybody until then. */
+struct kube_gate;
+struct kube_gate *kube_gate_new(double qps, unsigned burst);
+void kube_gate_free(struct kube_gate **g);
+/* clock_mono until which the server wants peace; 0: none. */
+int64_t kube_gate_pause(const struct kube_gate *g);
+
+struct kube_options {
+	const char *path;	   /* kubeconfig; NULL: in-cluster */
+	const char *context;	   /* or NULL */
+	int64_t timeout_ms;	   /* bounds each exchange but watches */
+	struct kube_gate *gate;	   /* or NULL: no limit (Lease, events) */
+	const atomic_bool *cancel; /* ends any wait or exchange within a second; or NULL */
+	bool dry_run;		   /* writes carry dryRun=All */
+};
+enum err_code kube_open(const struct kube_options *o, struct kube **out, struct err *e) MUST_CHECK;
 
 /* PATH NULL: in-cluster. TIMEOUT_MS bounds each exchange. Reads the configuration, speaks to nobody. */
 enum err_code kube_new(const char *path, const char *context, int64_t timeout_ms, struct kube **out,
@@ -59,5 +79,31 @@ void kube_get(struct kube *k, const char *path, const json_t *object, struct kub
  * KUBE_CONFLICT. KUBE_OK only when the answer is the object of that kind and name. */
 void kube_apply(struct kube *k, const char *path, const json_t *object, const char *version,
     struct kube_answer *out);
+
+/* POST OBJECT to COLLECTION; PUT OBJECT (with its resourceVersion) at PATH. */
+void kube_create(struct kube *k, const char *collection, const json_t *object, struct kube_answer *out);
+void kube_put(struct kube *k, const char *path, const json_t *object, struct kube_answer *out);
+
+/* JSON merge patch (RFC 7386) at PATH; a resourceVersion in PATCH is a precondition (else KUBE_CONFLICT). */
+void kube_merge(struct kube *k, const char *path, const json_t *patch, struct kube_answer *out);
+
+/* Deletes just that object in that state (preconditions uid and resourceVersion, both needed), in the background.
+ * KUBE_ABSENT when it is gone already (404); KUBE_CONFLICT when it is another or was changed. */
+void kube_delete(struct kube *k, const char *path, const char *uid, const char *version, struct kube_answer *out);
+
+/* Pages of 500 through COLLECTION (with a query such as "labelSelector=…", or NULL) to EACH; on KUBE_OK OUT->body is
+ * absent and VERSION (in A) is the list's resourceVersion. CACHED: resourceVersion=0 is asked for. An expired continue
+ * token (410) gives KUBE_GONE: the caller begins anew. */
+typedef void kube_each(void *ctx, json_t *item);
+void kube_list(struct kube *k, const char *collection, const char *query, bool cached, kube_each *each, void *ctx,
+    struct arena *a, const char **version, struct kube_answer *out);
+
+/* One watch from VERSION until the server closes it, SECONDS at most: EACH gets type ("ADDED", "MODIFIED", "DELETED",
+ * "BOOKMARK") and object. KUBE_OK: closed in order. KUBE_GONE: 410 as status or ERROR event. An event over
+ * KUBE_EVENT_MAX or no JSON: KUBE_LATER. */
+#define KUBE_EVENT_MAX ((size_t)2 << 20)
+typedef void kube_event(void *ctx, const char *type, json_t *object);
+void kube_watch(struct kube *k, const char *collection, const char *query, const char *version, int seconds,
+    kube_event *each, void *ctx, struct kube_answer *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* Fuzzes zone files: what is read has its changes in order, none without effect, and offsets that a clock can
  * show; each change is found at its moment and not before. */
-#include "policy/zone.h"
+#include "common/zone.h"
 #include "tests/fuzz/fuzz.h"
 
 #define OFFSET_MAX (26 * 3600)

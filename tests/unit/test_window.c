@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "policy/window.h"
+#include "common/window.h"
 
 #define MINUTE (60 * CLOCK_SECOND)
 #define WORKDAYS 0x1F

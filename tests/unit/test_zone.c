@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "policy/zone.h"
+#include "common/zone.h"
 
 static int64_t moment(const char *text)
 {

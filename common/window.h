@@ -1,13 +1,13 @@
 /* When a rule holds: `valid`, as a pure function of time. */
-#ifndef POLICY_WINDOW_H
-#define POLICY_WINDOW_H
+#ifndef COMMON_WINDOW_H
+#define COMMON_WINDOW_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "common/arena.h"
 #include "common/str.h"
-#include "policy/zone.h"
+#include "common/zone.h"
 
 /* Immutable, made while a policy is compiled, in its arena; the time zone's changes are part of it:
  * nothing is read and nothing allocated later. All times are nanoseconds since the epoch (UTC). */

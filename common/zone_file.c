@@ -1,7 +1,7 @@
 /* Owns the form of zone files: TZif, RFC 9636. */
 #include <endian.h>
 
-#include "policy/zone.h"
+#include "common/zone.h"
 
 #define HEADER 44
 #define VERSION_AT 4

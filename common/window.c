@@ -1,5 +1,5 @@
 /* Owns when a rule holds: spans of time with weekly hours, and the moments at which they begin and end. */
-#include "policy/window.h"
+#include "common/window.h"
 
 #include <stdlib.h>
 

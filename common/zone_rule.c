@@ -1,6 +1,6 @@
 /* Owns the rule at the end of a zone file, by which the years after its table go: the TZ text of POSIX. */
 #include "common/clock.h"
-#include "policy/zone.h"
+#include "common/zone.h"
 
 #define DAY INT64_C(86400)
 #define HOUR 3600

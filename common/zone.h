@@ -1,7 +1,7 @@
 /* Time zones: what the local time is at a moment, from the system's zone files. No global state: the
  * C library's own functions know one zone a process. */
-#ifndef POLICY_ZONE_H
-#define POLICY_ZONE_H
+#ifndef COMMON_ZONE_H
+#define COMMON_ZONE_H
 
 #include "common/arena.h"
 #include "common/err.h"

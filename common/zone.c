@@ -1,5 +1,5 @@
 /* Owns time zones by name: names, the files behind them, the offset at a moment. */
-#include "policy/zone.h"
+#include "common/zone.h"
 
 #include "common/diag.h"
 #include "common/file.h"

@@ -1,0 +1,41 @@
+/* The phases of a user's record by time, directory and admin: pure. */
+#ifndef RBAC_SYNC_LIFECYCLE_H
+#define RBAC_SYNC_LIFECYCLE_H
+
+#include "rbac-sync/record.h"
+
+/* What the directories know of a user. Zero asserts nothing. */
+enum directory_word {
+	DIRECTORY_UNKNOWN = 0, /* none is asked about this provider, or its answer cannot be trusted */
+	DIRECTORY_PRESENT,
+	DIRECTORY_MISSING, /* not in the last good answer; not confirmed yet */
+	DIRECTORY_GONE	   /* missing in two good answers far enough apart */
+};
+
+struct lifecycle_config { /* nanoseconds; 0: never */
+	int64_t stale_after, disable_after, delete_after;
+	bool disable_gone; /* a user that the directory positively lost is disabled */
+};
+
+/* What of the record holds now. */
+enum life_state {
+	LIFE_ACTIVE = 0, /* has what the plan says */
+	LIFE_STALE,	 /* the same, marked */
+	LIFE_DISABLED,	 /* nothing but namespaces */
+	LIFE_SUSPENDED,	 /* the same, by an admin's word: not limited */
+	LIFE_DELETED	 /* everything goes, then the record */
+};
+
+struct life {
+	enum life_state state;
+	const char *why;	/* a sentence; NULL when active */
+	int64_t disable_after, delete_after; /* unix seconds at which it will happen; 0: not planned */
+	int64_t next;		/* unix seconds of the next change by time alone; INT64_MAX: none */
+};
+
+/* spec.state Suspended wins, spec.state Active undoes what time or directory did; keep (spec or label) exempts from
+ * everything but Suspended. Times count from last_seen (or created, for one who never came). NOW: unix seconds. */
+void lifecycle(const struct record *r, const struct lifecycle_config *c, enum directory_word word, int64_t now,
+    struct life *out);
+
+#endif

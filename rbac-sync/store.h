@@ -1,0 +1,58 @@
+/* What the cluster holds, as the watches tell: records, namespaces and our own objects. Thread-safe.
+ *
+ * Ownership is told by inventory (record_binding) and by marks together; the store only says what stands where. */
+#ifndef RBAC_SYNC_STORE_H
+#define RBAC_SYNC_STORE_H
+
+#include "rbac-sync/record.h"
+#include "rbac-sync/selector.h"
+
+struct store;
+
+/* An object as it stands there; text in the reader's arena. */
+struct observed {
+	struct object_id id;
+	const char *uid, *resource_version;
+	const char *record, *managed_by;  /* labels; or NULL */
+	const char *user, *group, *provider, *spec_hash; /* annotations; or NULL */
+	uint8_t live[SHA256_LEN];	  /* object_digest */
+	bool terminating, keep;
+	const char *role_kind, *role;	  /* of a binding; or NULL */
+};
+
+/* Called without the store's lock held, in the thread of the watch: RECORD is the key of the record concerned (the
+ * label, for an object; what it was before too, when that changed); NULL: any may be (a namespace). */
+typedef void store_changed(void *ctx, enum object_kind kind, const char *record);
+
+struct store *store_new(store_changed *changed, void *ctx);
+void store_free(struct store **s);
+
+/* --- the watches' side --- */
+/* Between begin and end every object of KIND that was listed is put; what was not is gone after end. */
+void store_list_begin(struct store *s, enum object_kind kind);
+void store_list_end(struct store *s, enum object_kind kind);
+void store_put(struct store *s, enum object_kind kind, const json_t *object);
+void store_remove(struct store *s, enum object_kind kind, const json_t *object);
+
+/* Every kind of KINDS (bits 1 << kind) was listed once. */
+bool store_synced(const struct store *s, unsigned kinds);
+
+/* --- the reader's side: copies into ARENA --- */
+bool store_record(struct store *s, const char *key, struct arena *a, struct record *out);
+bool store_object(struct store *s, const struct object_id *id, struct arena *a, struct observed *out);
+
+/* What we know sooner than the watch: the answer to our own write. Older resourceVersions of the watch do not
+ * replace it. */
+void store_learn(struct store *s, enum object_kind kind, const json_t *object);
+
+/* Names of the records, sorted; how many. */
+size_t store_records(struct store *s, struct arena *a, const char ***out);
+/* Objects that carry our label, of all kinds but records, sorted by id. */
+size_t store_managed(struct store *s, struct arena *a, struct observed **out);
+size_t store_count(struct store *s, enum object_kind kind);
+
+/* --- namespaces, for templates --- */
+/* Names whose labels fit SEL, sorted; those that terminate are left out. */
+size_t store_namespaces(struct store *s, const struct selector *sel, struct arena *a, const char ***out);
+
+#endif
