@@ -6,7 +6,7 @@
 #include "rbac-sync/kube.h"
 
 struct lease_config {
-	bool present;
+	bool enabled;
 	const char *namespace_, *name, *identity; /* identity NULL: HOSTNAME_UUID */
 	int64_t duration, renew_deadline, retry;  /* ns: 15 s, 10 s, 2 s; duration > renew_deadline > 1.2 * retry */
 };
