@@ -13,7 +13,7 @@ authn: authn common
 audit: audit common
 server: server policy authz authn audit common
 rbac-sync: rbac-sync common
-cli: cli policy authz authn audit common server/config.h server/gate.h
+cli: cli policy authz authn audit rbac-sync common server/config.h server/gate.h
 '
 
 # header (regular expression): files that may include it (regular expression)
@@ -27,8 +27,8 @@ openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|c
 (open)?(ldap|lber)[.]h common/ldapx(_bind|_frame|_ranges|_search|_tls)?[.]c
 curl/.*               common/httpc[.]c
 yaml[.]h              common/yamlx[.]c
-jansson[.]h           common/jsonx[.][ch]|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*
-common/jsonx[.]h      common/jsonx[.]c|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*|(server|cli)/main[.]c|cli/policy_status[.]c
+jansson[.]h           common/jsonx[.][ch]|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*|cli/sync_.*[.]c
+common/jsonx[.]h      common/jsonx[.]c|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*|(server|cli)/main[.]c|cli/(policy_status|sync_.*)[.]c
 '
 
 find common policy authz authn audit server rbac-sync cli -name '*.[ch]' 2>/dev/null | sort |
