@@ -6,9 +6,47 @@
 #include "rbac-sync/template.h"
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
+#define GC_SETTLE CLOCK_SECOND /* removals of one cause arrive within this */
 #define LATER "it comes with records and reconciling"
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const modes[] = {"all", "intake", "reconcile", NULL};
+
+#define REQUESTS_AT(member) offsetof(struct worker_requests, member)
+
+static const struct field requests_fields[] = {
+    {"qps", FIELD_INT, REQUESTS_AT(qps), .def = "50", .min = 1, .max = 10000,
+	.doc = "Requests a second to the apiserver, of all threads together; Lease and events come on top."},
+    {"burst", FIELD_INT, REQUESTS_AT(burst), .def = "100", .min = 1, .max = 100000,
+	.doc = "As many may come at once after a quiet time."},
+    {0},
+};
+
+static const struct schema requests_schema = {"requests", sizeof(struct worker_requests), requests_fields,
+    SCHEMA_NO_PLACE, SCHEMA_NO_PLACE, NULL};
+
+#define GC_AT(member) offsetof(struct worker_gc, member)
+
+static const struct field gc_fields[] = {
+    {"staleAfter", FIELD_DURATION, GC_AT(life.stale_after), .def = "720h",
+	.doc = "A user who was not seen for so long is marked Stale; nothing is removed. `0`: never."},
+    {"disableAfter", FIELD_DURATION, GC_AT(life.disable_after), .def = "0",
+	.doc = "Not seen for so long, a user loses the bindings and keeps record and namespaces. `0`: never."},
+    {"deleteAfter", FIELD_DURATION, GC_AT(life.delete_after), .def = "0",
+	.doc = "Not seen for so long, a user's objects and record are deleted. `0`: never."},
+    {"disableGone", FIELD_BOOL, GC_AT(life.disable_gone), .def = "false",
+	.doc = "Disables users of whom a directory says in two good polls that they are gone."},
+    {"maxDeletesPerRun", FIELD_INT, GC_AT(limits.max_deletes), .def = "20", .max = 100000,
+	.doc = "More removals than this in one run are blocked until an admin confirms."},
+    {"maxDeletePercent", FIELD_INT, GC_AT(limits.max_percent), .def = "5", .max = 100,
+	.doc = "The same, of what is managed in all; at least 5 objects may always go."},
+    {"window", FIELD_DURATION, GC_AT(limits.window), .def = "10m", .min = CLOCK_SECOND,
+	.doc = "What is removed within this time counts as one run."},
+    {0},
+};
+
+static const struct schema gc_schema = {
+    "gc", sizeof(struct worker_gc), gc_fields, SCHEMA_NO_PLACE, SCHEMA_NO_PLACE, NULL};
 
 #define AT(member) offsetof(struct worker_config, member)
 
@@ -21,8 +59,9 @@ static const struct field fields[] = {
 	.doc = "How to reach the apiserver; absent: as a pod, by its service account."},
     {"context", FIELD_STRING, AT(context), .nonempty = true,
 	.doc = "Context of the kubeconfig; absent: its current-context."},
-    {"templates", FIELD_PATH, AT(templates), .required = true,
-	.doc = "The file of kind SyncConfig; read again when it changes and on SIGHUP."},
+    {"templates", FIELD_PATH, AT(templates),
+	.doc = "The file of kind SyncConfig; read again when it changes and on SIGHUP. Required but in mode "
+	       "`intake`."},
     {"metricsFile", FIELD_PATH, AT(metrics_file),
 	.doc = "Metrics in Prometheus' text format, replaced atomically: for node_exporter's textfile "
 	       "collector. Its folder must be writable."},
@@ -43,9 +82,15 @@ static const struct field fields[] = {
 	.doc = "Globs of namespaces where nothing is bound, beyond the built-in ones."},
     {"logLevel", FIELD_ENUM, AT(log_level), .choices = log_levels, .def = "info",
 	.doc = "Lines below are not written."},
-    {"mode", FIELD_NODE, AT(kind), .unsupported = LATER, .doc = "Intake, reconcile or both."},
+    {"mode", FIELD_ENUM, AT(mode), .choices = modes, .def = "all",
+	.doc = "`intake` makes records of the spool's events, `reconcile` gives records what is due, `all` does "
+	       "both."},
+    {"workers", FIELD_INT, AT(workers), .def = "4", .min = 1, .max = 64,
+	.doc = "Records that are worked on at the same time."},
+    {"requests", FIELD_OBJECT, AT(requests), .sub = &requests_schema,
+	.doc = "How fast the apiserver may be asked."},
+    {"gc", FIELD_OBJECT, AT(gc), .sub = &gc_schema, .doc = "Removing what is no longer due."},
     {"leaderElection", FIELD_NODE, AT(kind), .unsupported = LATER, .doc = "One active worker of many."},
-    {"gc", FIELD_NODE, AT(kind), .unsupported = LATER, .doc = "Removing what is no longer due."},
     {"ops", FIELD_NODE, AT(kind), .unsupported = "metrics are written to metricsFile",
 	.doc = "A listener for health and metrics."},
     {0},
@@ -53,11 +98,14 @@ static const struct field fields[] = {
 
 static void check(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
 {
-	const struct worker_config *c = obj;
+	struct worker_config *c = obj;
+	c->gc.limits.settle = GC_SETTLE;
 	if (strcmp(c->api_version, SYNC_API_VERSION) != 0)
 		diags_error(d, file, node->line, node->col, "apiVersion must be " SYNC_API_VERSION);
 	if (strcmp(c->kind, "RBACSyncConfiguration") != 0)
 		diags_error(d, file, node->line, node->col, "kind must be RBACSyncConfiguration");
+	if (!c->templates && c->mode != MODE_INTAKE)
+		diags_error(d, file, node->line, node->col, "templates is missing: only mode intake needs none");
 	if (c->retry_max < c->retry_initial)
 		diags_error(d, file, node->line, node->col, "retryMax is below retryInitial");
 }

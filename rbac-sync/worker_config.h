@@ -3,16 +3,37 @@
 #define RBAC_SYNC_WORKER_CONFIG_H
 
 #include "common/schema.h"
+#include "rbac-sync/gc.h"
+#include "rbac-sync/lifecycle.h"
 
 #define WORKER_CONFIG_PATH "/etc/portcullis/rbac-sync.yaml"
 
+/* Which half of the work is done here. */
+enum worker_mode { MODE_ALL, MODE_INTAKE, MODE_RECONCILE };
+
+/* Of all clients of the process together; Lease and events have no part in it. */
+struct worker_requests {
+	int64_t qps, burst;
+};
+
+/* When users go, and how much may go at once. */
+struct worker_gc {
+	struct lifecycle_config life;
+	struct gc_config limits;
+};
+
 struct worker_config {
 	const char *api_version, *kind;
-	const char *spool_dir, *kubeconfig, *context, *templates, *metrics_file;
+	const char *spool_dir, *kubeconfig, *context, *metrics_file;
+	const char *templates; /* NULL in mode intake alone */
 	int64_t request_timeout, scan_interval, retry_initial, retry_max; /* nanoseconds */
 	int64_t max_attempts, max_bindings;
 	struct string_list protected_namespaces;
 	int log_level; /* enum log_level */
+	int mode;      /* enum worker_mode */
+	int64_t workers;
+	struct worker_requests requests;
+	struct worker_gc gc;
 };
 
 /* Strings live in ARENA. On failure D holds at least one finding. */
