@@ -65,9 +65,10 @@ const char *object_collection(struct arena *a, enum object_kind kind, const char
 #define ANNOTATION_EXPIRES "portcullis.dev/expires"
 
 /* Digest of what is ours in an object: kind, name, namespace; the labels and annotations of the table above
- * that stand in it; roleRef, subjects (in their order), spec. Labels, annotations and metadata of others and
- * status do not count. EXTRA: further label keys that count (a namespace's, from its template), NULL-ended,
- * or NULL. Equal objects, equal digests, in whatever order their members stand. */
+ * that stand in it, but LABEL_KEEP (the admins' own); roleRef, subjects (in their order), spec, but not a
+ * namespace's spec (the apiserver's finalizers). Labels, annotations and metadata of others and status do not
+ * count. EXTRA: further label keys that count (a namespace's, from its template), NULL-ended, or NULL. Equal
+ * objects, equal digests, in whatever order their members stand. */
 void object_digest(const json_t *object, const char *const *extra_labels, uint8_t out[SHA256_LEN]);
 
 #endif

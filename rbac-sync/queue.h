@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUEUE_KEY_MAX 64
+#define QUEUE_KEY_MAX 64 /* with its NUL: a label's value; longer keys are nobody's and ignored */
 
 struct queue;
 struct queue *queue_new(int64_t backoff_first, int64_t backoff_max);
@@ -26,6 +26,7 @@ bool queue_take(struct queue *q, char key[QUEUE_KEY_MAX]);
 void queue_done(struct queue *q, const char *key);
 void queue_close(struct queue *q); /* wakes all takers */
 
+/* Keys that are due and nobody works on. */
 size_t queue_depth(struct queue *q);
 /* True when nothing is due or being worked on (keys that wait for a time may be there). */
 bool queue_idle(struct queue *q);

@@ -18,10 +18,17 @@ struct observed {
 	uint8_t live[SHA256_LEN];	  /* object_digest */
 	bool terminating, keep;
 	const char *role_kind, *role;	  /* of a binding; or NULL */
+	const char *labels;		  /* of a namespace, all of them: key NUL value NUL …, sorted; or NULL */
+	size_t nlabels;
 };
 
+/* Value of a namespace's label; NULL when it has none. */
+const char *observed_label(const struct observed *o, const char *key);
+
 /* Called without the store's lock held, in the thread of the watch: RECORD is the key of the record concerned (the
- * label, for an object; what it was before too, when that changed); NULL: any may be (a namespace). */
+ * label, for an object; what it was before too, when that changed); NULL: any may be (a namespace is new or gone, has
+ * other labels or began to terminate). An object whose marks, content and life are as they were is not told. RECORD
+ * may be any text that somebody wrote into a label: no record need have that name. */
 typedef void store_changed(void *ctx, enum object_kind kind, const char *record);
 
 struct store *store_new(store_changed *changed, void *ctx);
@@ -42,13 +49,15 @@ bool store_record(struct store *s, const char *key, struct arena *a, struct reco
 bool store_object(struct store *s, const struct object_id *id, struct arena *a, struct observed *out);
 
 /* What we know sooner than the watch: the answer to our own write. Older resourceVersions of the watch do not
- * replace it. */
+ * replace it for a minute. Tells nobody: the writer knows. The watch's confirmation is told for records (the intake
+ * waits for it), not for objects. After a DELETE: store_remove with the object as it was. */
 void store_learn(struct store *s, enum object_kind kind, const json_t *object);
 
 /* Names of the records, sorted; how many. */
 size_t store_records(struct store *s, struct arena *a, const char ***out);
 /* Objects that carry our label, of all kinds but records, sorted by id. */
 size_t store_managed(struct store *s, struct arena *a, struct observed **out);
+size_t store_managed_count(struct store *s); /* O(1): for limits on removals */
 size_t store_count(struct store *s, enum object_kind kind);
 
 /* --- namespaces, for templates --- */

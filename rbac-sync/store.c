@@ -1,0 +1,643 @@
+/* Owns what the cluster holds as the watches told it: packed copies, one shelf a kind. */
+#include "rbac-sync/store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/jsonx.h"
+#include "common/map.h"
+
+#define RECORD_TEXT_MAX ((size_t)4 << 20) /* etcd keeps no larger object */
+#define LEARN_SECONDS 60 /* after that the watch is right: a restored etcd counts its versions anew */
+
+/* One allocation. The texts follow the struct, each with its NUL; 0 as an offset is none. */
+struct entry {
+	uint64_t version;	/* resourceVersion as a number; 0 when it is none */
+	int64_t learned;	/* clock_mono until which older versions do not count; 0: told by the watch */
+	uint32_t name, uid, version_text, record, managed_by, user, group, provider, spec_hash, role;
+	uint32_t labels, nlabels; /* of a namespace: key NUL value NUL …, sorted */
+	uint32_t json, json_len; /* of a record */
+	uint32_t namespace_len, size; /* SIZE: of all texts */
+	uint8_t live[SHA256_LEN];
+	uint8_t mark;		/* of the list that saw it last */
+	bool terminating, keep, cluster_role, ours;
+	char text[];		/* begins with the key: NAMESPACE/NAME or NAME */
+};
+
+struct shelf {
+	pthread_mutex_t lock;
+	struct map entries; /* by key */
+	size_t ours;
+	uint8_t mark;
+	bool synced;
+};
+
+struct store {
+	store_changed *changed;
+	void *ctx;
+	struct shelf shelves[KIND_WATCHED];
+};
+
+struct store *store_new(store_changed *changed, void *ctx)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	if (!s)
+		abort();
+	s->changed = changed;
+	s->ctx = ctx;
+	for (size_t k = 0; k < KIND_WATCHED; k++)
+		pthread_mutex_init(&s->shelves[k].lock, NULL);
+	return s;
+}
+
+void store_free(struct store **s)
+{
+	if (!*s)
+		return;
+	for (size_t k = 0; k < KIND_WATCHED; k++) {
+		struct shelf *shelf = &(*s)->shelves[k];
+		size_t it = 0;
+		struct slice key;
+		void *entry;
+		while (map_next(&shelf->entries, &it, &key, &entry))
+			free(entry);
+		map_done(&shelf->entries);
+		pthread_mutex_destroy(&shelf->lock);
+	}
+	free(*s);
+	*s = NULL;
+}
+
+/* --- an entry from JSON --- */
+
+struct packer {
+	struct buf text;
+	struct entry head;
+};
+
+static uint32_t pack(struct packer *p, struct slice s)
+{
+	if (!s.p)
+		return 0;
+	uint32_t at = (uint32_t)p->text.len;
+	/* A NUL inside would end the text early and make two texts one. */
+	if (memchr(s.p, '\0', s.len))
+		s = SLICE("\xff");
+	buf_slice(&p->text, s);
+	buf_addc(&p->text, '\0');
+	return at;
+}
+
+static uint32_t pack_member(struct packer *p, const json_t *o, const char *key)
+{
+	return pack(p, jsonx_text(json_object_get(o, key)));
+}
+
+static void pack_key(struct packer *p, const json_t *meta)
+{
+	struct slice ns = jsonx_text(json_object_get(meta, "namespace"));
+	if (ns.len) {
+		buf_slice(&p->text, ns);
+		buf_addc(&p->text, '/');
+		p->head.namespace_len = (uint32_t)ns.len;
+	}
+	p->head.name = (uint32_t)p->text.len;
+	pack_member(p, meta, "name");
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void pack_labels(struct packer *p, const json_t *labels)
+{
+	size_t n = json_object_size(labels);
+	const char **keys = n ? calloc(n, sizeof(*keys)) : NULL;
+	if (!keys)
+		return;
+	const char *key;
+	json_t *value;
+	size_t i = 0;
+	json_object_foreach((json_t *)(uintptr_t)labels, key, value)
+	{
+		if (json_is_string(value))
+			keys[i++] = key;
+	}
+	qsort(keys, i, sizeof(*keys), by_text);
+	p->head.nlabels = (uint32_t)i;
+	p->head.labels = (uint32_t)p->text.len;
+	for (size_t k = 0; k < i; k++) {
+		pack(p, slice_of(keys[k]));
+		pack_member(p, labels, keys[k]);
+	}
+	free(keys);
+}
+
+static int to_buf(const char *text, size_t n, void *ctx)
+{
+	buf_add(ctx, text, n);
+	return 0;
+}
+
+/* The whole record but what nobody reads of it and others may make long. */
+static void pack_record(struct packer *p, const json_t *object, const json_t *meta)
+{
+	json_t *slim = json_copy((json_t *)(uintptr_t)object), *m = json_copy((json_t *)(uintptr_t)meta);
+	json_object_del(m, "managedFields");
+	json_object_del(m, "annotations");
+	json_object_set_new(slim, "metadata", m);
+	p->head.json = (uint32_t)p->text.len;
+	json_dump_callback(slim, to_buf, &p->text, JSON_COMPACT);
+	p->head.json_len = (uint32_t)p->text.len - p->head.json;
+	json_decref(slim);
+}
+
+static void pack_object(struct packer *p, enum object_kind kind, const json_t *object, const json_t *meta)
+{
+	const json_t *labels = json_object_get(meta, "labels"), *notes = json_object_get(meta, "annotations");
+	const json_t *role = json_object_get(object, "roleRef");
+	struct entry *h = &p->head;
+	h->record = pack_member(p, labels, LABEL_RECORD);
+	h->managed_by = pack_member(p, labels, LABEL_MANAGED_BY);
+	h->user = pack_member(p, notes, ANNOTATION_USER);
+	h->group = pack_member(p, notes, ANNOTATION_GROUP);
+	h->provider = pack_member(p, notes, ANNOTATION_PROVIDER);
+	h->spec_hash = pack_member(p, notes, ANNOTATION_SPEC_HASH);
+	h->role = pack_member(p, role, "name");
+	h->cluster_role = slice_is(jsonx_text(json_object_get(role, "kind")), "ClusterRole");
+	h->keep = slice_is(jsonx_text(json_object_get(labels, LABEL_KEEP)), "true");
+	h->ours = slice_is(jsonx_text(json_object_get(labels, LABEL_MANAGED_BY)), MANAGED_BY);
+	if (kind == KIND_NAMESPACE)
+		pack_labels(p, labels);
+	object_digest(object, NULL, h->live);
+}
+
+static uint64_t number_of(struct slice s)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.p[i] < '0' || s.p[i] > '9' || n > (UINT64_MAX - 9) / 10)
+			return 0;
+		n = n * 10 + (uint64_t)(s.p[i] - '0');
+	}
+	return n;
+}
+
+static bool terminates(const json_t *object, const json_t *meta)
+{
+	const json_t *phase = json_object_get(json_object_get(object, "status"), "phase");
+	return json_object_get(meta, "deletionTimestamp") || slice_is(jsonx_text(phase), "Terminating");
+}
+
+/* NULL when it is no object with a name, or far too large. */
+static struct entry *entry_of(enum object_kind kind, const json_t *object)
+{
+	const json_t *meta = json_object_get(object, "metadata");
+	struct packer p = {0};
+	if (!json_string_length(json_object_get(meta, "name")))
+		return NULL;
+	buf_init(&p.text, RECORD_TEXT_MAX);
+	pack_key(&p, meta);
+	p.head.uid = pack_member(&p, meta, "uid");
+	p.head.version_text = pack_member(&p, meta, "resourceVersion");
+	p.head.version = number_of(jsonx_text(json_object_get(meta, "resourceVersion")));
+	p.head.terminating = terminates(object, meta);
+	if (kind == KIND_USER_RECORD)
+		pack_record(&p, object, meta);
+	else
+		pack_object(&p, kind, object, meta);
+	struct entry *e = p.text.over ? NULL : malloc(sizeof(*e) + p.text.len + 1);
+	if (e) {
+		*e = p.head;
+		e->size = (uint32_t)p.text.len;
+		memcpy(e->text, p.text.p, p.text.len);
+		e->text[p.text.len] = '\0';
+	} else if (!p.text.over) {
+		abort();
+	}
+	buf_done(&p.text);
+	return e;
+}
+
+static const char *text(const struct entry *e, uint32_t at)
+{
+	return at ? e->text + at : NULL;
+}
+
+static bool same(const struct entry *a, const struct entry *b, uint32_t at_a, uint32_t at_b)
+{
+	return text_eq(text(a, at_a), text(b, at_b));
+}
+
+/* The key is the first of the texts, so the offsets above are never 0 for another one. */
+static struct slice key_of(const struct entry *e)
+{
+	return slice_of(e->text);
+}
+
+/* --- what a change means to whom --- */
+
+/* Marks, content or life of an object: what decides on actions. */
+static bool object_same(const struct entry *a, const struct entry *b)
+{
+	return memcmp(a->live, b->live, SHA256_LEN) == 0 && same(a, b, a->uid, b->uid) &&
+	    a->terminating == b->terminating && a->keep == b->keep;
+}
+
+static size_t labels_size(const struct entry *e)
+{
+	const char *p = e->text + e->labels;
+	for (uint32_t i = 0; i < 2 * e->nlabels; i++)
+		p += strlen(p) + 1;
+	return (size_t)(p - (e->text + e->labels));
+}
+
+/* Labels and life of a namespace: what decides on where grants go. */
+static bool namespace_same(const struct entry *a, const struct entry *b)
+{
+	size_t n = labels_size(a);
+	return a->terminating == b->terminating && same(a, b, a->uid, b->uid) && n == labels_size(b) &&
+	    memcmp(a->text + a->labels, b->text + b->labels, n) == 0;
+}
+
+#define NOTICE_KEY_MAX 256 /* labels have 63 bytes, names of records 253 */
+
+/* Whom to tell, copied under the lock, told without it. */
+struct notice {
+	char was[NOTICE_KEY_MAX], is[NOTICE_KEY_MAX]; /* "": nobody */
+	bool any;
+};
+
+static void note(char out[NOTICE_KEY_MAX], const char *key)
+{
+	size_t n = key ? strnlen(key, NOTICE_KEY_MAX - 1) : 0;
+	memcpy(out, key ? key : "", n);
+	out[n] = '\0';
+}
+
+/* WAS or IS may be NULL. */
+static void notice_of(enum object_kind kind, const struct entry *was, const struct entry *is, struct notice *n)
+{
+	n->was[0] = n->is[0] = '\0';
+	n->any = false;
+	if (kind == KIND_USER_RECORD) {
+		/* What was learned is told once more when the watch confirms it: others than the writer wait for it. */
+		if (!was || !is || !same(was, is, was->version_text, is->version_text) || was->learned)
+			note(n->is, (is ? is : was)->text);
+		return;
+	}
+	if (!was || !is || !object_same(was, is)) {
+		note(n->was, was ? text(was, was->record) : NULL);
+		note(n->is, is ? text(is, is->record) : NULL);
+		if (strcmp(n->was, n->is) == 0)
+			n->was[0] = '\0';
+	}
+	n->any = kind == KIND_NAMESPACE && (!was || !is || !namespace_same(was, is));
+}
+
+static void tell(struct store *s, enum object_kind kind, const struct notice *n)
+{
+	if (!s->changed)
+		return;
+	if (n->was[0])
+		s->changed(s->ctx, kind, n->was);
+	if (n->is[0])
+		s->changed(s->ctx, kind, n->is);
+	if (n->any)
+		s->changed(s->ctx, kind, NULL);
+}
+
+/* --- the watches' side --- */
+
+static void count(struct shelf *shelf, const struct entry *was, const struct entry *is)
+{
+	shelf->ours += (size_t)(is && is->ours) - (size_t)(was && was->ours);
+}
+
+/* What we learned of our own write is newer than what the watch still tells. */
+static bool is_late(uint64_t version, const struct entry *known)
+{
+	return known && known->learned && version < known->version && clock_mono() < known->learned;
+}
+
+/* Puts IS, which is the shelf's from now on, unless what is known is newer. */
+static void replace(struct shelf *shelf, enum object_kind kind, struct entry *is, struct notice *n)
+{
+	pthread_mutex_lock(&shelf->lock);
+	struct entry *was = map_get(&shelf->entries, key_of(is)), *gone = was;
+	is->mark = shelf->mark;
+	*n = (struct notice){0};
+	if (is_late(is->version, was)) {
+		was->mark = shelf->mark;
+		gone = is;
+	} else {
+		notice_of(kind, was, is, n);
+		/* The map borrows the key from the entry: the old one leaves before it is freed. */
+		if (was)
+			map_del(&shelf->entries, key_of(was));
+		map_put(&shelf->entries, key_of(is), is);
+		count(shelf, was, is);
+	}
+	pthread_mutex_unlock(&shelf->lock);
+	free(gone);
+}
+
+void store_put(struct store *s, enum object_kind kind, const json_t *object)
+{
+	struct entry *is = entry_of(kind, object);
+	if (!is)
+		return;
+	struct notice n;
+	replace(&s->shelves[kind], kind, is, &n);
+	tell(s, kind, &n);
+}
+
+void store_learn(struct store *s, enum object_kind kind, const json_t *object)
+{
+	struct entry *is = entry_of(kind, object);
+	if (!is)
+		return;
+	is->learned = clock_mono() + LEARN_SECONDS * CLOCK_SECOND;
+	struct shelf *shelf = &s->shelves[kind];
+	pthread_mutex_lock(&shelf->lock);
+	struct entry *was = map_get(&shelf->entries, key_of(is)), *gone = was;
+	if (was && is->version && is->version <= was->version) {
+		gone = is; /* the watch was faster */
+	} else {
+		is->mark = shelf->mark;
+		if (was)
+			map_del(&shelf->entries, key_of(was));
+		map_put(&shelf->entries, key_of(is), is);
+		count(shelf, was, is);
+	}
+	pthread_mutex_unlock(&shelf->lock);
+	free(gone);
+}
+
+void store_remove(struct store *s, enum object_kind kind, const json_t *object)
+{
+	struct entry *is = entry_of(kind, object);
+	if (!is)
+		return;
+	struct shelf *shelf = &s->shelves[kind];
+	struct notice n = {0};
+	pthread_mutex_lock(&shelf->lock);
+	struct entry *was = map_get(&shelf->entries, key_of(is));
+	if (is_late(is->version, was))
+		was = NULL; /* it was made anew since */
+	if (was) {
+		notice_of(kind, was, NULL, &n);
+		map_del(&shelf->entries, key_of(was));
+		count(shelf, was, NULL);
+	}
+	pthread_mutex_unlock(&shelf->lock);
+	tell(s, kind, &n);
+	free(was);
+	free(is);
+}
+
+void store_list_begin(struct store *s, enum object_kind kind)
+{
+	struct shelf *shelf = &s->shelves[kind];
+	pthread_mutex_lock(&shelf->lock);
+	shelf->mark++;
+	pthread_mutex_unlock(&shelf->lock);
+}
+
+/* Takes what the list did not see off the shelf; the caller's. */
+static struct entry **sweep(struct shelf *shelf, size_t *len)
+{
+	size_t it = 0, n = 0;
+	struct slice key;
+	void *value;
+	struct entry **gone = calloc(shelf->entries.len + 1, sizeof(struct entry *));
+	if (!gone)
+		abort();
+	while (map_next(&shelf->entries, &it, &key, &value)) {
+		if (((struct entry *)value)->mark != shelf->mark)
+			gone[n++] = value;
+	}
+	for (size_t i = 0; i < n; i++) {
+		map_del(&shelf->entries, key_of(gone[i]));
+		count(shelf, gone[i], NULL);
+	}
+	*len = n;
+	return gone;
+}
+
+void store_list_end(struct store *s, enum object_kind kind)
+{
+	struct shelf *shelf = &s->shelves[kind];
+	size_t n;
+	pthread_mutex_lock(&shelf->lock);
+	struct entry **gone = sweep(shelf, &n);
+	shelf->synced = true;
+	pthread_mutex_unlock(&shelf->lock);
+	for (size_t i = 0; i < n; i++) {
+		struct notice notice;
+		notice_of(kind, gone[i], NULL, &notice);
+		tell(s, kind, &notice);
+		free(gone[i]);
+	}
+	free(gone);
+}
+
+bool store_synced(const struct store *s, unsigned kinds)
+{
+	bool all = true;
+	for (size_t k = 0; k < KIND_WATCHED && all; k++) {
+		if (!(kinds & 1U << k))
+			continue;
+		pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&s->shelves[k].lock;
+		pthread_mutex_lock(lock);
+		all = s->shelves[k].synced;
+		pthread_mutex_unlock(lock);
+	}
+	return all;
+}
+
+/* --- the reader's side --- */
+
+bool store_record(struct store *s, const char *key, struct arena *a, struct record *out)
+{
+	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
+	char *copy = NULL;
+	size_t len = 0;
+	pthread_mutex_lock(&shelf->lock);
+	const struct entry *e = map_get(&shelf->entries, slice_of(key));
+	if (e) {
+		len = e->json_len;
+		copy = arena_strndup(a, e->text + e->json, len);
+	}
+	pthread_mutex_unlock(&shelf->lock);
+	json_t *object = copy ? json_loadb(copy, len, JSON_ALLOW_NUL, NULL) : NULL;
+	if (!object)
+		return false;
+	struct err why;
+	enum err_code code = record_read(object, a, out, &why);
+	json_decref(object);
+	return code == ERR_OK;
+}
+
+/* The texts of E, copied whole: one copy serves all members. */
+static void observe(const struct entry *e, enum object_kind kind, struct arena *a, struct observed *out)
+{
+	size_t end = e->size;
+	const char *t = arena_strndup(a, e->text, end);
+	char *ns = e->namespace_len ? arena_strndup(a, e->text, e->namespace_len) : NULL;
+#define AT(member) (e->member ? t + e->member : NULL)
+	*out = (struct observed){
+	    .id = {kind, ns, t + e->name},
+	    .uid = AT(uid),
+	    .resource_version = AT(version_text),
+	    .record = AT(record),
+	    .managed_by = AT(managed_by),
+	    .user = AT(user),
+	    .group = AT(group),
+	    .provider = AT(provider),
+	    .spec_hash = AT(spec_hash),
+	    .terminating = e->terminating,
+	    .keep = e->keep,
+	    .role_kind = !e->role ? NULL : e->cluster_role ? "ClusterRole" : "Role",
+	    .role = AT(role),
+	    .labels = AT(labels),
+	    .nlabels = e->nlabels,
+	};
+#undef AT
+	memcpy(out->live, e->live, SHA256_LEN);
+}
+
+const char *observed_label(const struct observed *o, const char *key)
+{
+	const char *p = o->labels;
+	for (size_t i = 0; i < o->nlabels; i++) {
+		const char *value = p + strlen(p) + 1;
+		if (strcmp(p, key) == 0)
+			return value;
+		p = value + strlen(value) + 1;
+	}
+	return NULL;
+}
+
+bool store_object(struct store *s, const struct object_id *id, struct arena *a, struct observed *out)
+{
+	if (id->kind >= KIND_USER_RECORD)
+		return false;
+	struct shelf *shelf = &s->shelves[id->kind];
+	const char *key = id->namespace_ ? arena_printf(a, "%s/%s", id->namespace_, id->name) : id->name;
+	pthread_mutex_lock(&shelf->lock);
+	const struct entry *e = map_get(&shelf->entries, slice_of(key));
+	if (e)
+		observe(e, id->kind, a, out);
+	pthread_mutex_unlock(&shelf->lock);
+	return e;
+}
+
+size_t store_records(struct store *s, struct arena *a, const char ***out)
+{
+	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
+	pthread_mutex_lock(&shelf->lock);
+	const char **names = ARENA_ARRAY(a, const char *, shelf->entries.len + 1);
+	size_t it = 0, n = 0;
+	struct slice key;
+	void *value;
+	while (map_next(&shelf->entries, &it, &key, &value))
+		names[n++] = arena_strndup(a, key.p, key.len);
+	pthread_mutex_unlock(&shelf->lock);
+	qsort(names, n, sizeof(*names), by_text);
+	*out = names;
+	return n;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return object_id_cmp(&((const struct observed *)a)->id, &((const struct observed *)b)->id);
+}
+
+/* The objects of one kind behind the N of OUT; how many there are then. */
+static size_t managed_of(struct shelf *shelf, enum object_kind kind, struct arena *a, struct observed **out,
+    size_t n, size_t *cap)
+{
+	size_t it = 0;
+	struct slice key;
+	void *value;
+	pthread_mutex_lock(&shelf->lock);
+	while (map_next(&shelf->entries, &it, &key, &value)) {
+		if (!((const struct entry *)value)->ours)
+			continue;
+		ARENA_ROOM(a, *out, n, *cap, 64);
+		observe(value, kind, a, &(*out)[n++]);
+	}
+	pthread_mutex_unlock(&shelf->lock);
+	return n;
+}
+
+size_t store_managed(struct store *s, struct arena *a, struct observed **out)
+{
+	size_t n = 0, cap = 0;
+	*out = NULL;
+	for (enum object_kind k = 0; k < KIND_COUNT; k++)
+		n = managed_of(&s->shelves[k], k, a, out, n, &cap);
+	if (n)
+		qsort(*out, n, sizeof(**out), by_id);
+	return n;
+}
+
+size_t store_managed_count(struct store *s)
+{
+	size_t n = 0;
+	for (enum object_kind k = 0; k < KIND_COUNT; k++) {
+		pthread_mutex_lock(&s->shelves[k].lock);
+		n += s->shelves[k].ours;
+		pthread_mutex_unlock(&s->shelves[k].lock);
+	}
+	return n;
+}
+
+size_t store_count(struct store *s, enum object_kind kind)
+{
+	pthread_mutex_lock(&s->shelves[kind].lock);
+	size_t n = s->shelves[kind].entries.len;
+	pthread_mutex_unlock(&s->shelves[kind].lock);
+	return n;
+}
+
+/* --- namespaces --- */
+
+static json_t *labels_of(const struct entry *e)
+{
+	json_t *labels = json_object();
+	const char *p = e->text + e->labels;
+	for (uint32_t i = 0; i < e->nlabels; i++) {
+		const char *value = p + strlen(p) + 1;
+		json_object_set_new(labels, p, json_string(value));
+		p = value + strlen(value) + 1;
+	}
+	return labels;
+}
+
+size_t store_namespaces(struct store *s, const struct selector *sel, struct arena *a, const char ***out)
+{
+	struct shelf *shelf = &s->shelves[KIND_NAMESPACE];
+	size_t it = 0, n = 0, cap = 0;
+	struct slice key;
+	void *value;
+	const char **names = NULL;
+	pthread_mutex_lock(&shelf->lock);
+	while (map_next(&shelf->entries, &it, &key, &value)) {
+		const struct entry *e = value;
+		json_t *labels = e->terminating ? NULL : labels_of(e);
+		if (labels && selector_matches(sel, labels)) {
+			ARENA_ROOM(a, names, n, cap, 16);
+			names[n++] = arena_strndup(a, key.p, key.len);
+		}
+		json_decref(labels);
+	}
+	pthread_mutex_unlock(&shelf->lock);
+	if (n)
+		qsort(names, n, sizeof(*names), by_text);
+	*out = names;
+	return n;
+}
