@@ -7,23 +7,10 @@
 #include "common/clock.h"
 #include "common/jsonx.h"
 #include "common/map.h"
+#include "rbac-sync/store_entry.h"
 
-#define RECORD_TEXT_MAX ((size_t)4 << 20) /* etcd keeps no larger object */
+#define RECORD_TEXT_MAX ((size_t)4 << 20)
 #define LEARN_SECONDS 60 /* after that the watch is right: a restored etcd counts its versions anew */
-
-/* One allocation. The texts follow the struct, each with its NUL; 0 as an offset is none. */
-struct entry {
-	uint64_t version;	/* resourceVersion as a number; 0 when it is none */
-	int64_t learned;	/* clock_mono until which older versions do not count; 0: told by the watch */
-	uint32_t name, uid, version_text, record, managed_by, user, group, provider, spec_hash, role;
-	uint32_t labels, nlabels; /* of a namespace: key NUL value NUL …, sorted */
-	uint32_t json, json_len; /* of a record */
-	uint32_t namespace_len, size; /* SIZE: of all texts */
-	uint8_t live[SHA256_LEN];
-	uint8_t mark;		/* of the list that saw it last */
-	bool terminating, keep, cluster_role, ours;
-	char text[];		/* begins with the key: NAMESPACE/NAME or NAME */
-};
 
 struct shelf {
 	pthread_mutex_t lock;
@@ -69,199 +56,6 @@ void store_free(struct store **s)
 	*s = NULL;
 }
 
-/* --- an entry from JSON --- */
-
-struct packer {
-	struct buf text;
-	struct entry head;
-};
-
-static uint32_t pack(struct packer *p, struct slice s)
-{
-	if (!s.p)
-		return 0;
-	uint32_t at = (uint32_t)p->text.len;
-	/* A NUL inside would end the text early and make two texts one. */
-	if (memchr(s.p, '\0', s.len))
-		s = SLICE("\xff");
-	buf_slice(&p->text, s);
-	buf_addc(&p->text, '\0');
-	return at;
-}
-
-static uint32_t pack_member(struct packer *p, const json_t *o, const char *key)
-{
-	return pack(p, jsonx_text(json_object_get(o, key)));
-}
-
-static void pack_key(struct packer *p, const json_t *meta)
-{
-	struct slice ns = jsonx_text(json_object_get(meta, "namespace"));
-	if (ns.len) {
-		buf_slice(&p->text, ns);
-		buf_addc(&p->text, '/');
-		p->head.namespace_len = (uint32_t)ns.len;
-	}
-	p->head.name = (uint32_t)p->text.len;
-	pack_member(p, meta, "name");
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void pack_labels(struct packer *p, const json_t *labels)
-{
-	size_t n = json_object_size(labels);
-	const char **keys = n ? calloc(n, sizeof(*keys)) : NULL;
-	if (!keys)
-		return;
-	const char *key;
-	json_t *value;
-	size_t i = 0;
-	json_object_foreach((json_t *)(uintptr_t)labels, key, value)
-	{
-		if (json_is_string(value))
-			keys[i++] = key;
-	}
-	qsort(keys, i, sizeof(*keys), by_text);
-	p->head.nlabels = (uint32_t)i;
-	p->head.labels = (uint32_t)p->text.len;
-	for (size_t k = 0; k < i; k++) {
-		pack(p, slice_of(keys[k]));
-		pack_member(p, labels, keys[k]);
-	}
-	free(keys);
-}
-
-static int to_buf(const char *text, size_t n, void *ctx)
-{
-	buf_add(ctx, text, n);
-	return 0;
-}
-
-/* The whole record but what nobody reads of it and others may make long. */
-static void pack_record(struct packer *p, const json_t *object, const json_t *meta)
-{
-	json_t *slim = json_copy((json_t *)(uintptr_t)object), *m = json_copy((json_t *)(uintptr_t)meta);
-	json_object_del(m, "managedFields");
-	json_object_del(m, "annotations");
-	json_object_set_new(slim, "metadata", m);
-	p->head.json = (uint32_t)p->text.len;
-	json_dump_callback(slim, to_buf, &p->text, JSON_COMPACT);
-	p->head.json_len = (uint32_t)p->text.len - p->head.json;
-	json_decref(slim);
-}
-
-static void pack_object(struct packer *p, enum object_kind kind, const json_t *object, const json_t *meta)
-{
-	const json_t *labels = json_object_get(meta, "labels"), *notes = json_object_get(meta, "annotations");
-	const json_t *role = json_object_get(object, "roleRef");
-	struct entry *h = &p->head;
-	h->record = pack_member(p, labels, LABEL_RECORD);
-	h->managed_by = pack_member(p, labels, LABEL_MANAGED_BY);
-	h->user = pack_member(p, notes, ANNOTATION_USER);
-	h->group = pack_member(p, notes, ANNOTATION_GROUP);
-	h->provider = pack_member(p, notes, ANNOTATION_PROVIDER);
-	h->spec_hash = pack_member(p, notes, ANNOTATION_SPEC_HASH);
-	h->role = pack_member(p, role, "name");
-	h->cluster_role = slice_is(jsonx_text(json_object_get(role, "kind")), "ClusterRole");
-	h->keep = slice_is(jsonx_text(json_object_get(labels, LABEL_KEEP)), "true");
-	h->ours = slice_is(jsonx_text(json_object_get(labels, LABEL_MANAGED_BY)), MANAGED_BY);
-	if (kind == KIND_NAMESPACE)
-		pack_labels(p, labels);
-	object_digest(object, NULL, h->live);
-}
-
-static uint64_t number_of(struct slice s)
-{
-	uint64_t n = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9' || n > (UINT64_MAX - 9) / 10)
-			return 0;
-		n = n * 10 + (uint64_t)(s.p[i] - '0');
-	}
-	return n;
-}
-
-static bool terminates(const json_t *object, const json_t *meta)
-{
-	const json_t *phase = json_object_get(json_object_get(object, "status"), "phase");
-	return json_object_get(meta, "deletionTimestamp") || slice_is(jsonx_text(phase), "Terminating");
-}
-
-/* NULL when it is no object with a name, or far too large. */
-static struct entry *entry_of(enum object_kind kind, const json_t *object)
-{
-	const json_t *meta = json_object_get(object, "metadata");
-	struct packer p = {0};
-	if (!json_string_length(json_object_get(meta, "name")))
-		return NULL;
-	buf_init(&p.text, RECORD_TEXT_MAX);
-	pack_key(&p, meta);
-	p.head.uid = pack_member(&p, meta, "uid");
-	p.head.version_text = pack_member(&p, meta, "resourceVersion");
-	p.head.version = number_of(jsonx_text(json_object_get(meta, "resourceVersion")));
-	p.head.terminating = terminates(object, meta);
-	if (kind == KIND_USER_RECORD)
-		pack_record(&p, object, meta);
-	else
-		pack_object(&p, kind, object, meta);
-	struct entry *e = p.text.over ? NULL : malloc(sizeof(*e) + p.text.len + 1);
-	if (e) {
-		*e = p.head;
-		e->size = (uint32_t)p.text.len;
-		memcpy(e->text, p.text.p, p.text.len);
-		e->text[p.text.len] = '\0';
-	} else if (!p.text.over) {
-		abort();
-	}
-	buf_done(&p.text);
-	return e;
-}
-
-static const char *text(const struct entry *e, uint32_t at)
-{
-	return at ? e->text + at : NULL;
-}
-
-static bool same(const struct entry *a, const struct entry *b, uint32_t at_a, uint32_t at_b)
-{
-	return text_eq(text(a, at_a), text(b, at_b));
-}
-
-/* The key is the first of the texts, so the offsets above are never 0 for another one. */
-static struct slice key_of(const struct entry *e)
-{
-	return slice_of(e->text);
-}
-
-/* --- what a change means to whom --- */
-
-/* Marks, content or life of an object: what decides on actions. */
-static bool object_same(const struct entry *a, const struct entry *b)
-{
-	return memcmp(a->live, b->live, SHA256_LEN) == 0 && same(a, b, a->uid, b->uid) &&
-	    a->terminating == b->terminating && a->keep == b->keep;
-}
-
-static size_t labels_size(const struct entry *e)
-{
-	const char *p = e->text + e->labels;
-	for (uint32_t i = 0; i < 2 * e->nlabels; i++)
-		p += strlen(p) + 1;
-	return (size_t)(p - (e->text + e->labels));
-}
-
-/* Labels and life of a namespace: what decides on where grants go. */
-static bool namespace_same(const struct entry *a, const struct entry *b)
-{
-	size_t n = labels_size(a);
-	return a->terminating == b->terminating && same(a, b, a->uid, b->uid) && n == labels_size(b) &&
-	    memcmp(a->text + a->labels, b->text + b->labels, n) == 0;
-}
-
 #define NOTICE_KEY_MAX 256 /* labels have 63 bytes, names of records 253 */
 
 /* Whom to tell, copied under the lock, told without it. */
@@ -284,17 +78,17 @@ static void notice_of(enum object_kind kind, const struct entry *was, const stru
 	n->any = false;
 	if (kind == KIND_USER_RECORD) {
 		/* What was learned is told once more when the watch confirms it: others than the writer wait for it. */
-		if (!was || !is || !same(was, is, was->version_text, is->version_text) || was->learned)
+		if (!was || !is || !entry_same_version(was, is) || was->learned)
 			note(n->is, (is ? is : was)->text);
 		return;
 	}
-	if (!was || !is || !object_same(was, is)) {
-		note(n->was, was ? text(was, was->record) : NULL);
-		note(n->is, is ? text(is, is->record) : NULL);
+	if (!was || !is || !entry_same_object(was, is)) {
+		note(n->was, was ? entry_text(was, was->record) : NULL);
+		note(n->is, is ? entry_text(is, is->record) : NULL);
 		if (strcmp(n->was, n->is) == 0)
 			n->was[0] = '\0';
 	}
-	n->any = kind == KIND_NAMESPACE && (!was || !is || !namespace_same(was, is));
+	n->any = kind == KIND_NAMESPACE && (!was || !is || !entry_same_labels(was, is));
 }
 
 static void tell(struct store *s, enum object_kind kind, const struct notice *n)
@@ -326,7 +120,7 @@ static bool is_late(uint64_t version, const struct entry *known)
 static void replace(struct shelf *shelf, enum object_kind kind, struct entry *is, struct notice *n)
 {
 	pthread_mutex_lock(&shelf->lock);
-	struct entry *was = map_get(&shelf->entries, key_of(is)), *gone = was;
+	struct entry *was = map_get(&shelf->entries, entry_key(is)), *gone = was;
 	is->mark = shelf->mark;
 	*n = (struct notice){0};
 	if (is_late(is->version, was)) {
@@ -336,8 +130,8 @@ static void replace(struct shelf *shelf, enum object_kind kind, struct entry *is
 		notice_of(kind, was, is, n);
 		/* The map borrows the key from the entry: the old one leaves before it is freed. */
 		if (was)
-			map_del(&shelf->entries, key_of(was));
-		map_put(&shelf->entries, key_of(is), is);
+			map_del(&shelf->entries, entry_key(was));
+		map_put(&shelf->entries, entry_key(is), is);
 		count(shelf, was, is);
 	}
 	pthread_mutex_unlock(&shelf->lock);
@@ -346,7 +140,7 @@ static void replace(struct shelf *shelf, enum object_kind kind, struct entry *is
 
 void store_put(struct store *s, enum object_kind kind, const json_t *object)
 {
-	struct entry *is = entry_of(kind, object);
+	struct entry *is = entry_new(kind, object);
 	if (!is)
 		return;
 	struct notice n;
@@ -356,20 +150,20 @@ void store_put(struct store *s, enum object_kind kind, const json_t *object)
 
 void store_learn(struct store *s, enum object_kind kind, const json_t *object)
 {
-	struct entry *is = entry_of(kind, object);
+	struct entry *is = entry_new(kind, object);
 	if (!is)
 		return;
 	is->learned = clock_mono() + LEARN_SECONDS * CLOCK_SECOND;
 	struct shelf *shelf = &s->shelves[kind];
 	pthread_mutex_lock(&shelf->lock);
-	struct entry *was = map_get(&shelf->entries, key_of(is)), *gone = was;
+	struct entry *was = map_get(&shelf->entries, entry_key(is)), *gone = was;
 	if (was && is->version && is->version <= was->version) {
 		gone = is; /* the watch was faster */
 	} else {
 		is->mark = shelf->mark;
 		if (was)
-			map_del(&shelf->entries, key_of(was));
-		map_put(&shelf->entries, key_of(is), is);
+			map_del(&shelf->entries, entry_key(was));
+		map_put(&shelf->entries, entry_key(is), is);
 		count(shelf, was, is);
 	}
 	pthread_mutex_unlock(&shelf->lock);
@@ -378,18 +172,18 @@ void store_learn(struct store *s, enum object_kind kind, const json_t *object)
 
 void store_remove(struct store *s, enum object_kind kind, const json_t *object)
 {
-	struct entry *is = entry_of(kind, object);
+	struct entry *is = entry_new(kind, object);
 	if (!is)
 		return;
 	struct shelf *shelf = &s->shelves[kind];
 	struct notice n = {0};
 	pthread_mutex_lock(&shelf->lock);
-	struct entry *was = map_get(&shelf->entries, key_of(is));
+	struct entry *was = map_get(&shelf->entries, entry_key(is));
 	if (is_late(is->version, was))
 		was = NULL; /* it was made anew since */
 	if (was) {
 		notice_of(kind, was, NULL, &n);
-		map_del(&shelf->entries, key_of(was));
+		map_del(&shelf->entries, entry_key(was));
 		count(shelf, was, NULL);
 	}
 	pthread_mutex_unlock(&shelf->lock);
@@ -420,7 +214,7 @@ static struct entry **sweep(struct shelf *shelf, size_t *len)
 			gone[n++] = value;
 	}
 	for (size_t i = 0; i < n; i++) {
-		map_del(&shelf->entries, key_of(gone[i]));
+		map_del(&shelf->entries, entry_key(gone[i]));
 		count(shelf, gone[i], NULL);
 	}
 	*len = n;
@@ -472,13 +266,12 @@ bool store_record(struct store *s, const char *key, struct arena *a, struct reco
 		copy = arena_strndup(a, e->text + e->json, len);
 	}
 	pthread_mutex_unlock(&shelf->lock);
-	json_t *object = copy ? json_loadb(copy, len, JSON_ALLOW_NUL, NULL) : NULL;
-	if (!object)
-		return false;
+	json_t *object = NULL;
 	struct err why;
-	enum err_code code = record_read(object, a, out, &why);
+	bool ok = copy && jsonx_object((struct slice){copy, len}, RECORD_TEXT_MAX, &object, &why) == ERR_OK &&
+	    record_read(object, a, out, &why) == ERR_OK;
 	json_decref(object);
-	return code == ERR_OK;
+	return ok;
 }
 
 /* The texts of E, copied whole: one copy serves all members. */
@@ -533,6 +326,11 @@ bool store_object(struct store *s, const struct object_id *id, struct arena *a, 
 		observe(e, id->kind, a, out);
 	pthread_mutex_unlock(&shelf->lock);
 	return e;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 size_t store_records(struct store *s, struct arena *a, const char ***out)
