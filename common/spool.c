@@ -170,6 +170,11 @@ static void put_event(struct buf *b, const struct spool_event *ev, const struct 
 	buf_adds(b, "},\"seenAt\":");
 	buf_i64(b, ev->seen_at);
 	buf_addc(b, ',');
+	if (ev->iat > 0) {
+		buf_adds(b, "\"iat\":");
+		buf_i64(b, ev->iat);
+		buf_addc(b, ',');
+	}
 	put_text(b, "node", ev->node);
 	buf_printf(b, "\"digest\":\"%s\"}\n", hex);
 }
@@ -231,8 +236,9 @@ static enum err_code read_fields(
 	TRY(jsonx_strings(o, "groups", false, a, &groups, &ev->ngroups, e));
 	ev->groups = groups;
 	TRY(jsonx_int(o, "seenAt", &ev->seen_at, &have, e));
-	if (ev->seen_at < 0)
-		return err_set(e, ERR_INVALID, "seenAt: must not be negative");
+	TRY(jsonx_int(o, "iat", &ev->iat, &have, e));
+	if (ev->seen_at < 0 || ev->iat < 0)
+		return err_set(e, ERR_INVALID, "seenAt, iat: must not be negative");
 	return read_extra(o, a, ev, e);
 }
 

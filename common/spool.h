@@ -32,12 +32,13 @@ struct spool_event {
 	const struct spool_extra *extra;
 	size_t nextra;
 	int64_t seen_at; /* unix seconds */
+	int64_t iat;	 /* when what was seen was issued, unix seconds; 0: not known. Orders replicas' news */
 	struct slice node;
 };
 
 void spool_key(struct slice provider, struct slice username, char out[SPOOL_KEY_LEN + 1]);
 
-/* SHA-256 over the identity (not seen_at, not node) with groups and extra sorted and without
+/* SHA-256 over the identity (not seen_at, not iat, not node) with groups and extra sorted and without
  * duplicates: equal digest, nothing new to tell. */
 void spool_digest(const struct spool_event *ev, uint8_t out[32]);
 

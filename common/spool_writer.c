@@ -320,6 +320,7 @@ static struct queued *queued_new(const struct spool_event *ev)
 	    .extra = extra,
 	    .nextra = ev->nextra,
 	    .seen_at = ev->seen_at,
+	    .iat = ev->iat,
 	    .node = slice_dup(a, ev->node),
 	};
 	return q;

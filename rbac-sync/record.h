@@ -10,6 +10,14 @@
 #include "common/spool.h"
 #include "rbac-sync/object.h"
 
+#define RECORD_KIND "UserRecord"
+/* What the provider's name leaves of itself in a label's value: to select by. */
+#define LABEL_PROVIDER "portcullis.dev/provider"
+
+/* crd.yaml says the same. What an identity may hold is bounded by SPOOL_EVENT_MAX too. */
+#define RECORD_GROUPS_MAX 10000
+#define RECORD_EXTRA_MAX 128
+#define RECORD_VALUES_MAX 1000	 /* of one extra key */
 #define RECORD_BINDINGS_MAX 1000 /* of one inventory */
 #define RECORD_NODES_MAX 16
 #define RECORD_CONDITIONS_MAX 16
@@ -50,7 +58,7 @@ struct record {
 	const char *uid, *resource_version;
 	int64_t generation, created; /* created: unix seconds */
 	bool deleting, keep_label;
-	/* spec: identity.seen_at is observedAt, identity.node the node that told last */
+	/* spec: identity.seen_at is observedAt, identity.iat iat, identity.node observedBy, the node that told last */
 	struct spool_event identity;
 	enum record_state state;
 	int64_t expires_at; /* unix seconds; 0: never */
@@ -84,8 +92,9 @@ enum record_merge {
 	MERGE_SAME,	/* nothing to write */
 	MERGE_WRITE
 };
-/* By iat (a token issued earlier knows older groups), then by observedAt. TOUCH: seconds by which observedAt must
- * have moved to be worth a write when nothing else changed. */
+/* By iat (a token issued earlier knows older groups) where both sides know it, then by observedAt. TOUCH: seconds by
+ * which observedAt must have moved to be worth a write when nothing else changed. A newer iat always is: else a
+ * third token, issued between the two, could come last and win. */
 enum record_merge record_merge(const struct record *stored, const struct spool_event *ev, int64_t touch);
 
 /* The status of R as JSON for a merge patch of /status, with metadata.resourceVersion when it is set; the caller

@@ -13,7 +13,7 @@ static void check_same(const struct spool_event *a, const struct spool_event *b)
 	spool_digest(b, y);
 	FUZZ_CHECK(memcmp(x, y, sizeof(x)) == 0);
 	FUZZ_CHECK(slice_eq(a->username, b->username) && slice_eq(a->provider, b->provider));
-	FUZZ_CHECK(a->seen_at == b->seen_at && slice_eq(a->node, b->node));
+	FUZZ_CHECK(a->seen_at == b->seen_at && a->iat == b->iat && slice_eq(a->node, b->node));
 }
 
 /* EV is one that spool_encode takes: its text reads back, and is written again byte for byte. */
