@@ -173,7 +173,6 @@ static void admins_and_reconciler_are_read(void **state)
 	set(o, "spec.state", json_string("Suspended"));
 	set(o, "spec.expiresAt", json_string("2026-11-23T11:00:00+01:00"));
 	set(o, "spec.keep", json_true());
-	set(o, "metadata.labels.portcullis.dev/keep", NULL);
 	json_object_set_new(json_object_get(json_object_get(o, "metadata"), "labels"), LABEL_KEEP,
 	    json_string("true"));
 	set(o, "metadata.deletionTimestamp", json_string("2026-11-23T10:00:00Z"));
