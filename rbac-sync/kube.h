@@ -9,6 +9,7 @@
 #include "rbac-sync/kubeconfig.h"
 
 #define KUBE_FIELD_MANAGER "portcullis-sync"
+#define KUBE_INTAKE_MANAGER "portcullis-intake" /* of identities in UserRecords */
 #define KUBE_ANSWER_MAX ((size_t)4 << 20)
 #define KUBE_RETRY_AFTER_MAX 300 /* seconds; a server that says more is asked again then */
 
@@ -52,6 +53,7 @@ struct kube_options {
 	struct kube_gate *gate;	   /* or NULL: no limit (Lease, events) */
 	const atomic_bool *cancel; /* ends any wait or exchange within a second; or NULL */
 	bool dry_run;		   /* writes carry dryRun=All */
+	const char *manager;	   /* field manager of the writes, a plain word; NULL: KUBE_FIELD_MANAGER */
 };
 enum err_code kube_open(const struct kube_options *o, struct kube **out, struct err *e) MUST_CHECK;
 
@@ -74,7 +76,7 @@ const char *kube_binding_path(struct arena *a, const char *namespace_, const cha
  * with 200 (a proxy's page) is KUBE_LATER. */
 void kube_get(struct kube *k, const char *path, const json_t *object, struct kube_answer *out);
 
-/* Server-side apply of OBJECT at PATH as field manager portcullis-sync, forced: fields that others hold
+/* Server-side apply of OBJECT at PATH as the options' field manager, forced: fields that others hold
  * become ours. With VERSION (a resourceVersion; may be NULL) only over that state of the object, else
  * KUBE_CONFLICT. KUBE_OK only when the answer is the object of that kind and name. */
 void kube_apply(struct kube *k, const char *path, const json_t *object, const char *version,
