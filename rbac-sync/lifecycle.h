@@ -34,7 +34,16 @@ struct life {
 };
 
 /* spec.state Suspended wins, spec.state Active undoes what time or directory did; keep (spec or label) exempts from
- * everything but Suspended. Times count from last_seen (or created, for one who never came). NOW: unix seconds. */
+ * everything but Suspended. A record that is being deleted in the cluster is deleted, whatever else it says. Times
+ * count from last_seen (or created, for one who never came; neither known: time does nothing). NOW: unix seconds.
+ *
+ * Who is deleted was disabled first, for at least delete_after - disable_after by status.disabledAt: a clock that
+ * jumps disables, which one patch undoes, and deletes nobody. The caller writes disabled_at = NOW when the state
+ * becomes DISABLED and 0 when it ceases to be; NEXT counts on that.
+ *
+ * status.missingSince (record.missing_since) is set by the caller when WORD is GONE, kept while it is UNKNOWN or
+ * MISSING, and removed when it is PRESENT. While it is set the user stays disabled: a worker that has just started
+ * and knows nothing yet gives nothing back. But nobody is deleted on such a memory alone. */
 void lifecycle(const struct record *r, const struct lifecycle_config *c, enum directory_word word, int64_t now,
     struct life *out);
 

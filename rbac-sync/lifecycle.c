@@ -1,0 +1,103 @@
+/* Owns the phases of records: which one holds now, and when the next one begins. */
+#include "rbac-sync/lifecycle.h"
+
+#include "common/clock.h"
+
+/* BASE and NS later, rounded up to a second; INT64_MAX when that is never. */
+static int64_t later(int64_t base, int64_t ns)
+{
+	int64_t out;
+	int64_t seconds = ns / CLOCK_SECOND + (ns % CLOCK_SECOND > 0);
+	return __builtin_add_overflow(base, seconds, &out) ? INT64_MAX : out;
+}
+
+/* When time brings what NS says; INT64_MAX: never. */
+static int64_t due_at(const struct record *r, int64_t ns)
+{
+	int64_t base = r->last_seen > 0 ? r->last_seen : r->created;
+	return ns > 0 && base > 0 ? later(base, ns) : INT64_MAX;
+}
+
+static int64_t told(int64_t at)
+{
+	return at == INT64_MAX ? 0 : at;
+}
+
+/* When one who is disabled since SINCE may be deleted. */
+static int64_t delete_at(const struct record *r, const struct lifecycle_config *c, int64_t since)
+{
+	int64_t at = due_at(r, c->delete_after);
+	if (at == INT64_MAX)
+		return at;
+	int64_t gap = c->delete_after > c->disable_after ? c->delete_after - c->disable_after : CLOCK_SECOND;
+	int64_t earliest = later(since, gap);
+	return at > earliest ? at : earliest;
+}
+
+/* Since when the status says that they are disabled; 0: it does not. */
+static int64_t disabled_since(const struct record *r)
+{
+	bool is = r->phase == PHASE_DISABLED || r->phase == PHASE_DELETED;
+	return is && r->disabled_at > 0 ? r->disabled_at : 0;
+}
+
+/* GONE: the directory lost them, by its last word or by the status' memory. SURE: not by that memory alone. */
+static void disabled(const struct record *r, const struct lifecycle_config *c, bool gone, bool sure,
+    int64_t now, struct life *out)
+{
+	int64_t since = disabled_since(r);
+	int64_t at = delete_at(r, c, since ? since : now);
+	int64_t disable = due_at(r, c->disable_after);
+	if (!sure && at < disable)
+		at = disable; /* then time confirms it */
+	if (!sure && disable == INT64_MAX)
+		at = INT64_MAX;
+	out->state = LIFE_DISABLED;
+	out->why = gone ? "the directory no longer has this user" : "not seen for longer than disableAfter";
+	out->delete_after = told(at);
+	out->next = at;
+	if (sure && since && now >= at) {
+		out->state = LIFE_DELETED;
+		out->why = gone ? "the directory no longer has this user, and deleteAfter has passed"
+				: "not seen for longer than deleteAfter";
+		out->next = INT64_MAX;
+	}
+}
+
+static void by_time(const struct record *r, const struct lifecycle_config *c, enum directory_word word,
+    int64_t now, struct life *out)
+{
+	int64_t stale = due_at(r, c->stale_after);
+	int64_t disable = due_at(r, c->disable_after);
+	bool remembered = r->missing_since > 0 && word != DIRECTORY_PRESENT;
+	bool gone = c->disable_gone && (word == DIRECTORY_GONE || remembered);
+	out->disable_after = told(disable);
+	if (gone || now >= disable) {
+		disabled(r, c, gone, word == DIRECTORY_GONE || now >= disable, now, out);
+		return;
+	}
+	if (disable != INT64_MAX)
+		out->delete_after = told(delete_at(r, c, disable));
+	out->next = disable;
+	if (now >= stale) {
+		out->state = LIFE_STALE;
+		out->why = "not seen for longer than staleAfter";
+	} else if (stale < disable) {
+		out->next = stale;
+	}
+}
+
+void lifecycle(const struct record *r, const struct lifecycle_config *c, enum directory_word word, int64_t now,
+    struct life *out)
+{
+	*out = (struct life){.state = LIFE_ACTIVE, .next = INT64_MAX};
+	if (r->deleting) {
+		out->state = LIFE_DELETED;
+		out->why = "the record is being deleted";
+	} else if (r->state == RECORD_STATE_SUSPENDED) {
+		out->state = LIFE_SUSPENDED;
+		out->why = "suspended by an admin";
+	} else if (r->state != RECORD_STATE_ACTIVE && !r->keep && !r->keep_label) {
+		by_time(r, c, word, now, out);
+	}
+}
