@@ -47,7 +47,7 @@ bool lease_dissent(struct lease *l);
 #define NOTE_CONFIG "portcullis.dev/config"
 #define NOTE_DISSENT "portcullis.dev/dissent"
 #define NOTE_GC_BLOCKED "portcullis.dev/gc-blocked" /* RUN-ID COUNT ALLOWED, set by the leader */
-#define NOTE_GC_CONFIRM "portcullis.dev/gc-confirm" /* RUN-ID, set by `portcullis sync gc --confirm` */
+#define NOTE_GC_CONFIRM "portcullis.dev/gc-confirm" /* RUN-ID UNIX-TIME, set by `portcullis sync gc --confirm` */
 #define NOTE_DIRECTORY "portcullis.dev/directory."  /* + name: last good count */
 
 #endif

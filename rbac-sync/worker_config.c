@@ -106,6 +106,14 @@ static void check(void *obj, const struct yaml_node *node, const char *file, str
 		diags_error(d, file, node->line, node->col, "kind must be RBACSyncConfiguration");
 	if (!c->templates && c->mode != MODE_INTAKE)
 		diags_error(d, file, node->line, node->col, "templates is missing: only mode intake needs none");
+	const struct lifecycle_config *life = &c->gc.life;
+	if (life->disable_after && life->disable_after <= life->stale_after)
+		diags_error(d, file, node->line, node->col, "gc: disableAfter must be longer than staleAfter");
+	if (life->delete_after && life->delete_after <= life->disable_after)
+		diags_error(d, file, node->line, node->col, "gc: deleteAfter must be longer than disableAfter");
+	if (life->delete_after && !life->disable_after && !life->disable_gone)
+		diags_error(d, file, node->line, node->col,
+		    "gc: deleteAfter needs disableAfter or disableGone: who is deleted was disabled first");
 	if (c->retry_max < c->retry_initial)
 		diags_error(d, file, node->line, node->col, "retryMax is below retryInitial");
 }
