@@ -1,5 +1,5 @@
 /* HTTPS client over libcurl: hard deadline, hard byte cap, no redirects, no proxy from the environment,
- * peer always verified. The only user of <curl/curl.h>. */
+ * peer always verified. The only user of <curl/curl.h>: httpc*.c. */
 #ifndef COMMON_HTTPC_H
 #define COMMON_HTTPC_H
 
@@ -20,6 +20,7 @@ struct httpc_request {
 	const char *tls_server_name;	 /* verified instead of the URL's host; or NULL */
 	const char *const *headers;	 /* NULL-terminated "Name: value", wiped after use; or NULL */
 	const char *want_header;	 /* name of the answer's header to keep; or NULL */
+	const char *proxy;		 /* http, https or socks5 URL, with credentials or not; or NULL: none */
 	struct slice body;
 	int64_t timeout_ms;		 /* whole exchange, DNS included */
 	size_t max_bytes;		 /* of the answer's body; nothing is ever decompressed */
@@ -37,17 +38,35 @@ struct httpc_response {
 	struct buf header;	/* value of want_header, the last one; wiped in the end */
 };
 
+/* For answers without an end. All is called in the thread of httpc_stream. */
+struct httpc_reader {
+	/* With an empty piece when a 2xx answer has begun, then with each piece of its body. False ends the exchange. */
+	bool (*piece)(void *ctx, struct slice piece);
+	bool (*tick)(void *ctx); /* about once a second; false ends the exchange; or NULL */
+	void *ctx;
+	int64_t idle_ms; /* so long without any byte: ERR_TIMEOUT */
+};
+
 /* Before any thread. */
 void httpc_init(void);
 
 struct httpc *httpc_new(void);
 void httpc_free(struct httpc **h);
 
+/* Closes the connections that are kept and drops their TLS sessions: what comes next shows the certificate that is
+ * in the files now. */
+void httpc_forget(struct httpc *h);
+
 /* ERR_OK whenever an HTTP answer of any status arrived whole. ERR_TIMEOUT, ERR_LIMIT (byte cap),
  * ERR_UNAVAILABLE (DNS, connect, TLS, reset; E says which). RES is initialised here; free with
  * httpc_response_done also after an error. */
 enum err_code httpc_do(struct httpc *h, const struct httpc_request *req, struct httpc_response *res,
     struct err *e) MUST_CHECK;
+
+/* The same, but the body of a 2xx answer goes to READER piece by piece and has no byte cap. ERR_REFUSED when READER
+ * ended the exchange. READER NULL: as httpc_do. */
+enum err_code httpc_stream(struct httpc *h, const struct httpc_request *req,
+    const struct httpc_reader *reader, struct httpc_response *res, struct err *e) MUST_CHECK;
 void httpc_response_done(struct httpc_response *res);
 
 #endif

@@ -25,7 +25,7 @@ cjose/.*              authn/(jose|keyset)[.]c|authn/jose_key[.]h
 authn/jose_key[.]h    authn/(jose|jose_okp|keyset)[.]c
 openssl/.*            authn/(jose|jose_okp|keyset|mint)[.]c|authn/jose_key[.]h|common/(httpc_tls|secret|sign)[.]c
 (open)?(ldap|lber)[.]h common/ldapx(_bind|_frame|_ranges|_search|_tls)?[.]c
-curl/.*               common/httpc[.]c
+curl/.*               common/httpc(_answer|_setup)?[.]c|common/httpc_exchange[.]h
 yaml[.]h              common/yamlx[.]c
 jansson[.]h           common/jsonx[.][ch]|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*|cli/sync_.*[.]c
 common/jsonx[.]h      common/jsonx[.]c|common/spool[.]c|authn/.*|authz/sar[.]c|rbac-sync/.*|(server|cli)/main[.]c|cli/(policy_status|sync_.*)[.]c
