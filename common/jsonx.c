@@ -74,6 +74,26 @@ enum err_code jsonx_object(struct slice text, size_t max, json_t **out, struct e
 	return ERR_OK;
 }
 
+enum err_code jsonx_object_lenient(struct slice text, size_t max, json_t **out, struct err *e)
+{
+	if (text.len > max || !memmem(text.p, text.len, "\\u0000", 6))
+		return jsonx_object(text, max, out, e);
+	struct buf b;
+	buf_init(&b, max);
+	buf_slice(&b, text);
+	/* Outside of strings there are no backslashes, or else it is no JSON. */
+	for (size_t i = 0; i + 1 < b.len; i++) {
+		if (b.p[i] != '\\')
+			continue;
+		if (b.len - i >= 6 && memcmp(b.p + i, "\\u0000", 6) == 0)
+			memcpy(b.p + i, "\\ufffd", 6);
+		i++;
+	}
+	enum err_code rc = jsonx_object(buf_view(&b), max, out, e);
+	buf_done(&b);
+	return rc;
+}
+
 struct slice jsonx_text(const json_t *string)
 {
 	return (struct slice){json_string_value(string), json_string_length(string)};

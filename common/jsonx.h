@@ -21,6 +21,10 @@ void jsonx_on_done(struct arena *a, json_t *owned);
 /* An object of at most MAX bytes and JSONX_DEPTH levels. *OUT is owned by the caller. */
 enum err_code jsonx_object(struct slice text, size_t max, json_t **out, struct err *e) MUST_CHECK;
 
+/* The same of a text that strangers had a part in and that must be read all the same: a NUL that a string escapes
+ * (\u0000) is read as U+FFFD. */
+enum err_code jsonx_object_lenient(struct slice text, size_t max, json_t **out, struct err *e) MUST_CHECK;
+
 /* Borrowed string member; *OUT is {NULL, 0} when absent. ERR_INVALID when of another type. */
 enum err_code jsonx_string(const json_t *o, const char *key, struct slice *out, struct err *e) MUST_CHECK;
 

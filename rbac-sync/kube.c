@@ -1,244 +1,118 @@
-/* Owns the API client: credentials and their rotation, requests, the meaning of answers. */
+/* Owns the exchanges with the apiserver: one request through the gate, and the calls that are one request. */
 #include "rbac-sync/kube.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "common/file.h"
-#include "common/httpc.h"
 #include "common/jsonx.h"
 #include "common/metrics.h"
-#include "common/secret.h"
+#include "rbac-sync/kube_gate.h"
+#include "rbac-sync/kube_parts.h"
 
-#define TOKEN_MAX ((size_t)64 << 10)
-#define CREDENTIALS_EVERY (60 * CLOCK_SECOND) /* the kubelet renews a token minutes before its end */
 #define USER_AGENT "User-Agent: portcullis-rbac-sync"
-
-struct kube {
-	struct httpc *http;
-	char *path, *context; /* of the kubeconfig; NULL: in-cluster, the file's own */
-	int64_t timeout_ms;
-	struct kubeconfig *config;
-	struct arena ca_arena;
-	struct slice ca;
-	struct secret token;
-	int64_t read_at; /* clock_mono of CA and token; 0: to be read */
-};
-
-struct call {
-	const char *method, *path, *content_type;
-	struct slice body;
-};
-
-/* --- credentials --- */
-
-static enum err_code load_config(
-    const char *path, const char *context, struct kubeconfig **out, struct err *e)
-{
-	return path ? kubeconfig_load(path, context, out, e)
-		    : kubeconfig_in_cluster(SERVICE_ACCOUNT_DIR, out, e);
-}
-
-/* A header is no place for a line end, and a token never holds one. */
-static bool token_fit(struct slice t)
-{
-	for (size_t i = 0; i < t.len; i++) {
-		if (t.p[i] <= ' ' || t.p[i] > '~')
-			return false;
-	}
-	return t.len > 0;
-}
-
-static struct slice trim(struct slice s)
-{
-	while (s.len && (unsigned char)s.p[0] <= ' ')
-		s = slice_skip(s, 1);
-	while (s.len && (unsigned char)s.p[s.len - 1] <= ' ')
-		s.len--;
-	return s;
-}
-
-static enum err_code read_token(struct kube *k, struct err *e)
-{
-	const struct kubeconfig *c = k->config;
-	struct arena a;
-	struct slice text = c->token;
-	enum err_code rc = ERR_OK;
-	arena_init_wiped(&a, 0);
-	if (c->token_file)
-		rc = file_read(&a, c->token_file, TOKEN_MAX, &text, e);
-	text = trim(text);
-	if (rc == ERR_OK && (text.len || c->token_file) && !token_fit(text))
-		rc = err_set(e, ERR_INVALID, "%s: no token",
-		    c->token_file ? c->token_file : "kubeconfig");
-	if (rc == ERR_OK) {
-		secret_free(&k->token);
-		if (text.len)
-			k->token = secret_new(text.p, text.len);
-	}
-	arena_done(&a);
-	return rc;
-}
-
-static enum err_code read_ca(struct kube *k, struct err *e)
-{
-	if (!k->config->ca_file) {
-		k->ca = k->config->ca_pem;
-		return ERR_OK;
-	}
-	struct arena a;
-	struct slice text;
-	arena_init(&a, 0);
-	enum err_code rc = file_read(&a, k->config->ca_file, KUBECONFIG_BYTES_MAX, &text, e);
-	if (rc == ERR_OK && text.len == 0)
-		rc = err_set(e, ERR_INVALID, "%s: empty", k->config->ca_file); /* not: trust everybody */
-	if (rc != ERR_OK) {
-		arena_done(&a);
-		return rc;
-	}
-	arena_done(&k->ca_arena);
-	k->ca_arena = a;
-	k->ca = text;
-	return ERR_OK;
-}
-
-static enum err_code read_files(struct kube *k, struct err *e)
-{
-	if (k->read_at && clock_mono() - k->read_at < CREDENTIALS_EVERY)
-		return ERR_OK;
-	TRY(read_ca(k, e));
-	TRY(read_token(k, e));
-	k->read_at = clock_mono();
-	return ERR_OK;
-}
-
-enum err_code kube_reload(struct kube *k, struct err *e)
-{
-	struct kubeconfig *fresh;
-	TRY(load_config(k->path, k->context, &fresh, e));
-	kubeconfig_free(&k->config);
-	k->config = fresh;
-	k->ca = (struct slice){0};
-	k->read_at = 0;
-	return read_files(k, e);
-}
+#define APPLY_TYPE "application/apply-patch+yaml"
+#define MERGE_TYPE "application/merge-patch+json"
+#define JSON_TYPE "application/json"
 
 /* --- one exchange --- */
 
-static struct metric *requests_total(const char *method, long status)
+static void count(const struct kube_call *call, long status, int64_t took)
 {
 	struct buf labels;
-	char code[8];
+	char code[24];
 	snprintf(code, sizeof(code), "%ld", status);
 	buf_init(&labels, 128);
-	metrics_label(&labels, "verb", slice_of(method));
+	metrics_label(&labels, "verb", slice_of(call->verb));
+	if (!call->reader)
+		metric_observe(metrics_histogram("portcullis_sync_api_request_duration_seconds",
+				   "Time of requests to the apiserver, watches left out.", buf_cstr(&labels),
+				   metrics_latency_bounds, metrics_latency_bounds_len),
+		    (double)took / (double)CLOCK_SECOND);
 	metrics_label(&labels, "code", slice_of(status ? code : "none"));
-	struct metric *m = metrics_counter("portcullis_sync_api_requests_total",
-	    "Requests to the apiserver by method and HTTP status.", buf_cstr(&labels));
+	metric_inc(metrics_counter("portcullis_sync_api_requests_total",
+	    "Requests to the apiserver by verb and HTTP status.", buf_cstr(&labels)));
 	buf_done(&labels);
-	return m;
+}
+
+/* Everybody waits for what the server asks of one of us. */
+static void tell_gate(struct kube_gate *gate, const struct httpc_response *res)
+{
+	if (!gate || res->retry_after <= 0 || (res->status != 429 && res->status < 500))
+		return;
+	int64_t wait = res->retry_after < KUBE_RETRY_AFTER_MAX ? res->retry_after : KUBE_RETRY_AFTER_MAX;
+	kube_gate_hold(gate, clock_mono() + wait * CLOCK_SECOND);
 }
 
 static enum err_code exchange(
-    struct kube *k, const struct call *call, struct httpc_response *res, struct err *e)
+    struct kube *k, const struct kube_call *call, struct httpc_response *res, struct err *e)
 {
-	const struct kubeconfig *c = k->config;
 	const char *headers[5] = {USER_AGENT, "Accept: application/json"};
 	size_t n = 2;
 	struct arena a;
-	arena_init_wiped(&a, 0); /* holds the token */
-	if (call->content_type)
-		headers[n++] = arena_printf(&a, "Content-Type: %s", call->content_type);
-	if (k->token.len)
-		headers[n++] = arena_printf(&a, "Authorization: Bearer %s", k->token.p);
-	const struct httpc_request req = {
+	struct httpc_request req = {
 	    .method = call->method,
-	    .url = arena_printf(&a, "%s%s", c->server, call->path),
-	    .ca_pem = k->ca,
-	    .client_cert = c->cert_file,
-	    .client_key = c->key_file,
-	    .client_cert_pem = c->cert_pem,
-	    .client_key_pem = c->key_pem,
-	    .tls_server_name = c->tls_server_name,
 	    .headers = headers,
 	    .body = call->body,
-	    .timeout_ms = k->timeout_ms,
-	    .max_bytes = KUBE_ANSWER_MAX,
+	    .timeout_ms = call->timeout_ms ? call->timeout_ms : k->timeout_ms,
+	    .max_bytes = call->max_bytes ? call->max_bytes : KUBE_ANSWER_MAX,
+	    .cancel = k->cancel,
 	};
-	enum err_code rc = httpc_do(k->http, &req, res, e);
-	metric_inc(requests_total(call->method, rc == ERR_OK ? res->status : 0));
+	if (k->gate && !kube_gate_pass(k->gate, k->cancel))
+		return err_set(e, ERR_UNAVAILABLE, "given up");
+	arena_init_wiped(&a, 0); /* holds the token */
+	struct slice token = credentials_show(&k->credentials, &req);
+	req.url = arena_printf(&a, "%s%s", k->credentials.config->server, call->path);
+	if (call->content_type)
+		headers[n++] = arena_printf(&a, "Content-Type: %s", call->content_type);
+	if (token.len)
+		headers[n++] = arena_printf(&a, "Authorization: Bearer " SLICE_FMT, SLICE_ARG(token));
+	int64_t began = clock_mono();
+	enum err_code rc = httpc_stream(k->http, &req, call->reader, res, e);
+	if (rc == ERR_OK && k->gate)
+		tell_gate(k->gate, res);
+	count(call, rc == ERR_OK ? res->status : 0, clock_mono() - began);
 	arena_done(&a);
 	return rc;
 }
 
-enum kube_verdict kube_classify(long status, bool write)
+enum err_code kube_exchange(
+    struct kube *k, const struct kube_call *call, struct httpc_response *res, struct err *e)
 {
-	if (status >= 200 && status < 300)
-		return KUBE_OK;
-	if (status == 404 && !write)
-		return KUBE_ABSENT;
-	if (status == 409)
-		return KUBE_CONFLICT;
-	if (status == 401 || status == 408 || status == 429 || status >= 500 || status < 200)
-		return KUBE_LATER;
-	return KUBE_REFUSED;
+	bool rotated;
+	*res = (struct httpc_response){0};
+	TRY(credentials_fresh(&k->credentials, &rotated, e));
+	if (rotated)
+		httpc_forget(k->http);
+	enum err_code rc = exchange(k, call, res, e);
+	if (rc != ERR_OK || res->status != 401)
+		return rc;
+	httpc_response_done(res);
+	*res = (struct httpc_response){0};
+	TRY(kube_reload(k, e));
+	return exchange(k, call, res, e);
 }
 
-/* The sentence of a Status object, printable and short; a proxy's page of HTML says nothing. */
-static void explain(const struct httpc_response *res, struct err *e)
+void kube_ask(struct kube *k, const struct kube_call *call, struct kube_answer *out)
 {
-	json_t *o = NULL;
-	struct err bad;
-	struct slice message = {0};
-	if (jsonx_object(buf_view(&res->body), KUBE_ANSWER_MAX, &o, &bad) == ERR_OK &&
-	    jsonx_string(o, "message", &message, &bad) != ERR_OK)
-		message = (struct slice){0};
-	if (!slice_printable(message))
-		message = SLICE("(message withheld)");
-	err_set(e, ERR_UNAVAILABLE, "HTTP %ld%s%.400s", res->status, message.len ? ": " : "",
-	    message.len ? message.p : "");
-	jsonx_unref(&o);
-}
-
-static void read_answer(
-    const struct httpc_response *res, const struct call *call, struct kube_answer *out)
-{
-	out->status = res->status;
-	out->wait = res->retry_after > KUBE_RETRY_AFTER_MAX ? KUBE_RETRY_AFTER_MAX : res->retry_after;
-	out->verdict = kube_classify(res->status, strcmp(call->method, "GET") != 0);
-	if (out->verdict != KUBE_OK) {
-		explain(res, &out->why);
-		return;
-	}
-	if (jsonx_object(buf_view(&res->body), KUBE_ANSWER_MAX, &out->body, &out->why) != ERR_OK) {
-		err_wrap(&out->why, "HTTP %ld without an object", res->status);
-		out->verdict = KUBE_LATER;
-	}
-}
-
-static void do_call(struct kube *k, const struct call *call, struct kube_answer *out)
-{
-	struct httpc_response res = {0};
+	struct httpc_response res;
 	*out = (struct kube_answer){.verdict = KUBE_LATER, .wait = -1};
-	if (read_files(k, &out->why) != ERR_OK)
-		return;
-	enum err_code rc = exchange(k, call, &res, &out->why);
-	if (rc == ERR_OK && res.status == 401) {
-		httpc_response_done(&res);
-		res = (struct httpc_response){0};
-		rc = kube_reload(k, &out->why);
-		if (rc == ERR_OK)
-			rc = exchange(k, call, &res, &out->why);
+	if (kube_exchange(k, call, &res, &out->why) == ERR_OK) {
+		kube_answer_read(&res, call->reads, out);
+		size_t max = call->max_bytes ? call->max_bytes : KUBE_ANSWER_MAX;
+		if (out->verdict == KUBE_OK &&
+		    jsonx_object_lenient(buf_view(&res.body), max, &out->body, &out->why) != ERR_OK) {
+			err_wrap(&out->why, "HTTP %ld without an object", res.status);
+			out->verdict = KUBE_LATER;
+		}
 	}
-	if (rc == ERR_OK)
-		read_answer(&res, call, out);
 	httpc_response_done(&res);
 }
 
-/* --- the calls --- */
+/* --- paths --- */
 
-static void escape(struct buf *b, const char *s)
+void kube_escape(struct buf *b, const char *s)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:";
 	for (; *s; s++) {
@@ -256,16 +130,28 @@ const char *kube_binding_path(struct arena *a, const char *namespace_, const cha
 	buf_adds(&b, "/apis/rbac.authorization.k8s.io/v1/");
 	if (namespace_) {
 		buf_adds(&b, "namespaces/");
-		escape(&b, namespace_);
+		kube_escape(&b, namespace_);
 		buf_adds(&b, "/rolebindings/");
 	} else {
 		buf_adds(&b, "clusterrolebindings/");
 	}
-	escape(&b, name);
+	kube_escape(&b, name);
 	const char *path = arena_strdup(a, buf_cstr(&b));
 	buf_done(&b);
 	return path;
 }
+
+const char *kube_query(struct arena *a, const char *path, const char *fmt, ...)
+{
+	char query[256];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(query, sizeof(query), fmt, ap);
+	va_end(ap);
+	return arena_printf(a, "%s%c%s", path, strchr(path, '?') ? '&' : '?', query);
+}
+
+/* --- the calls --- */
 
 static bool same_text(const json_t *a, const json_t *b, const char *key)
 {
@@ -276,86 +162,151 @@ static bool same_text(const json_t *a, const json_t *b, const char *key)
 /* Something between us and the apiserver may answer 200 to anything. */
 static void check_object(const json_t *want, struct kube_answer *out)
 {
+	const json_t *meta = json_object_get(want, "metadata");
 	if (out->verdict != KUBE_OK ||
 	    (same_text(out->body, want, "kind") &&
-		same_text(json_object_get(out->body, "metadata"), json_object_get(want, "metadata"), "name")))
+		(!json_object_get(meta, "name") ||
+		    same_text(json_object_get(out->body, "metadata"), meta, "name"))))
 		return;
 	err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld with another object", out->status);
 	out->verdict = KUBE_LATER;
+	jsonx_unref(&out->body);
+}
+
+static char *text_of(const json_t *object)
+{
+	char *text = json_dumps(object, JSON_COMPACT);
+	if (!text)
+		abort();
+	return text;
+}
+
+/* CALL with OBJECT as its body, as our field manager. */
+static void send(struct kube *k, struct kube_call call, const json_t *object, struct kube_answer *out)
+{
+	struct arena a;
+	char *text = text_of(object);
+	arena_init(&a, 0);
+	call.body = slice_of(text);
+	call.path = kube_query(&a, call.path, "fieldManager=" KUBE_FIELD_MANAGER "%s",
+	    k->dry_run ? "&dryRun=All" : "");
+	kube_ask(k, &call, out);
+	free(text);
+	arena_done(&a);
 }
 
 void kube_get(struct kube *k, const char *path, const json_t *object, struct kube_answer *out)
 {
-	const struct call call = {.method = "GET", .path = path};
-	do_call(k, &call, out);
+	const struct kube_call call = {.verb = "get", .method = "GET", .path = path, .reads = true};
+	kube_ask(k, &call, out);
 	check_object(object, out);
 }
 
-/* The JSON text to send; to be freed. */
-static char *apply_text(const json_t *object, const char *version)
+/* OBJECT with that resourceVersion; to be freed. */
+static json_t *at_version(const json_t *object, const char *version)
 {
 	json_t *copy = json_copy((json_t *)(uintptr_t)object);
 	json_t *meta = json_copy(json_object_get(object, "metadata"));
-	if (!copy || !meta ||
-	    (version && json_object_set_new(meta, "resourceVersion", json_string(version)) != 0) ||
+	if (!copy || !meta || json_object_set_new(meta, "resourceVersion", json_string(version)) != 0 ||
 	    json_object_set_new(copy, "metadata", meta) != 0)
 		abort();
-	char *text = json_dumps(copy, JSON_COMPACT);
-	if (!text)
-		abort();
-	json_decref(copy);
-	return text;
+	return copy;
 }
 
 void kube_apply(struct kube *k, const char *path, const json_t *object, const char *version,
     struct kube_answer *out)
 {
 	struct arena a;
-	char *text = apply_text(object, version);
 	arena_init(&a, 0);
-	const struct call call = {
+	AUTO(jsonx_unref) json_t *copy = version ? at_version(object, version) : NULL;
+	const struct kube_call call = {
+	    .verb = "apply",
 	    .method = "PATCH",
-	    .path = arena_printf(&a, "%s?fieldManager=" KUBE_FIELD_MANAGER "&force=true", path),
-	    .content_type = "application/apply-patch+yaml",
-	    .body = slice_of(text),
+	    .path = kube_query(&a, path, "force=true"),
+	    .content_type = APPLY_TYPE,
 	};
-	do_call(k, &call, out);
+	send(k, call, copy ? copy : object, out);
 	check_object(object, out);
-	free(text);
 	arena_done(&a);
 }
 
-void kube_answer_done(struct kube_answer *a)
+void kube_create(struct kube *k, const char *collection, const json_t *object, struct kube_answer *out)
 {
-	jsonx_unref(&a->body);
+	const struct kube_call call = {
+	    .verb = "create", .method = "POST", .path = collection, .content_type = JSON_TYPE};
+	send(k, call, object, out);
+	check_object(object, out);
+}
+
+void kube_put(struct kube *k, const char *path, const json_t *object, struct kube_answer *out)
+{
+	const struct kube_call call = {
+	    .verb = "update", .method = "PUT", .path = path, .content_type = JSON_TYPE};
+	send(k, call, object, out);
+	check_object(object, out);
+}
+
+void kube_merge(struct kube *k, const char *path, const json_t *patch, struct kube_answer *out)
+{
+	const struct kube_call call = {
+	    .verb = "patch", .method = "PATCH", .path = path, .content_type = MERGE_TYPE};
+	send(k, call, patch, out);
+	if (out->verdict == KUBE_OK && !json_object_get(out->body, "metadata")) {
+		err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld with no object", out->status);
+		out->verdict = KUBE_LATER;
+		jsonx_unref(&out->body);
+	}
+}
+
+void kube_delete(struct kube *k, const char *path, const char *uid, const char *version, struct kube_answer *out)
+{
+	AUTO(jsonx_unref) json_t *options = json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "kind", "DeleteOptions",
+	    "apiVersion", "v1", "propagationPolicy", "Background", "preconditions", "uid", uid, "resourceVersion",
+	    version);
+	/* With a body the apiserver takes the options from there alone. */
+	if (!options || (k->dry_run && json_object_set_new(options, "dryRun", json_pack("[s]", "All")) != 0))
+		abort();
+	char *text = text_of(options);
+	const struct kube_call call = {
+	    .verb = "delete",
+	    .method = "DELETE",
+	    .path = path,
+	    .content_type = JSON_TYPE,
+	    .body = slice_of(text),
+	    .reads = true,
+	};
+	kube_ask(k, &call, out);
+	free(text);
 }
 
 /* --- life --- */
 
-static char *copy(const char *s)
+enum err_code kube_open(const struct kube_options *o, struct kube **out, struct err *e)
 {
-	char *p = s ? strdup(s) : NULL;
-	if (s && !p)
+	struct kube *k = calloc(1, sizeof(*k));
+	if (!k)
 		abort();
-	return p;
+	enum err_code rc = credentials_open(&k->credentials, o->path, o->context,
+	    o->cluster_dir ? o->cluster_dir : SERVICE_ACCOUNT_DIR, e);
+	if (rc != ERR_OK) {
+		free(k);
+		return rc;
+	}
+	k->http = httpc_new();
+	k->timeout_ms = o->timeout_ms;
+	k->idle_ms = o->idle_ms ? o->idle_ms : KUBE_IDLE_MS;
+	k->gate = o->gate;
+	k->dry_run = o->dry_run;
+	kube_cancel_by(k, o->cancel);
+	*out = k;
+	return ERR_OK;
 }
 
 enum err_code kube_new(const char *path, const char *context, int64_t timeout_ms, struct kube **out,
     struct err *e)
 {
-	struct kubeconfig *config;
-	TRY(load_config(path, context, &config, e));
-	struct kube *k = calloc(1, sizeof(*k));
-	if (!k)
-		abort();
-	k->http = httpc_new();
-	k->path = copy(path);
-	k->context = copy(context);
-	k->timeout_ms = timeout_ms;
-	k->config = config;
-	arena_init(&k->ca_arena, 0);
-	*out = k;
-	return ERR_OK;
+	const struct kube_options o = {.path = path, .context = context, .timeout_ms = timeout_ms};
+	return kube_open(&o, out, e);
 }
 
 void kube_free(struct kube **kp)
@@ -364,15 +315,22 @@ void kube_free(struct kube **kp)
 	if (!k)
 		return;
 	httpc_free(&k->http);
-	kubeconfig_free(&k->config);
-	arena_done(&k->ca_arena);
-	secret_free(&k->token);
-	free(k->path);
-	free(k->context);
+	credentials_close(&k->credentials);
 	free(k);
+}
+
+void kube_cancel_by(struct kube *k, const atomic_bool *cancel)
+{
+	k->cancel = k->credentials.cancel = cancel;
+}
+
+enum err_code kube_reload(struct kube *k, struct err *e)
+{
+	httpc_forget(k->http); /* a connection is as old as the certificate that opened it */
+	return credentials_renew(&k->credentials, e);
 }
 
 const char *kube_namespace(const struct kube *k)
 {
-	return k->config->namespace_;
+	return k->credentials.config->namespace_;
 }

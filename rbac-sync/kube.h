@@ -29,6 +29,8 @@ struct kube_answer {
 	int64_t wait;	    /* seconds that the server asks to wait; -1: it does not say */
 	json_t *body;	    /* on KUBE_OK: an object; owned by the answer */
 	struct err why;	    /* otherwise: a sentence, without credentials */
+	char reason[64];    /* otherwise: the Status' reason ("AlreadyExists", "Expired"); or "" */
+	char cause[64];	    /* and the reason of its first cause ("NamespaceTerminating"); or "" */
 };
 
 void kube_answer_done(struct kube_answer *a);
@@ -49,13 +51,20 @@ int64_t kube_gate_pause(const struct kube_gate *g);
 struct kube_options {
 	const char *path;	   /* kubeconfig; NULL: in-cluster */
 	const char *context;	   /* or NULL */
+	const char *cluster_dir;   /* of the service account's files; NULL: SERVICE_ACCOUNT_DIR */
 	int64_t timeout_ms;	   /* bounds each exchange but watches */
+	int64_t idle_ms;	   /* a watch on which nothing comes for so long is taken for dead; 0: KUBE_IDLE_MS */
 	struct kube_gate *gate;	   /* or NULL: no limit (Lease, events) */
 	const atomic_bool *cancel; /* ends any wait or exchange within a second; or NULL */
 	bool dry_run;		   /* writes carry dryRun=All */
 	const char *manager;	   /* field manager of the writes, a plain word; NULL: KUBE_FIELD_MANAGER */
 };
+/* The apiserver sends a bookmark about each minute. */
+#define KUBE_IDLE_MS 150000
 enum err_code kube_open(const struct kube_options *o, struct kube **out, struct err *e) MUST_CHECK;
+
+/* From now on this flag instead; it must outlive K. */
+void kube_cancel_by(struct kube *k, const atomic_bool *cancel);
 
 /* PATH NULL: in-cluster. TIMEOUT_MS bounds each exchange. Reads the configuration, speaks to nobody. */
 enum err_code kube_new(const char *path, const char *context, int64_t timeout_ms, struct kube **out,
@@ -68,6 +77,9 @@ enum err_code kube_reload(struct kube *k, struct err *e) MUST_CHECK;
 
 /* The namespace of the context or of the pod; NULL when there is none. */
 const char *kube_namespace(const struct kube *k);
+
+/* S as one segment of a path, or one value of a query. */
+void kube_escape(struct buf *b, const char *s);
 
 /* Path of a RoleBinding, or of a ClusterRoleBinding when NAMESPACE is NULL, in ARENA; names escaped. */
 const char *kube_binding_path(struct arena *a, const char *namespace_, const char *name);
@@ -82,7 +94,8 @@ void kube_get(struct kube *k, const char *path, const json_t *object, struct kub
 void kube_apply(struct kube *k, const char *path, const json_t *object, const char *version,
     struct kube_answer *out);
 
-/* POST OBJECT to COLLECTION; PUT OBJECT (with its resourceVersion) at PATH. */
+/* POST OBJECT to COLLECTION; PUT OBJECT (with its resourceVersion) at PATH. KUBE_OK only when the answer is an object of
+ * that kind, and of that name where OBJECT has one (a review has none). A POST of what is there: KUBE_CONFLICT. */
 void kube_create(struct kube *k, const char *collection, const json_t *object, struct kube_answer *out);
 void kube_put(struct kube *k, const char *path, const json_t *object, struct kube_answer *out);
 
@@ -93,17 +106,21 @@ void kube_merge(struct kube *k, const char *path, const json_t *patch, struct ku
  * KUBE_ABSENT when it is gone already (404); KUBE_CONFLICT when it is another or was changed. */
 void kube_delete(struct kube *k, const char *path, const char *uid, const char *version, struct kube_answer *out);
 
-/* Pages of 500 through COLLECTION (with a query such as "labelSelector=…", or NULL) to EACH; on KUBE_OK OUT->body is
- * absent and VERSION (in A) is the list's resourceVersion. CACHED: resourceVersion=0 is asked for. An expired continue
- * token (410) gives KUBE_GONE: the caller begins anew. */
+/* Pages of 500 through COLLECTION (with a query such as "labelSelector=…", escaped; or NULL) to EACH; on KUBE_OK
+ * OUT->body is absent and VERSION (in A) is the list's resourceVersion. Each item has its kind and apiVersion. CACHED:
+ * resourceVersion=0 is asked for; the apiserver may then give all at once, and where that is more than KUBE_LIST_MAX
+ * its pages are asked for without. A page that is too long is asked for in smaller ones. An expired continue token
+ * (410) gives KUBE_GONE: the caller begins anew. */
+#define KUBE_LIST_MAX ((size_t)32 << 20)
 typedef void kube_each(void *ctx, json_t *item);
 void kube_list(struct kube *k, const char *collection, const char *query, bool cached, kube_each *each, void *ctx,
     struct arena *a, const char **version, struct kube_answer *out);
 
 /* One watch from VERSION until the server closes it, SECONDS at most: EACH gets type ("ADDED", "MODIFIED", "DELETED",
- * "BOOKMARK") and object. KUBE_OK: closed in order. KUBE_GONE: 410 as status or ERROR event. An event over
- * KUBE_EVENT_MAX or no JSON: KUBE_LATER. */
-#define KUBE_EVENT_MAX ((size_t)2 << 20)
+ * "BOOKMARK") and object; before all of them NULL and NULL, when the server has taken the watch. KUBE_OK: closed in
+ * order, or by us for rotated credentials. KUBE_GONE: 410 as status or ERROR event. An event over KUBE_EVENT_MAX or no
+ * JSON, or silence: KUBE_LATER. What an object of etcd's limit of 1.5 MiB takes in JSON is below KUBE_EVENT_MAX. */
+#define KUBE_EVENT_MAX ((size_t)16 << 20)
 typedef void kube_event(void *ctx, const char *type, json_t *object);
 void kube_watch(struct kube *k, const char *collection, const char *query, const char *version, int seconds,
     kube_event *each, void *ctx, struct kube_answer *out);

@@ -9,15 +9,14 @@
 #include "common/file.h"
 #include "common/yamlx.h"
 
+#define EXEC_GROUP "client.authentication.k8s.io"
+
 struct reader {
 	struct kubeconfig *c;
 	struct arena *arena;
 	const char *path;
 	struct err *e;
 };
-
-
-
 
 static enum err_code fail_at(const struct reader *r, const struct yaml_node *node, const char *fmt, ...)
     PRINTF(3, 4);
@@ -112,12 +111,25 @@ static enum err_code find(const struct reader *r, const struct yaml_node *root, 
 	return fail_at(r, v, "%s has no \"%s\"", list, name);
 }
 
+/* The text is never told: it may hold a password. */
+static enum err_code get_proxy(const struct reader *r, const struct yaml_node *n, const char **out)
+{
+	static const char *const schemes[] = {"http://", "https://", "socks5://"};
+	TRY(get_text(r, n, "proxy-url", out));
+	if (!*out)
+		return ERR_OK;
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		size_t len = strlen(schemes[i]);
+		if (strncmp(*out, schemes[i], len) == 0 && (*out)[len] && !strpbrk(*out, " \t\r\n"))
+			return ERR_OK;
+	}
+	return fail_at(r, yamlx_get(n, "proxy-url"), "proxy-url must be a http, https or socks5 URL");
+}
+
 static enum err_code read_cluster(const struct reader *r, const struct yaml_node *n)
 {
-	static const char *const refused[] = {"proxy-url"};
 	struct kubeconfig *c = r->c;
 	const char *server, *insecure;
-	TRY(refuse_keys(r, n, refused, ARRAY_LEN(refused)));
 	TRY(get_text(r, n, "insecure-skip-tls-verify", &insecure));
 	if (insecure && strcmp(insecure, "false") != 0)
 		return fail_at(r, yamlx_get(n, "insecure-skip-tls-verify"),
@@ -130,14 +142,94 @@ static enum err_code read_cluster(const struct reader *r, const struct yaml_node
 		len--;
 	c->server = arena_strndup(r->arena, server, len);
 	TRY(get_text(r, n, "tls-server-name", &c->tls_server_name));
+	TRY(get_proxy(r, n, &c->proxy));
 	TRY(get_data(r, n, "certificate-authority-data", &c->ca_pem));
 	return c->ca_pem.len ? ERR_OK : get_path(r, n, "certificate-authority", &c->ca_file);
 }
 
+static size_t count(const struct yaml_node *list)
+{
+	return list && list->kind == YAMLX_SEQ ? list->len : 0;
+}
+
+/* A command with a slash is relative to the kubeconfig, one without is looked for on the PATH. */
+static enum err_code read_argv(
+    const struct reader *r, const struct yaml_node *n, struct kubeconfig_exec *x)
+{
+	const struct yaml_node *args = yamlx_get(n, "args");
+	const char **argv = ARENA_ARRAY(r->arena, const char *, count(args) + 2);
+	TRY(get_text(r, n, "command", &argv[0]));
+	if (!argv[0])
+		return fail_at(r, n, "exec names a command");
+	if (strchr(argv[0], '/'))
+		argv[0] = file_resolve(r->arena, r->path, argv[0]);
+	if (args && !yamlx_is_null(args) && args->kind != YAMLX_SEQ)
+		return fail_at(r, args, "args must be a list of strings");
+	for (size_t i = 0; i < count(args); i++) {
+		if (args->items[i]->kind != YAMLX_SCALAR)
+			return fail_at(r, args->items[i], "args must be a list of strings");
+		argv[i + 1] = args->items[i]->text.p ? args->items[i]->text.p : "";
+	}
+	x->argv = argv;
+	return ERR_OK;
+}
+
+static enum err_code read_env(
+    const struct reader *r, const struct yaml_node *n, struct kubeconfig_exec *x)
+{
+	const struct yaml_node *env = yamlx_get(n, "env");
+	const char **out = ARENA_ARRAY(r->arena, const char *, count(env) + 1);
+	if (env && !yamlx_is_null(env) && env->kind != YAMLX_SEQ)
+		return fail_at(r, env, "env must be a list of name and value");
+	for (size_t i = 0; i < count(env); i++) {
+		const char *name, *value;
+		if (env->items[i]->kind != YAMLX_MAP)
+			return fail_at(r, env->items[i], "env must be a list of name and value");
+		TRY(get_text(r, env->items[i], "name", &name));
+		TRY(get_text(r, env->items[i], "value", &value));
+		if (!name || strchr(name, '='))
+			return fail_at(r, env->items[i], "env has no good name");
+		out[i] = arena_printf(r->arena, "%s=%s", name, value ? value : "");
+	}
+	x->env = out;
+	return ERR_OK;
+}
+
+static enum err_code read_exec(const struct reader *r, const struct yaml_node *user)
+{
+	const struct yaml_node *n = yamlx_get(user, "exec");
+	struct kubeconfig *c = r->c;
+	const char *mode, *info;
+	if (!n || yamlx_is_null(n))
+		return ERR_OK;
+	if (n->kind != YAMLX_MAP)
+		return fail_at(r, n, "exec must be a mapping");
+	if (c->token_file || c->token.len || c->cert_file || c->cert_pem.len)
+		return fail_at(r, n, "exec stands beside other credentials: give one of them");
+	struct kubeconfig_exec *x = ARENA_NEW(r->arena, struct kubeconfig_exec);
+	TRY(get_text(r, n, "apiVersion", &x->api_version));
+	if (!text_eq(x->api_version, EXEC_GROUP "/v1") && !text_eq(x->api_version, EXEC_GROUP "/v1beta1"))
+		return fail_at(r, yamlx_get(n, "apiVersion"), "exec is understood in the versions " EXEC_GROUP
+							      "/v1 and /v1beta1");
+	TRY(get_text(r, n, "interactiveMode", &mode));
+	if (!mode && strcmp(x->api_version, EXEC_GROUP "/v1") == 0)
+		return fail_at(r, n, "exec of version v1 tells its interactiveMode");
+	if (mode && strcmp(mode, "Never") != 0 && strcmp(mode, "IfAvailable") != 0)
+		return fail_at(r, yamlx_get(n, "interactiveMode"),
+		    "interactiveMode must be Never or IfAvailable: here is no terminal");
+	TRY(get_text(r, n, "provideClusterInfo", &info));
+	if (info && strcmp(info, "false") != 0)
+		return fail_at(r, yamlx_get(n, "provideClusterInfo"), "provideClusterInfo is not supported");
+	TRY(read_argv(r, n, x));
+	TRY(read_env(r, n, x));
+	c->exec = x;
+	return ERR_OK;
+}
+
 static enum err_code read_user(const struct reader *r, const struct yaml_node *n)
 {
-	static const char *const refused[] = {"exec", "auth-provider", "username", "password", "as",
-	    "as-uid", "as-groups", "as-user-extra"};
+	static const char *const refused[] = {"auth-provider", "username", "password", "as", "as-uid",
+	    "as-groups", "as-user-extra"};
 	struct kubeconfig *c = r->c;
 	const char *token;
 	TRY(refuse_keys(r, n, refused, ARRAY_LEN(refused)));
@@ -159,7 +251,7 @@ static enum err_code read_user(const struct reader *r, const struct yaml_node *n
 		TRY(file_read(r->arena, c->cert_file, KUBECONFIG_BYTES_MAX, &c->cert_pem, r->e));
 	if (c->cert_pem.len)
 		c->cert_file = c->key_file = NULL;
-	return ERR_OK;
+	return read_exec(r, n);
 }
 
 static enum err_code read_root(const struct reader *r, const struct yaml_node *root, const char *context)

@@ -16,6 +16,10 @@
 #define CURRENT "current-context: x\n"
 #define TOKEN_USER "users: [{name: u, user: {token: abc}}]\n"
 
+#define V1 "apiVersion: client.authentication.k8s.io/v1, "
+#define NEVER "interactiveMode: Never"
+#define EXEC(members) CLUSTER CONTEXT CURRENT "users: [{name: u, user: {exec: {" members "}}}]\n"
+
 static char dir[64], file[96];
 
 static void put(const char *path, const char *text)
@@ -87,6 +91,31 @@ static void test_context_by_name_and_json(void **state)
 	kubeconfig_free(&c);
 }
 
+static void test_plugins_and_proxies(void **state)
+{
+	(void)state;
+	struct kubeconfig *c = load(EXEC("apiVersion: client.authentication.k8s.io/v1beta1, command: bin/login, "
+	    "args: [token, \"\"], env: [{name: A, value: b=c}, {name: B}]"), NULL);
+	assert_string_equal(c->exec->api_version, "client.authentication.k8s.io/v1beta1");
+	assert_string_equal(c->exec->argv[0], in_dir(c, "bin/login"));
+	assert_string_equal(c->exec->argv[1], "token");
+	assert_string_equal(c->exec->argv[2], "");
+	assert_null(c->exec->argv[3]);
+	assert_string_equal(c->exec->env[0], "A=b=c");
+	assert_string_equal(c->exec->env[1], "B=");
+	assert_null(c->exec->env[2]);
+	assert_null(c->proxy);
+	kubeconfig_free(&c);
+	c = load(EXEC(V1 "interactiveMode: IfAvailable, command: portcullis, installHint: see there"), NULL);
+	assert_string_equal(c->exec->argv[0], "portcullis"); /* on the PATH */
+	kubeconfig_free(&c);
+	c = load(CONTEXT CURRENT TOKEN_USER
+	    "clusters: [{name: c, cluster: {server: \"https://h\", proxy-url: \"socks5://u:p@h:1080\"}}]\n", NULL);
+	assert_string_equal(c->proxy, "socks5://u:p@h:1080");
+	assert_null(c->exec);
+	kubeconfig_free(&c);
+}
+
 static void test_what_is_not_understood_is_refused(void **state)
 {
 	(void)state;
@@ -112,12 +141,28 @@ static void test_what_is_not_understood_is_refused(void **state)
 		"clusters:\n- name: c\n  cluster:\n    server: https://h\n    insecure-skip-tls-verify: true\n",
 		":8:31: insecure-skip-tls-verify is not supported"},
 	    {CONTEXT CURRENT TOKEN_USER
-		"clusters: [{name: c, cluster: {server: \"https://h\", proxy-url: \"http://p\"}}]\n",
-		"proxy-url is not supported"},
+		"clusters: [{name: c, cluster: {server: \"https://h\", proxy-url: \"ftp://u:hunter2@p\"}}]\n",
+		"proxy-url must be"},
+	    {CONTEXT CURRENT TOKEN_USER
+		"clusters: [{name: c, cluster: {server: \"https://h\", proxy-url: \"http://\"}}]\n",
+		"proxy-url must be"},
 	    {CONTEXT CURRENT TOKEN_USER
 		"clusters: [{name: c, cluster: {server: \"https://h\", certificate-authority-data: \"a-_b\"}}]\n",
 		"no base64"},
-	    {CLUSTER CONTEXT CURRENT "users: [{name: u, user: {exec: {command: x}}}]\n", "exec is not"},
+	    {CLUSTER CONTEXT CURRENT "users: [{name: u, user: {exec: {command: x}}}]\n", "in the versions"},
+	    {EXEC("apiVersion: client.authentication.k8s.io/v1alpha1, command: x"), "in the versions"},
+	    {EXEC(V1 "command: x"), "tells its interactiveMode"},
+	    {EXEC(V1 "command: x, interactiveMode: Always"), ":4:112: interactiveMode must be Never"},
+	    {EXEC(V1 NEVER), "names a command"},
+	    {EXEC(V1 NEVER ", command: x, provideClusterInfo: true"), "provideClusterInfo is not supported"},
+	    {EXEC(V1 NEVER ", command: x, args: y"), "args must be"},
+	    {EXEC(V1 NEVER ", command: x, args: [[y]]"), "args must be"},
+	    {EXEC(V1 NEVER ", command: x, env: {A: b}"), "env must be"},
+	    {EXEC(V1 NEVER ", command: x, env: [A]"), "env must be"},
+	    {EXEC(V1 NEVER ", command: x, env: [{name: A=B, value: c}]"), "no good name"},
+	    {CLUSTER CONTEXT CURRENT "users: [{name: u, user: {exec: [x]}}]\n", "exec must be a mapping"},
+	    {CLUSTER CONTEXT CURRENT "users: [{name: u, user: {token: hunter2, exec: {" V1 NEVER
+		", command: x}}}]\n", "beside other credentials"},
 	    {CLUSTER CONTEXT CURRENT "users: [{name: u, user: {auth-provider: {name: x}}}]\n",
 		"auth-provider is not"},
 	    {CLUSTER CONTEXT CURRENT "users: [{name: u, user: {username: a, password: b}}]\n",
@@ -133,7 +178,7 @@ static void test_what_is_not_understood_is_refused(void **state)
 		struct err e;
 		put(file, rows[i].text);
 		if (kubeconfig_load(file, NULL, &c, &e) == ERR_OK || c || !strstr(e.msg, rows[i].finding) ||
-		    strncmp(e.msg, file, strlen(file)) != 0)
+		    strncmp(e.msg, file, strlen(file)) != 0 || strstr(e.msg, "hunter2"))
 			fail_msg("row %zu wants \"%s\", got %s", i, rows[i].finding, e.msg);
 	}
 	struct kubeconfig *c = load(CONTEXT CURRENT TOKEN_USER
@@ -203,7 +248,7 @@ static void test_meaning_of_answers(void **state)
 	    {404, false, KUBE_ABSENT}, {404, true, KUBE_REFUSED},
 	    {400, true, KUBE_REFUSED}, {403, true, KUBE_REFUSED}, {403, false, KUBE_REFUSED},
 	    {405, true, KUBE_REFUSED}, {415, true, KUBE_REFUSED}, {422, true, KUBE_REFUSED},
-	    {302, true, KUBE_REFUSED}, {409, true, KUBE_CONFLICT},
+	    {302, true, KUBE_REFUSED}, {410, false, KUBE_GONE}, {410, true, KUBE_GONE}, {409, true, KUBE_CONFLICT},
 	    {401, true, KUBE_LATER}, {408, true, KUBE_LATER}, {429, true, KUBE_LATER},
 	    {500, true, KUBE_LATER}, {502, false, KUBE_LATER}, {503, true, KUBE_LATER},
 	    {504, true, KUBE_LATER}, {0, true, KUBE_LATER}, {100, true, KUBE_LATER},
@@ -237,6 +282,7 @@ int main(void)
 	    cmocka_unit_test(test_files_are_relative_to_the_kubeconfig),
 	    cmocka_unit_test(test_data_beats_files),
 	    cmocka_unit_test(test_context_by_name_and_json),
+	    cmocka_unit_test(test_plugins_and_proxies),
 	    cmocka_unit_test(test_what_is_not_understood_is_refused),
 	    cmocka_unit_test(test_errors_never_show_credentials),
 	    cmocka_unit_test(test_in_cluster),
