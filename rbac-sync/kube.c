@@ -188,8 +188,8 @@ static void send(struct kube *k, struct kube_call call, const json_t *object, st
 	char *text = text_of(object);
 	arena_init(&a, 0);
 	call.body = slice_of(text);
-	call.path = kube_query(&a, call.path, "fieldManager=" KUBE_FIELD_MANAGER "%s",
-	    k->dry_run ? "&dryRun=All" : "");
+	call.path =
+	    kube_query(&a, call.path, "fieldManager=%s%s", k->manager, k->dry_run ? "&dryRun=All" : "");
 	kube_ask(k, &call, out);
 	free(text);
 	arena_done(&a);
@@ -297,6 +297,9 @@ enum err_code kube_open(const struct kube_options *o, struct kube **out, struct 
 	k->idle_ms = o->idle_ms ? o->idle_ms : KUBE_IDLE_MS;
 	k->gate = o->gate;
 	k->dry_run = o->dry_run;
+	k->manager = strdup(o->manager ? o->manager : KUBE_FIELD_MANAGER);
+	if (!k->manager)
+		abort();
 	kube_cancel_by(k, o->cancel);
 	*out = k;
 	return ERR_OK;
@@ -316,6 +319,7 @@ void kube_free(struct kube **kp)
 		return;
 	httpc_free(&k->http);
 	credentials_close(&k->credentials);
+	free(k->manager);
 	free(k);
 }
 

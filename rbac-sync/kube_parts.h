@@ -13,6 +13,7 @@ struct kube {
 	struct kube_gate *gate;
 	const atomic_bool *cancel;
 	bool dry_run;
+	char *manager; /* of the fields that are written */
 };
 
 struct kube_call {
