@@ -195,18 +195,11 @@ static enum err_code read_env(
 	return ERR_OK;
 }
 
-static enum err_code read_exec(const struct reader *r, const struct yaml_node *user)
+/* What it speaks, and that it can do without us. */
+static enum err_code read_exec_manner(
+    const struct reader *r, const struct yaml_node *n, struct kubeconfig_exec *x)
 {
-	const struct yaml_node *n = yamlx_get(user, "exec");
-	struct kubeconfig *c = r->c;
 	const char *mode, *info;
-	if (!n || yamlx_is_null(n))
-		return ERR_OK;
-	if (n->kind != YAMLX_MAP)
-		return fail_at(r, n, "exec must be a mapping");
-	if (c->token_file || c->token.len || c->cert_file || c->cert_pem.len)
-		return fail_at(r, n, "exec stands beside other credentials: give one of them");
-	struct kubeconfig_exec *x = ARENA_NEW(r->arena, struct kubeconfig_exec);
 	TRY(get_text(r, n, "apiVersion", &x->api_version));
 	if (!text_eq(x->api_version, EXEC_GROUP "/v1") && !text_eq(x->api_version, EXEC_GROUP "/v1beta1"))
 		return fail_at(r, yamlx_get(n, "apiVersion"), "exec is understood in the versions " EXEC_GROUP
@@ -220,6 +213,21 @@ static enum err_code read_exec(const struct reader *r, const struct yaml_node *u
 	TRY(get_text(r, n, "provideClusterInfo", &info));
 	if (info && strcmp(info, "false") != 0)
 		return fail_at(r, yamlx_get(n, "provideClusterInfo"), "provideClusterInfo is not supported");
+	return ERR_OK;
+}
+
+static enum err_code read_exec(const struct reader *r, const struct yaml_node *user)
+{
+	const struct yaml_node *n = yamlx_get(user, "exec");
+	struct kubeconfig *c = r->c;
+	if (!n || yamlx_is_null(n))
+		return ERR_OK;
+	if (n->kind != YAMLX_MAP)
+		return fail_at(r, n, "exec must be a mapping");
+	if (c->token_file || c->token.len || c->cert_file || c->cert_pem.len)
+		return fail_at(r, n, "exec stands beside other credentials: give one of them");
+	struct kubeconfig_exec *x = ARENA_NEW(r->arena, struct kubeconfig_exec);
+	TRY(read_exec_manner(r, n, x));
 	TRY(read_argv(r, n, x));
 	TRY(read_env(r, n, x));
 	c->exec = x;

@@ -152,7 +152,7 @@ static void test_what_is_not_understood_is_refused(void **state)
 	    {CLUSTER CONTEXT CURRENT "users: [{name: u, user: {exec: {command: x}}}]\n", "in the versions"},
 	    {EXEC("apiVersion: client.authentication.k8s.io/v1alpha1, command: x"), "in the versions"},
 	    {EXEC(V1 "command: x"), "tells its interactiveMode"},
-	    {EXEC(V1 "command: x, interactiveMode: Always"), ":4:112: interactiveMode must be Never"},
+	    {EXEC(V1 "command: x, interactiveMode: Always"), ":4:107: interactiveMode must be Never"},
 	    {EXEC(V1 NEVER), "names a command"},
 	    {EXEC(V1 NEVER ", command: x, provideClusterInfo: true"), "provideClusterInfo is not supported"},
 	    {EXEC(V1 NEVER ", command: x, args: y"), "args must be"},
