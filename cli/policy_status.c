@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "common/httpc.h"
 #include "common/jsonx.h"
+#include "common/listen.h"
 #include "server/config.h"
 
 #define STATUS_MAX ((size_t)2 << 20)
@@ -14,9 +15,9 @@
 
 static const char *url_of(struct arena *a, const struct config *c)
 {
-	char host[CONFIG_HOST_MAX];
+	char host[LISTEN_HOST_MAX];
 	uint16_t port;
-	if (!c->ops.present || !config_listen(c->ops.listen, host, &port))
+	if (!c->ops.present || !listen_parse(c->ops.listen, host, &port))
 		return NULL;
 	/* Whoever listens on all addresses listens on this one. */
 	const char *at = host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1"

@@ -1,4 +1,4 @@
-/* Owns time: the two clocks, RFC 3339 and Go durations. */
+/* Owns time: the clocks, RFC 3339 and Go durations. */
 #include "common/clock.h"
 
 #include <stdatomic.h>
@@ -22,6 +22,11 @@ int64_t clock_now(void)
 int64_t clock_mono(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_boot(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
 }
 
 struct timespec clock_until(int64_t deadline)

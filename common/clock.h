@@ -13,6 +13,7 @@
 
 int64_t clock_now(void);  /* wall clock, nanoseconds since the epoch */
 int64_t clock_mono(void); /* monotonic, nanoseconds: for every TTL, deadline and interval */
+int64_t clock_boot(void); /* the same, and it goes on while the machine sleeps: where others wait for us meanwhile */
 
 /* The time to give to pthread_cond_timedwait of a condition on CLOCK_MONOTONIC, so that it ends when
  * clock_mono() is DEADLINE, also where a test has moved the clocks. */
@@ -23,7 +24,7 @@ static inline int64_t clock_unix(void)
 	return clock_now() / CLOCK_SECOND;
 }
 
-/* Tests only: moves both clocks forward by NS nanoseconds (cumulative). */
+/* Tests only: moves all clocks forward by NS nanoseconds (cumulative). */
 void clock_advance(int64_t ns);
 
 /* Tests only: steps the wall clock alone by NS nanoseconds, either way (cumulative). */

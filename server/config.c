@@ -1,11 +1,11 @@
 /* Owns the tables of the configuration file and the checks that span more than one field. */
 #include "server/config.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/listen.h"
 #include "common/yamlx.h"
 #include "policy/signed.h"
 
@@ -115,10 +115,10 @@ static const struct field new_users_fields[] = {
 static void check_listen(
     const char *text, const char *key, const struct yaml_node *node, const char *file, struct diags *d)
 {
-	char host[CONFIG_HOST_MAX];
+	char host[LISTEN_HOST_MAX];
 	uint16_t port;
 	const struct yaml_node *at = yamlx_get(node, key);
-	if (text && at && !config_listen(text, host, &port))
+	if (text && at && !listen_parse(text, host, &port))
 		diags_error(d, file, at->line, at->col, "%s: " NOT_AN_ADDRESS, key);
 }
 
@@ -213,9 +213,9 @@ static void check_login(const struct config *c, struct diags *d)
 {
 	const struct place *p = &c->login.place;
 	const struct jwt_config *jwt = c->authentication.jwt.items;
-	char host[CONFIG_HOST_MAX];
+	char host[LISTEN_HOST_MAX];
 	uint16_t port;
-	if (!config_listen(c->login.listen, host, &port))
+	if (!listen_parse(c->login.listen, host, &port))
 		diags_error(d, p->file, p->line, p->col, "login.listen: " NOT_AN_ADDRESS);
 	if (c->authentication.ldap.len == 0)
 		diags_error(d, p->file, p->line, p->col,
@@ -243,45 +243,6 @@ static void check_config(void *obj, const struct yaml_node *node, const char *fi
 const struct schema config_schema = {.name = CONFIG_KIND, .size = sizeof(struct config),
     .fields = config_fields, .place = SCHEMA_NO_PLACE, .present = SCHEMA_NO_PLACE,
     .check = check_config};
-
-static bool parse_port(const char *text, uint16_t *port)
-{
-	uint32_t n = 0;
-	size_t len = strlen(text);
-	if (len == 0 || len > 5)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		n = n * 10 + (uint32_t)(text[i] - '0');
-	}
-	*port = (uint16_t)n;
-	return n <= UINT16_MAX;
-}
-
-bool config_listen(const char *text, char host[CONFIG_HOST_MAX], uint16_t *port)
-{
-	const char *colon = strrchr(text, ':');
-	if (!colon || !parse_port(colon + 1, port))
-		return false;
-	const char *start = text;
-	size_t len = (size_t)(colon - text);
-	bool six = len > 0 && text[0] == '[';
-	if (six) {
-		if (text[len - 1] != ']')
-			return false;
-		start++;
-		len -= 2;
-	}
-	if (len >= CONFIG_HOST_MAX)
-		return false;
-	memcpy(host, start, len);
-	host[len] = '\0';
-	struct in6_addr addr;
-	if (six)
-		return inet_pton(AF_INET6, host, &addr) == 1;
-	return len == 0 || inet_pton(AF_INET, host, &addr) == 1;
-}
 
 void config_free(struct config **c)
 {

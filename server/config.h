@@ -106,9 +106,4 @@ void config_authn_files(const struct config *c, struct arena *a, struct string_l
 /* docs/configuration-reference.md: every key, printed from the tables. */
 void config_print_reference(struct buf *out);
 
-/* An "ADDRESS:PORT" of an IPv4 literal, a bracketed IPv6 literal, or nothing (all addresses). HOST gets
- * the literal without brackets, "" for none. */
-#define CONFIG_HOST_MAX 46
-bool config_listen(const char *text, char host[CONFIG_HOST_MAX], uint16_t *port);
-
 #endif

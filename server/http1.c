@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/listen.h"
 #include "common/log.h"
 #include "server/reply.h"
 
@@ -453,7 +454,7 @@ enum err_code listener_start(const struct listener_options *o, struct listener *
 	if (!l)
 		abort();
 	l->o = *o;
-	enum err_code code = http1_bind(o->address, &l->fd, e);
+	enum err_code code = listen_open(o->address, &l->fd, e);
 	if (code != ERR_OK) {
 		free(l);
 		return err_wrap(e, "%s listener", o->name);
@@ -477,15 +478,7 @@ enum err_code listener_start(const struct listener_options *o, struct listener *
 
 uint16_t listener_port(const struct listener *l)
 {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} u = {0};
-	socklen_t len = sizeof(u);
-	if (getsockname(l->fd, &u.sa, &len) != 0)
-		return 0;
-	return ntohs(u.sa.sa_family == AF_INET ? u.in.sin_port : u.in6.sin6_port);
+	return listen_port(l->fd);
 }
 
 void listener_quiesce(struct listener *l)

@@ -76,11 +76,6 @@ void http1_head_field(struct http1_head *h, struct slice name, struct slice valu
  * another. */
 bool http1_head_framed(const struct http1_head *h);
 
-/* --- listen.c --- */
-
-/* A listening socket on ADDRESS as in the configuration; "" as host is all addresses of both families. */
-enum err_code http1_bind(const char *address, int *out, struct err *e) MUST_CHECK;
-
 /* --- http1_conn.c: connections --- */
 
 struct http1_conn *http1_conn_new(struct listener *l, int fd, void *session, const void *sockaddr);

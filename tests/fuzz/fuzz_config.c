@@ -2,6 +2,7 @@
  * promise that the code behind it relies on, what is refused says why without a control character. */
 #include "authn/jose.h"
 #include "authn/limits.h"
+#include "common/listen.h"
 #include "server/config.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -27,9 +28,9 @@ static void check_list(const struct string_list *l)
 
 static void check_listen(const char *text)
 {
-	char host[CONFIG_HOST_MAX];
+	char host[LISTEN_HOST_MAX];
 	uint16_t port;
-	FUZZ_CHECK(text && config_listen(text, host, &port) && strlen(host) < sizeof(host));
+	FUZZ_CHECK(text && listen_parse(text, host, &port) && strlen(host) < sizeof(host));
 }
 
 static void check_claim(const struct string_list *path)

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/listen.h"
 #include "server/config.h"
 
 static const char *source(struct arena *a, const char *rel)
@@ -182,9 +183,9 @@ static void test_listen_takes_literals_only(void **state)
 	    {"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]:1", NULL, 0},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char host[CONFIG_HOST_MAX];
+		char host[LISTEN_HOST_MAX];
 		uint16_t port = 0;
-		bool ok = config_listen(cases[i].text, host, &port);
+		bool ok = listen_parse(cases[i].text, host, &port);
 		if (ok != (cases[i].host != NULL))
 			fail_msg("%s: %s", cases[i].text, ok ? "accepted" : "refused");
 		if (!ok)
