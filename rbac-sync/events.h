@@ -22,15 +22,26 @@
 #define EVENT_SELF_CHECK_FAILED "SelfCheckFailed"
 #define EVENT_DEAD_LETTER "DeadLetter"
 
+#define EVENTS_CONTROLLER API_GROUP "/rbac-sync" /* reportingController */
+#define EVENTS_MAX 1024				  /* that wait, or that go on as a series */
+#define EVENTS_NOTE_MAX 1024			  /* bytes; the apiserver takes no more */
+
 struct events;
-/* A thread with its own client K (the events' from now on): queue of 1024, at most 10 a second and 50 at once in all,
- * 25 at once and one each 300 s about one record; the same reason about one record within 600 s becomes a series.
- * NAMESPACE: where events of cluster-scoped objects go ("default"). */
+/* A thread with its own client K (the events' from now on; no gate): EVENTS_MAX that wait, at most 10 a second and 50
+ * at once in all, 25 at once and one each 300 s about one record; the same reason about one record within 600 s becomes
+ * a series, whose note is the first one's. INSTANCE (lease_identity) is copied. Events about records go to the
+ * namespace `default`, as the apiserver wants it for objects of cluster scope, those about the worker to that of its
+ * Lease. Needs create and patch of events in the group events.k8s.io. */
 struct events *events_start(struct kube *k, const char *instance);
+/* Sends what may be sent at once, unless the apiserver is in trouble; ends the thread. */
 void events_stop(struct events **e);
 
-/* Never blocks. RECORD: name and uid of the record it regards; NULL name: regards nothing but the worker itself (its
- * Lease). NOTE at most 1024 bytes, cut. Drops are counted. */
+/* Which Lease is the worker's, before the first event; without this LEASE_NAME where K is at home. Copied. */
+void events_lease(struct events *e, const char *namespace_, const char *name);
+
+/* Never waits for the network; drops are counted (portcullis_sync_kube_events_total). RECORD: name and uid (or NULL)
+ * of the record it regards; NULL name: regards nothing but the worker itself (its Lease). REASON: one of the constants
+ * above. NOTE is cut at EVENTS_NOTE_MAX, its unprintable bytes become `?`. E NULL: nothing happens. */
 void events_emit(struct events *e, const char *record, const char *uid, bool warning, const char *reason,
     const char *note);
 

@@ -90,9 +90,9 @@ static const struct field fields[] = {
     {"requests", FIELD_OBJECT, AT(requests), .sub = &requests_schema,
 	.doc = "How fast the apiserver may be asked."},
     {"gc", FIELD_OBJECT, AT(gc), .sub = &gc_schema, .doc = "Removing what is no longer due."},
-    {"leaderElection", FIELD_NODE, AT(kind), .unsupported = LATER, .doc = "One active worker of many."},
-    {"ops", FIELD_NODE, AT(kind), .unsupported = "metrics are written to metricsFile",
-	.doc = "A listener for health and metrics."},
+    {"leaderElection", FIELD_OBJECT, AT(lease), .sub = &lease_config_schema,
+	.doc = "One active worker of many; without effect in mode `intake`."},
+    {"ops", FIELD_OBJECT, AT(ops), .sub = &ops_config_schema, .doc = "A listener for health and metrics; absent: none."},
     {0},
 };
 

@@ -4,7 +4,9 @@
 
 #include "common/schema.h"
 #include "rbac-sync/gc.h"
+#include "rbac-sync/lease.h"
 #include "rbac-sync/lifecycle.h"
+#include "rbac-sync/ops.h"
 
 #define WORKER_CONFIG_PATH "/etc/portcullis/rbac-sync.yaml"
 
@@ -34,6 +36,8 @@ struct worker_config {
 	int64_t workers;
 	struct worker_requests requests;
 	struct worker_gc gc;
+	struct lease_config lease;
+	struct ops_config ops;
 };
 
 /* Strings live in ARENA. On failure D holds at least one finding. */

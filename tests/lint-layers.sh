@@ -18,7 +18,7 @@ cli: cli policy authz authn audit rbac-sync common server/config.h server/gate.h
 
 # header (regular expression): files that may include it (regular expression)
 owners='
-microhttpd[.]h        server/http1[.]c
+microhttpd[.]h        server/http1[.]c|rbac-sync/ops[.]c
 gnutls/.*             server/(tls|http1)[.]c
 nghttp2/.*            server/http2[.]c
 cjose/.*              authn/(jose|keyset)[.]c|authn/jose_key[.]h
