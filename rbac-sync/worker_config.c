@@ -7,7 +7,6 @@
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
 #define GC_SETTLE CLOCK_SECOND /* removals of one cause arrive within this */
-#define LATER "it comes with records and reconciling"
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const modes[] = {"all", "intake", "reconcile", NULL};
