@@ -302,6 +302,16 @@ static void observe(const struct entry *e, enum object_kind kind, struct arena *
 	memcpy(out->live, e->live, SHA256_LEN);
 }
 
+bool observed_read(enum object_kind kind, const json_t *object, struct arena *a, struct observed *out)
+{
+	struct entry *e = kind < KIND_USER_RECORD ? entry_new(kind, object) : NULL;
+	if (!e)
+		return false;
+	observe(e, kind, a, out);
+	free(e);
+	return true;
+}
+
 const char *observed_label(const struct observed *o, const char *key)
 {
 	const char *p = o->labels;

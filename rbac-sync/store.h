@@ -22,6 +22,10 @@ struct observed {
 	size_t nlabels;
 };
 
+/* The same of OBJECT as the apiserver answered with it; false when it has no name. Its LIVE (in hex) is what belongs
+ * into record_binding.live. */
+bool observed_read(enum object_kind kind, const json_t *object, struct arena *a, struct observed *out);
+
 /* Value of a namespace's label; NULL when it has none. */
 const char *observed_label(const struct observed *o, const char *key);
 

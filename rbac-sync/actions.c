@@ -1,0 +1,488 @@
+/* Owns the decision what is to be done about each object of one record. */
+#include "rbac-sync/actions.h"
+
+#include <stdlib.h>
+
+#include "common/jsonx.h"
+
+#define NAME_PREFIX "portcullis:"
+
+struct maker {
+	struct arena *arena;
+	const struct record *r;
+	const struct due *due; /* NULL when one action is settled */
+	const struct life *life;
+	const struct actions_view *view;
+	struct action *actions;
+	size_t len;
+	const struct record_binding **had; /* sorted by id */
+};
+
+static bool is_binding(enum object_kind k)
+{
+	return k == KIND_ROLE_BINDING || k == KIND_CLUSTER_ROLE_BINDING;
+}
+
+static bool starts(const char *s, const char *prefix)
+{
+	return s && strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* --- whose is it --- */
+
+static bool same_uid(const struct record_binding *had, const struct observed *live)
+{
+	return had && had->uid && had->uid[0] && live->uid && strcmp(had->uid, live->uid) == 0;
+}
+
+static bool labelled(const struct observed *live)
+{
+	return text_eq(live->managed_by, MANAGED_BY);
+}
+
+static struct slice note_of(const struct desired *d, const char *key)
+{
+	const json_t *meta = json_object_get(d->body, "metadata");
+	return jsonx_text(json_object_get(json_object_get(meta, "annotations"), key));
+}
+
+enum owner { OWNER_UNSAID, OWNER_US, OWNER_ANOTHER };
+
+/* What the annotations of LIVE say against those of WANT: one that contradicts is enough. */
+static enum owner owner_of(const struct desired *want, const struct observed *live)
+{
+	const struct {
+		const char *key, *live;
+	} notes[] = {
+	    {ANNOTATION_USER, live->user},
+	    {ANNOTATION_GROUP, live->group},
+	    {ANNOTATION_PROVIDER, live->provider},
+	};
+	bool all = true;
+	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
+		struct slice w = note_of(want, notes[i].key);
+		if (notes[i].live && !(w.p && slice_is(w, notes[i].live)))
+			return OWNER_ANOTHER;
+		all &= !w.p || notes[i].live;
+	}
+	return all && (live->user || live->group) ? OWNER_US : OWNER_UNSAID;
+}
+
+/* The namespace was made for the same owner: what stands in it under a name of ours took the place of ours. */
+static bool own_namespace(struct maker *m, const struct desired *want)
+{
+	const struct object_id id = {KIND_NAMESPACE, NULL, want->id.namespace_};
+	struct observed ns;
+	return id.name && m->view->object(m->view->ctx, &id, m->arena, &ns) && labelled(&ns) &&
+	    text_eq(ns.record, want->owner);
+}
+
+/* A roleRef cannot change: one that differs makes our write fail, whoever made it. */
+static bool other_role(const struct desired *want, const struct observed *live)
+{
+	const json_t *ref = json_object_get(want->body, "roleRef");
+	if (!is_binding(want->id.kind))
+		return false;
+	return !live->role || !slice_is(jsonx_text(json_object_get(ref, "name")), live->role) ||
+	    !slice_is(jsonx_text(json_object_get(ref, "kind")), live->role_kind);
+}
+
+/* Why LIVE is not ours to write over; NULL when it is. */
+static const char *foreign(struct maker *m, const struct action *x)
+{
+	const struct desired *want = x->want;
+	const struct observed *live = x->live;
+	if (other_role(want, live))
+		return "an object of that name binds another role";
+	if (same_uid(x->had, live))
+		return NULL;
+	enum owner owner = owner_of(want, live);
+	if (owner == OWNER_ANOTHER)
+		return "an object of that name says that it belongs to somebody else";
+	if (want->id.kind == KIND_NAMESPACE) {
+		if ((owner == OWNER_US && labelled(live)) || want->adopt)
+			return NULL;
+		return "the namespace was there before and may not be adopted";
+	}
+	if (owner == OWNER_US || labelled(live))
+		return NULL;
+	/* Ours was deleted and another put in its place. */
+	if (x->had && (starts(want->id.name, NAME_PREFIX) || own_namespace(m, want)))
+		return NULL;
+	return "an object of that name is there without our marks";
+}
+
+/* Ours without doubt: the very object that we made, and still bearing a mark. */
+static bool proven(const struct record_binding *had, const struct observed *live)
+{
+	if (!same_uid(had, live) || (is_binding(had->id.kind) && !starts(had->id.name, NAME_PREFIX)))
+		return false;
+	return labelled(live) || ((live->user || live->group) && live->provider);
+}
+
+/* --- is it as it should be --- */
+
+static bool as_left(const struct record_binding *had, const struct observed *live)
+{
+	char hex[2 * SHA256_LEN + 1];
+	hex_encode(live->live, SHA256_LEN, hex);
+	return had && text_eq(had->live, hex);
+}
+
+static bool labels_fit(const struct desired *want, const struct observed *live)
+{
+	const json_t *labels = json_object_get(json_object_get(want->body, "metadata"), "labels");
+	for (size_t i = 0; want->id.kind == KIND_NAMESPACE && want->labels && want->labels[i]; i++) {
+		struct slice w = jsonx_text(json_object_get(labels, want->labels[i]));
+		const char *l = observed_label(live, want->labels[i]);
+		if (!l || !slice_is(w, l))
+			return false;
+	}
+	return true;
+}
+
+/* Just what was asked for, or what the apiserver made of it when we last asked for just that. */
+static bool settled(const struct action *x)
+{
+	uint8_t digest[SHA256_LEN];
+	if (!labels_fit(x->want, x->live))
+		return false;
+	if (as_left(x->had, x->live) && text_eq(x->had->hash, x->want->hash) &&
+	    text_eq(x->live->spec_hash, x->want->hash))
+		return true;
+	object_digest(x->want->body, NULL, digest);
+	return memcmp(digest, x->live->live, SHA256_LEN) == 0;
+}
+
+/* --- what is due --- */
+
+static void set(struct action *x, enum action_kind kind, const char *why)
+{
+	x->kind = kind;
+	x->why = why;
+}
+
+/* What we wrote was just this, and it is no longer there: whoever changed it was not us. */
+static void decide_repair(struct action *x, bool changed, const char *why)
+{
+	x->drift = x->had && changed && text_eq(x->had->hash, x->want->hash);
+	if (x->drift && x->want->drift != DRIFT_REPAIR)
+		set(x, ACTION_DRIFT, why);
+	else
+		set(x, ACTION_APPLY, x->drift ? why : NULL);
+}
+
+/* READ: LIVE comes from the apiserver, so that NULL means that there is nothing. */
+static void decide(struct maker *m, struct action *x, bool read)
+{
+	if (!x->live) {
+		if (read)
+			decide_repair(x, true, "it was deleted");
+		else
+			set(x, ACTION_APPLY, NULL);
+		return;
+	}
+	const char *why = foreign(m, x);
+	if (why)
+		set(x, ACTION_REFUSE, why);
+	else if (x->live->terminating)
+		set(x, ACTION_WAIT, "it is being deleted");
+	else if (settled(x))
+		set(x, ACTION_KEEP, NULL);
+	else
+		decide_repair(x, !as_left(x->had, x->live), "it was changed");
+}
+
+/* What was decided on the namespace WANT stands in; NULL when that is not due itself. */
+static const struct action *namespace_action(const struct maker *m, const struct desired *want)
+{
+	for (size_t i = 0; i < m->len; i++) {
+		const struct action *x = &m->actions[i];
+		if (x->want && x->want->id.kind == KIND_NAMESPACE &&
+		    text_eq(x->want->id.name, want->id.namespace_))
+			return x;
+	}
+	return NULL;
+}
+
+/* The namespace holds the object up: X is decided. */
+static bool decide_by_namespace(struct maker *m, struct action *x)
+{
+	const struct desired *want = x->want;
+	if (!want->id.namespace_)
+		return false;
+	const struct action *made = namespace_action(m, want);
+	/* A namespace that a template wanted to make and is another's: nothing of that template goes there. */
+	if (made && made->kind == ACTION_REFUSE && text_eq(made->want->template_, want->template_)) {
+		set(x, ACTION_REFUSE, arena_printf(m->arena, "namespace %s: %s", want->id.namespace_, made->why));
+		return true;
+	}
+	const struct object_id id = {KIND_NAMESPACE, NULL, want->id.namespace_};
+	struct observed ns;
+	bool there = m->view->object(m->view->ctx, &id, m->arena, &ns);
+	if (there ? ns.terminating : !made || made->kind == ACTION_WAIT || made->kind == ACTION_DRIFT) {
+		set(x, ACTION_WAIT,
+		    arena_printf(m->arena, "namespace %s %s", want->id.namespace_,
+			there ? "is being deleted" : "is not there yet"));
+		return true;
+	}
+	return false;
+}
+
+static const struct observed *look(struct maker *m, const struct object_id *id)
+{
+	struct observed *live = ARENA_NEW(m->arena, struct observed);
+	return m->view->object(m->view->ctx, id, m->arena, live) ? live : NULL;
+}
+
+static int by_had(const void *a, const void *b)
+{
+	const struct record_binding *const *x = a, *const *y = b;
+	return object_id_cmp(&(*x)->id, &(*y)->id);
+}
+
+static const struct record_binding *find_had(const struct maker *m, const struct object_id *id)
+{
+	size_t lo = 0, hi = m->r->nbindings;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int by = object_id_cmp(&m->had[mid]->id, id);
+		if (by == 0)
+			return m->had[mid];
+		if (by < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+/* Grants count for those alone that are active; the rest of what was made is kept in order for all but the deleted. */
+static bool is_due(const struct maker *m, const struct desired *d, const struct record_binding *had)
+{
+	switch (m->life->state) {
+	case LIFE_ACTIVE:
+	case LIFE_STALE:
+		return true;
+	case LIFE_DISABLED:
+	case LIFE_SUSPENDED:
+		return !is_binding(d->id.kind) && had;
+	case LIFE_DELETED:
+		break;
+	}
+	return false;
+}
+
+static void add_due(struct maker *m)
+{
+	for (size_t i = 0; i < m->due->len; i++) {
+		const struct desired *d = &m->due->objects[i];
+		struct action x = {.want = d, .had = find_had(m, &d->id)};
+		if (!is_due(m, d, x.had))
+			continue;
+		x.live = look(m, &d->id);
+		if (!decide_by_namespace(m, &x))
+			decide(m, &x, false);
+		m->actions[m->len++] = x;
+	}
+}
+
+/* --- what is due no more --- */
+
+static const struct desired *find_due(const struct maker *m, const struct object_id *id)
+{
+	for (size_t i = 0; i < m->due->len; i++) {
+		if (object_id_eq(&m->due->objects[i].id, id))
+			return &m->due->objects[i];
+	}
+	return NULL;
+}
+
+static const struct action *find_action(const struct maker *m, size_t n, const struct object_id *id)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (object_id_eq(&m->actions[i].want->id, id))
+			return &m->actions[i];
+	}
+	return NULL;
+}
+
+/* The grant that takes the place of HAD: a new object of the same template for the same subject in the same place. */
+static const struct desired *successor(const struct maker *m, size_t n, const struct record_binding *had,
+    const struct observed *live)
+{
+	if (!is_binding(had->id.kind) || !live)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct action *x = &m->actions[i];
+		if (x->want->id.kind == had->id.kind && text_eq(x->want->id.namespace_, had->id.namespace_) &&
+		    text_eq(x->want->template_, had->template_) && owner_of(x->want, live) == OWNER_US &&
+		    (x->kind == ACTION_APPLY || x->kind == ACTION_KEEP || x->kind == ACTION_DRIFT))
+			return x->want;
+	}
+	return NULL;
+}
+
+static bool expired(const struct maker *m, const struct record_binding *had)
+{
+	int64_t now = m->view->now;
+	return (had->expires && had->expires <= now) || (m->r->expires_at && m->r->expires_at <= now);
+}
+
+/* Which removal it is; *AFTER: the grant that comes in its place. */
+static enum removal removal_of(const struct maker *m, size_t n, const struct action *x,
+    const struct desired **after)
+{
+	if (m->life->state == LIFE_SUSPENDED)
+		return REMOVAL_SUSPENDED;
+	if (is_binding(x->had->id.kind) && expired(m, x->had))
+		return REMOVAL_EXPIRED;
+	if (m->life->state == LIFE_DISABLED)
+		return REMOVAL_DISABLED;
+	if (m->life->state == LIFE_DELETED)
+		return REMOVAL_DELETED;
+	*after = successor(m, n, x->had, x->live);
+	return *after ? REMOVAL_REPLACED : REMOVAL_UNDUE;
+}
+
+/* The template cannot say yet what it gives: what it gave stays, this or what would come in its place. */
+static bool uncertain(const struct maker *m, const struct record_binding *had)
+{
+	for (size_t i = 0; i < m->due->nrefusals; i++) {
+		const struct due_refusal *f = &m->due->refusals[i];
+		if (f->transient && text_eq(f->template_, had->template_))
+			return true;
+	}
+	return false;
+}
+
+/* What holds a removal back whatever stands there. */
+static bool held(struct maker *m, struct action *x)
+{
+	bool undue = x->removal == REMOVAL_UNDUE || x->removal == REMOVAL_REPLACED;
+	bool suspended = x->removal == REMOVAL_SUSPENDED;
+	if (undue && uncertain(m, x->had)) {
+		set(x, ACTION_KEEP, "what its template gives is not known at the moment");
+	} else if (undue && m->view->prunes && !m->view->prunes(m->view->ctx, x->had->template_)) {
+		set(x, ACTION_KEEP, "its template removes nothing");
+	} else if ((m->r->keep || m->r->keep_label) && !suspended) {
+		set(x, ACTION_KEEP, "the record is kept");
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Namespaces and what stands in them beside bindings: they go with their user or stay with their namespace. */
+static void decide_place(struct maker *m, struct action *x)
+{
+	bool going = m->life->state == LIFE_DELETED;
+	const struct record_binding *had = x->had;
+	const struct object_id in = {
+	    KIND_NAMESPACE, NULL, had->id.kind == KIND_NAMESPACE ? had->id.name : had->id.namespace_};
+	const struct desired *ns = find_due(m, &in);
+	if (m->life->state == LIFE_DISABLED || m->life->state == LIFE_SUSPENDED)
+		set(x, ACTION_KEEP, "only grants are taken away");
+	else if (going && ns && had->id.kind == KIND_NAMESPACE && !ns->orphan && !ns->adopt)
+		set(x, ACTION_DELETE, NULL);
+	else if (!going && ns && had->id.kind != KIND_NAMESPACE)
+		set(x, ACTION_DELETE, NULL);
+	else
+		set(x, ACTION_RELEASE,
+		    had->id.kind == KIND_NAMESPACE ? "the namespace is left" : "it is left with its namespace");
+}
+
+/* Another record may need it; the namespace may have taken it along. */
+static void decide_binding(struct maker *m, struct action *x)
+{
+	switch (m->view->due_elsewhere(m->view->ctx, &x->had->id, m->r->name)) {
+	case ELSEWHERE_NOT:
+		set(x, ACTION_DELETE, NULL);
+		return;
+	case ELSEWHERE_DUE:
+		set(x, ACTION_RELEASE, "another record is due it");
+		return;
+	case ELSEWHERE_UNKNOWN:
+		break;
+	}
+	set(x, ACTION_WAIT, "it is not known yet whether another record is due it");
+}
+
+/* A DELETE in the light of LIVE. */
+static void decide_removal(struct maker *m, struct action *x, bool read)
+{
+	const struct object_id ns = {KIND_NAMESPACE, NULL, x->had->id.namespace_};
+	if (!x->live) {
+		/* The store has all namespaces, but of other kinds those alone that bear our label. */
+		if (read || x->had->id.kind == KIND_NAMESPACE || (ns.name && !look(m, &ns)))
+			set(x, ACTION_RELEASE, "it is gone");
+	} else if (!proven(x->had, x->live)) {
+		set(x, ACTION_RELEASE, "what stands there is not what we made");
+	} else if (x->live->keep && x->removal != REMOVAL_SUSPENDED) {
+		set(x, m->life->state == LIFE_DELETED ? ACTION_RELEASE : ACTION_KEEP, "it is kept");
+	} else if (x->live->terminating) {
+		set(x, ACTION_WAIT, "it is being deleted");
+	}
+}
+
+static void add_undue(struct maker *m)
+{
+	size_t n = m->len;
+	/* Backwards: bindings first, namespaces last. */
+	for (size_t i = m->r->nbindings; i-- > 0;) {
+		struct action x = {.had = m->had[i]};
+		if (find_action(m, n, &x.had->id) || (i && object_id_eq(&m->had[i - 1]->id, &x.had->id)))
+			continue;
+		x.live = look(m, &x.had->id);
+		x.removal = removal_of(m, n, &x, &x.successor);
+		if (!held(m, &x)) {
+			if (is_binding(x.had->id.kind))
+				decide_binding(m, &x);
+			else
+				decide_place(m, &x);
+			if (x.kind == ACTION_DELETE)
+				decide_removal(m, &x, false);
+		}
+		m->actions[m->len++] = x;
+	}
+}
+
+size_t actions_make(struct arena *a, const struct record *r, const struct due *due, const struct life *life,
+    const struct actions_view *view, struct action **out)
+{
+	struct maker m = {.arena = a, .r = r, .due = due, .life = life, .view = view};
+	m.actions = ARENA_ARRAY(a, struct action, due->len + r->nbindings + 1);
+	m.had = ARENA_ARRAY(a, const struct record_binding *, r->nbindings + 1);
+	for (size_t i = 0; i < r->nbindings; i++)
+		m.had[i] = &r->bindings[i];
+	if (r->nbindings)
+		qsort(m.had, r->nbindings, sizeof(*m.had), by_had);
+	add_due(&m);
+	add_undue(&m);
+	*out = m.actions;
+	return m.len;
+}
+
+void action_settle(struct action *x, struct arena *a, const struct record *r, const struct life *life,
+    const struct actions_view *view, const struct observed *live)
+{
+	struct maker m = {.arena = a, .r = r, .life = life, .view = view};
+	x->live = live;
+	if (x->want)
+		decide(&m, x, true);
+	else
+		decide_removal(&m, x, true);
+}
+
+const char *action_name(enum action_kind kind)
+{
+	static const char *const names[] = {"keep", "apply", "refuse", "wait", "drift", "delete", "release"};
+	return names[kind];
+}
+
+const char *removal_name(enum removal removal)
+{
+	static const char *const names[] = {
+	    "undue", "replaced", "expired", "suspended", "disabled", "deleted"};
+	return names[removal];
+}
