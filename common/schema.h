@@ -35,6 +35,7 @@ enum node_shape {
 	NODE_ANY = 0,
 	NODE_MAPPING,		 /* of the users' own keys to objects of sub */
 	NODE_MAPPING_OF_STRINGS, /* of the users' own keys to lists of strings */
+	NODE_MAPPING_OF_TEXTS,	 /* of the users' own keys to strings */
 	NODE_STRINGS_OR_OBJECT	 /* a list of strings, or an object of sub */
 };
 

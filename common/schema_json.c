@@ -187,6 +187,8 @@ static void print_mapping(struct printer *p, const struct field *f)
 	open(p, '{');
 	if (f->shape == NODE_MAPPING)
 		print_ref(p, f->sub);
+	else if (f->shape == NODE_MAPPING_OF_TEXTS)
+		text(p, "type", "string");
 	else
 		print_list(p, f);
 	close(p, '}');
@@ -197,6 +199,7 @@ static void print_node(struct printer *p, const struct field *f)
 	switch (f->shape) {
 	case NODE_MAPPING:
 	case NODE_MAPPING_OF_STRINGS:
+	case NODE_MAPPING_OF_TEXTS:
 		print_mapping(p, f);
 		break;
 	case NODE_STRINGS_OR_OBJECT:

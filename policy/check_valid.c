@@ -1,68 +1,20 @@
 /* Owns the checks of `valid` and `breakGlass`: when a rule holds, and access in an emergency. */
 #include "common/clock.h"
+#include "common/window_text.h"
 #include "policy/ast.h"
 
 #define TICKET_MAX 64 /* it stands in reasons and in audit records */
-#define EVERY_DAY 0x7F
 
 /* --- days and hours --- */
-
-static const char *const days[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
-
-static int day_of(struct slice s)
-{
-	for (int i = 0; i < (int)ARRAY_LEN(days); i++)
-		if (slice_is(s, days[i]))
-			return i;
-	return -1;
-}
-
-/* "sat", or "sat-mon". */
-static bool parse_days(struct slice s, uint8_t *out)
-{
-	size_t dash = slice_find(s, '-');
-	int first = day_of((struct slice){s.p, dash});
-	int last = dash < s.len ? day_of(slice_skip(s, dash + 1)) : first;
-	if (first < 0 || last < 0)
-		return false;
-	for (int d = first;; d = (d + 1) % 7) {
-		*out |= (uint8_t)(1U << d);
-		if (d == last)
-			return true;
-	}
-}
-
-static bool parse_minute(struct slice s, uint16_t *out)
-{
-	if (s.len != 5 || s.p[2] != ':')
-		return false;
-	for (size_t i = 0; i < 5; i++)
-		if (i != 2 && (s.p[i] < '0' || s.p[i] > '9'))
-			return false;
-	int hour = (s.p[0] - '0') * 10 + s.p[1] - '0', minute = (s.p[3] - '0') * 10 + s.p[4] - '0';
-	*out = (uint16_t)(hour * 60 + minute);
-	return minute < 60 && *out <= WINDOW_DAY;
-}
-
-/* "08:00-18:00"; 24:00 only at the end. */
-static bool parse_hours(struct slice s, struct window_hours *out)
-{
-	size_t dash = slice_find(s, '-');
-	return parse_minute((struct slice){s.p, dash}, &out->from) &&
-	       parse_minute(slice_skip(s, dash + 1), &out->until) && out->from < WINDOW_DAY &&
-	       out->from != out->until;
-}
 
 static void check_days(struct ast *t, const struct ast_file *f, struct ast_span *s)
 {
 	for (size_t i = 0; i < s->days.len; i++)
-		if (!parse_days(slice_of(s->days.items[i]), &s->spec.days))
+		if (!window_read_days(slice_of(s->days.items[i]), &s->spec.days))
 			ast_error(t, ast_at(f, s->node, "days", i),
-			    "%s: expected a day (`mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`) "
-			    "or days such as `mon-fri`",
-			    ast_show(t, s->days.items[i]));
+			    "%s: expected " WINDOW_DAYS_WANTED, ast_show(t, s->days.items[i]));
 	if (s->days.len == 0)
-		s->spec.days = EVERY_DAY;
+		s->spec.days = WINDOW_EVERY_DAY;
 }
 
 static void check_hours(struct ast *t, const struct ast_file *f, struct ast_span *s)
@@ -70,11 +22,9 @@ static void check_hours(struct ast *t, const struct ast_file *f, struct ast_span
 	static const struct window_hours whole_day = {0, WINDOW_DAY};
 	struct window_hours *hours = ARENA_ARRAY(t->arena, struct window_hours, s->hours.len);
 	for (size_t i = 0; i < s->hours.len; i++)
-		if (!parse_hours(slice_of(s->hours.items[i]), &hours[i]))
+		if (!window_read_hours(slice_of(s->hours.items[i]), &hours[i]))
 			ast_error(t, ast_at(f, s->node, "hours", i),
-			    "%s: expected hours such as `08:00-18:00`, or `22:00-06:00` over "
-			    "midnight; `24:00` ends a day",
-			    ast_show(t, s->hours.items[i]));
+			    "%s: expected " WINDOW_HOURS_WANTED, ast_show(t, s->hours.items[i]));
 	s->spec.hours = s->hours.len ? hours : &whole_day;
 	s->spec.nhours = s->hours.len ? (uint32_t)s->hours.len : 1;
 }

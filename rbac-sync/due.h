@@ -9,8 +9,7 @@
 #include "rbac-sync/template.h"
 
 #define DUE_OBJECTS_MAX 50 /* default of maxBindingsPerUser */
-
-enum drift_mode { DRIFT_REPAIR = 0, DRIFT_REPORT, DRIFT_OFF };
+#define DUE_REFUSALS_MAX 50 /* told of one user; what is over is left out */
 
 /* One object that should be. Everything lives in one arena. */
 struct desired {

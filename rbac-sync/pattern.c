@@ -1,10 +1,6 @@
 /* Owns placeholders: their parsing with places, their filters, their rendering. */
 #include "rbac-sync/pattern.h"
 
-#include <stdlib.h>
-
-#include "common/spool.h"
-
 enum value {
 	VALUE_LITERAL,
 	VALUE_USER,
@@ -13,8 +9,10 @@ enum value {
 	VALUE_USER_HASH6,
 	VALUE_USER_HASH10,
 	VALUE_UID,
+	VALUE_EXTRA, /* the last that is the user's own */
+	VALUE_DATE,
 	VALUE_PROVIDER,
-	VALUE_GROUP,
+	VALUE_GROUP, /* the first of the group's */
 	VALUE_GROUP_SLUG,
 	VALUE_GROUP_HASH6,
 	VALUE_GROUP_HASH10,
@@ -28,6 +26,8 @@ static const char *const value_names[] = {
     [VALUE_USER_HASH6] = "user.hash6",
     [VALUE_USER_HASH10] = "user.hash10",
     [VALUE_UID] = "uid",
+    [VALUE_EXTRA] = "extra.KEY",
+    [VALUE_DATE] = "date",
     [VALUE_PROVIDER] = "provider",
     [VALUE_GROUP] = "group",
     [VALUE_GROUP_SLUG] = "group.slug",
@@ -48,7 +48,7 @@ struct filter {
 
 struct pattern_part {
 	enum value value;
-	struct slice literal;
+	struct slice literal; /* of VALUE_EXTRA: its key */
 	struct filter filters[PATTERN_FILTERS_MAX];
 	size_t nfilters;
 };
@@ -82,16 +82,21 @@ static struct pattern_part *add_part(struct parser *p, size_t at)
 	return &p->parts[p->len++];
 }
 
-static enum err_code find_value(struct parser *p, size_t at, struct slice name, enum value *out)
+static enum err_code find_value(
+    struct parser *p, size_t at, struct slice name, struct pattern_part *part)
 {
+	static const struct slice extra = SLICE("extra.");
+	if (slice_starts(name, extra) && name.len > extra.len) {
+		part->value = VALUE_EXTRA;
+		part->literal = slice_skip(name, extra.len);
+		return ERR_OK;
+	}
 	for (size_t i = VALUE_USER; i < ARRAY_LEN(value_names); i++) {
-		if (slice_is(name, value_names[i])) {
-			*out = (enum value)i;
+		if (slice_is(name, value_names[i]) && i != VALUE_EXTRA) {
+			part->value = (enum value)i;
 			return ERR_OK;
 		}
 	}
-	if (slice_is(name, "date") || slice_starts(name, SLICE("extra.")))
-		return FINDING(p, at, "${" SLICE_FMT "} is not supported yet", SLICE_ARG(name));
 	const char *near = diag_nearest(name, value_names + 1, ARRAY_LEN(value_names) - 1);
 	return FINDING(p, at, "unknown placeholder ${" SLICE_FMT "}%s%s%s", SLICE_ARG(name),
 	    near ? ", did you mean ${" : "", near ? near : "", near ? "}?" : "");
@@ -176,7 +181,7 @@ static enum err_code parse_placeholder(struct parser *p, size_t *at)
 		++*at;
 	struct slice name = {p->text.p + name_at, *at - name_at};
 	if (*at < p->text.len)
-		TRY(find_value(p, start, name, &part->value));
+		TRY(find_value(p, start, name, part));
 	while (*at < p->text.len && p->text.p[*at] == '|') {
 		++*at;
 		TRY(parse_filter(p, at, part));
@@ -214,6 +219,12 @@ static bool is_group_value(enum value v)
 	return v >= VALUE_GROUP;
 }
 
+/* Of many users alike: no name, and no loss when it is shortened. */
+static bool is_common(enum value v)
+{
+	return v == VALUE_PROVIDER || v == VALUE_DATE;
+}
+
 static void summarise(struct pattern *out)
 {
 	for (size_t i = 0; i < out->len; i++) {
@@ -221,10 +232,13 @@ static void summarise(struct pattern *out)
 		bool user_hash = v == VALUE_USER_HASH6 || v == VALUE_USER_HASH10;
 		bool group_hash = v == VALUE_GROUP_HASH6 || v == VALUE_GROUP_HASH10;
 		bool whole = out->parts[i].nfilters == 0; /* a cut hash is none */
+		bool name = v != VALUE_LITERAL && !user_hash && !group_hash && !is_common(v);
+		out->uses_user |= v >= VALUE_USER && v <= VALUE_DATE;
 		out->uses_group |= is_group_value(v);
 		out->user_hash |= user_hash && whole;
 		out->group_hash |= group_hash && whole;
-		out->names += v != VALUE_LITERAL && v != VALUE_PROVIDER && !user_hash && !group_hash;
+		out->user_name |= name && v < VALUE_EXTRA;
+		out->names += name;
 	}
 }
 
@@ -366,9 +380,19 @@ static struct slice apply_filter(
 	return out;
 }
 
-static struct slice base_value(
-    struct arena *a, enum value value, const struct pattern_values *v, bool *lossy)
+static struct slice first_extra(const struct pattern_values *v, struct slice key)
 {
+	for (size_t i = 0; i < v->nextra; i++) {
+		if (slice_eq(v->extra[i].key, key))
+			return v->extra[i].n ? v->extra[i].values[0] : (struct slice){0};
+	}
+	return (struct slice){0};
+}
+
+static struct slice base_value(
+    struct arena *a, const struct pattern_part *part, const struct pattern_values *v, bool *lossy)
+{
+	enum value value = part->value;
 	struct slice raw = is_group_value(value) ? v->group : v->user, out = raw;
 	switch (value) {
 	case VALUE_USER_SLUG:
@@ -386,6 +410,10 @@ static struct slice base_value(
 		return hash(a, v, is_group_value(value), 10);
 	case VALUE_UID:
 		return v->uid;
+	case VALUE_EXTRA:
+		return first_extra(v, part->literal);
+	case VALUE_DATE:
+		return v->date;
 	case VALUE_PROVIDER:
 		return v->provider;
 	case VALUE_LITERAL:
@@ -400,10 +428,18 @@ static struct slice base_value(
 static struct slice render_part(struct arena *a, const struct pattern_part *part,
     const struct pattern_values *v, bool *lossy)
 {
-	struct slice s = base_value(a, part->value, v, lossy);
+	struct slice s = base_value(a, part, v, lossy);
 	for (size_t i = 0; i < part->nfilters; i++)
 		s = apply_filter(a, &part->filters[i], s, lossy);
 	return s;
+}
+
+static enum err_code renders_empty(const struct pattern_part *part, struct err *e)
+{
+	if (part->value == VALUE_EXTRA)
+		return err_set(e, ERR_REFUSED, "${extra." SLICE_FMT "} renders empty",
+		    SLICE_ARG(part->literal));
+	return err_set(e, ERR_REFUSED, "${%s} renders empty", value_names[part->value]);
 }
 
 enum err_code pattern_render(const struct pattern *p, const struct pattern_values *v,
@@ -422,9 +458,9 @@ enum err_code pattern_render(const struct pattern *p, const struct pattern_value
 		bool lossy = false;
 		struct slice s = render_part(a, part, v, &lossy);
 		if (s.len == 0)
-			rc = err_set(e, ERR_REFUSED, "${%s} renders empty", value_names[part->value]);
+			rc = renders_empty(part, e);
 		bool group = is_group_value(part->value);
-		if (lossy && part->value != VALUE_PROVIDER)
+		if (lossy && !is_common(part->value))
 			*ambiguous |= group ? !p->group_hash : !p->user_hash;
 		buf_slice(&b, s);
 	}

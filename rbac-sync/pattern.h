@@ -3,6 +3,7 @@
 #define RBAC_SYNC_PATTERN_H
 
 #include "common/diag.h"
+#include "common/spool.h"
 #include "common/str.h"
 #include "common/yamlx.h"
 
@@ -11,9 +12,12 @@
 #define PATTERN_FILTERS_MAX 8
 #define PATTERN_SLUG_MAX 40	/* leaves room for a prefix and a hash in a DNS label */
 
-/* Whom a template is rendered for. GROUP is empty when the grant names no group. */
+/* Whom a template is rendered for. GROUP is empty when the grant names no group; DATE is YYYY-MM-DD. */
 struct pattern_values {
 	struct slice provider, user, uid, group;
+	struct slice date;
+	const struct spool_extra *extra;
+	size_t nextra;
 };
 
 struct pattern_part;
@@ -22,9 +26,11 @@ struct pattern_part;
 struct pattern {
 	const struct pattern_part *parts;
 	size_t len;
+	bool uses_user;		    /* user, uid, extra or date: other users, other texts */
 	bool uses_group;
 	bool user_hash, group_hash; /* a hash of the whole name makes the text unique to it */
-	unsigned names;		    /* placeholders of user, uid or group that are no hash */
+	bool user_name;		    /* holds user or uid otherwise: unique in one provider where not AMBIGUOUS */
+	unsigned names;		    /* placeholders of user, uid, group or extra that are no hash */
 	struct slice text;	    /* as written */
 };
 

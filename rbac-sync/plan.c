@@ -209,9 +209,10 @@ static bool passes(struct planner *p, const struct binding *b)
 
 static void plan_namespaces(struct planner *p, struct binding *b, struct slice group)
 {
-	const struct pattern_values v = {p->ev->provider, p->ev->username, p->ev->uid, group};
-	for (size_t i = 0; i < b->grant->nnamespaces; i++) {
-		const struct pattern *pat = &b->grant->namespaces[i];
+	const struct pattern_values v = {
+	    .provider = p->ev->provider, .user = p->ev->username, .uid = p->ev->uid, .group = group};
+	for (size_t i = 0; i < b->grant->places->len; i++) {
+		const struct pattern *pat = &b->grant->places->names[i];
 		bool ambiguous;
 		struct err e;
 		if (pattern_render(pat, &v, p->arena, &b->namespace_, &ambiguous, &e) != ERR_OK) {
@@ -230,8 +231,8 @@ static void plan_namespaces(struct planner *p, struct binding *b, struct slice g
 /* One grant; GROUP is empty when the grant does not ask for one. */
 static void plan_grant(struct planner *p, const struct template_grant *g, struct slice group)
 {
-	struct binding b = {.grant = g, .subject_kind = g->subject.kind};
-	if (g->subject.kind == SUBJECT_USER)
+	struct binding b = {.grant = g, .subject_kind = (int)g->subject_kind};
+	if (g->subject_kind == SUBJECT_USER)
 		b.subject = p->ev->username;
 	else
 		b.subject = g->literal_group ? g->group : group;
@@ -241,10 +242,23 @@ static void plan_grant(struct planner *p, const struct template_grant *g, struct
 		add_object(p, &b);
 }
 
+/* Namespaces, objects, times and selectors need records: this path must not give such a grant early or for ever. */
+static bool needs_record(struct planner *p, const struct template_grant *g)
+{
+	const struct template_time *t = &g->time;
+	bool needs = p->t->namespace_.present || p->t->objects.len || (g->places && g->places->selector) ||
+		     t->start != INT64_MIN || t->end != INT64_MAX || t->ttl || t->nwindows;
+	if (needs)
+		refuse(p, RAIL_UNKNOWN_NAMESPACES, "template %s needs a reconciler", p->t->name);
+	return needs;
+}
+
 static void plan_template(struct planner *p)
 {
 	const struct template_grant *g = p->t->grants.items;
 	for (size_t i = 0; i < p->t->grants.len; i++) {
+		if (needs_record(p, &g[i]))
+			continue;
 		if (!g[i].per_group) {
 			plan_grant(p, &g[i], (struct slice){0});
 			continue;

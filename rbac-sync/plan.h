@@ -9,17 +9,6 @@
 
 #define PLAN_OBJECTS_MAX 50 /* default of maxBindingsPerUser */
 
-#define LABEL_MANAGED_BY "app.kubernetes.io/managed-by"
-#define LABEL_RECORD "portcullis.dev/record"
-#define LABEL_TEMPLATE "portcullis.dev/template"
-#define MANAGED_BY "portcullis"
-
-#define ANNOTATION_USER "portcullis.dev/user"
-#define ANNOTATION_GROUP "portcullis.dev/group"
-#define ANNOTATION_PROVIDER "portcullis.dev/provider"
-#define ANNOTATION_SPEC_HASH "portcullis.dev/spec-hash"
-#define ANNOTATION_GENERATION "portcullis.dev/generation"
-
 struct plan_object {
 	const char *kind;      /* "RoleBinding" or "ClusterRoleBinding" */
 	const char *namespace_; /* NULL: cluster scope */

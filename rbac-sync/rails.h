@@ -16,6 +16,13 @@
 #define RAIL_EMPTY_NAME "emptyName"
 #define RAIL_TOO_MANY "tooMany"
 #define RAIL_FOREIGN_OBJECT "foreignObject"
+#define RAIL_DUPLICATE_OBJECT "duplicateObject"	/* two templates ask for one object */
+#define RAIL_DANGEROUS_ROLE "dangerousRole"
+#define RAIL_ABSENT_ROLE "absentRole"
+#define RAIL_UNKNOWN_ROLE "unknownRole"
+#define RAIL_UNKNOWN_NAMESPACES "unknownNamespaces" /* a selector, and no view of the cluster's namespaces */
+#define RAIL_TOO_MANY_NAMESPACES "tooManyNamespaces"
+#define RAIL_TOO_MANY_USERS "tooManyUsers"
 
 /* Namespaces of the site's own beyond the built-in ones. */
 struct rails {

@@ -206,5 +206,5 @@ def test_the_example_templates_work(worker, cluster, tmp_path):
     have = bindings(cluster, "team-a", "team-b")
     assert {(ns, o["roleRef"]["name"], o["subjects"][0]["kind"], o["subjects"][0]["name"])
             for (ns, _), o in have.items()} == {
-                ("team-a", "edit", "User", "dex:ann@example.com"),
-                (None, "view", "Group", "dex:ops"), ("team-b", "edit", "User", "corp:ben")}
+                ("team-a", "edit", "Group", "dex:dev-a"),
+                (None, "view", "Group", "dex:ops"), ("team-b", "edit", "Group", "corp:dev-b")}

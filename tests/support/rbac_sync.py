@@ -7,7 +7,7 @@ from .paths import program
 from .proc import Process, run
 from .spool import Spool
 
-HEAD = {"apiVersion": "sync.portcullis.dev/v1alpha1", "kind": "SyncConfig"}
+HEAD = {"apiVersion": "sync.portcullis.dev/v1alpha1", "kind": "SyncConfig", "subjectMode": "user-first"}
 
 
 class Worker:

@@ -10,7 +10,7 @@
 #include "common/jsonx.h"
 #include "rbac-sync/plan.h"
 
-#define HEAD "apiVersion: sync.portcullis.dev/v1alpha1\nkind: SyncConfig\ntemplates:\n"
+#define HEAD "apiVersion: sync.portcullis.dev/v1alpha1\nkind: SyncConfig\nsubjectMode: user-first\ntemplates:\n"
 
 static const struct plan_limits no_limits = {.max_objects = PLAN_OBJECTS_MAX};
 
