@@ -225,6 +225,15 @@ static bool is_common(enum value v)
 	return v == VALUE_PROVIDER || v == VALUE_DATE;
 }
 
+/* By an admin's word: that counts as meant, but it does not keep two names apart. */
+static bool is_rewritten(const struct pattern_part *part)
+{
+	for (size_t i = 0; i < part->nfilters; i++)
+		if (part->filters[i].kind == FILTER_REPLACE || part->filters[i].kind == FILTER_DEFAULT)
+			return true;
+	return false;
+}
+
 static void summarise(struct pattern *out)
 {
 	for (size_t i = 0; i < out->len; i++) {
@@ -237,7 +246,7 @@ static void summarise(struct pattern *out)
 		out->uses_group |= is_group_value(v);
 		out->user_hash |= user_hash && whole;
 		out->group_hash |= group_hash && whole;
-		out->user_name |= name && v < VALUE_EXTRA;
+		out->user_name |= name && v < VALUE_EXTRA && !is_rewritten(&out->parts[i]);
 		out->names += name;
 	}
 }

@@ -267,8 +267,8 @@ enum err_code selector_parse(struct slice text, struct arena *a, struct selector
 {
 	struct selector *s = ARENA_NEW(a, struct selector);
 	struct parser p = {.text = slice_dup(a, text), .out = s, .e = e};
-	if (text.len > SELECTOR_TEXT_MAX || !slice_printable(text))
-		return err_set(e, ERR_INVALID, "selector: not %d bytes of printable text", SELECTOR_TEXT_MAX);
+	if (text.len > SELECTOR_BYTES_MAX || !slice_printable(text))
+		return err_set(e, ERR_INVALID, "selector: not %d bytes of printable text", SELECTOR_BYTES_MAX);
 	if (peek(&p) == END)
 		return err_set(e, ERR_INVALID, "selector: empty, it would fit everything");
 	for (;;) {

@@ -10,7 +10,7 @@
 
 #define SELECTOR_TERMS_MAX 16
 #define SELECTOR_VALUES_MAX 32 /* of one term */
-#define SELECTOR_TEXT_MAX 4096
+#define SELECTOR_BYTES_MAX 4096
 
 struct selector; /* immutable; lives in the arena it was parsed into */
 

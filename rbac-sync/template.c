@@ -54,7 +54,7 @@ static const struct schema template_schema = {"template", sizeof(struct template
 static const struct field defaults_fields[] = {
     {"drift", FIELD_ENUM, offsetof(struct sync_defaults, drift), .choices = template_drift_names,
 	.def = "repair", .doc = "Of templates that do not say it."},
-    {"ttl", FIELD_STRING, offsetof(struct sync_defaults, ttl_text), .def = "",
+    {"ttl", FIELD_STRING, offsetof(struct sync_defaults, ttl_text),
 	.doc = "Of grants that do not say it; `\"\"`: no end."},
     {"prune", FIELD_BOOL, offsetof(struct sync_defaults, prune), .def = "true",
 	.doc = "Of templates that do not say it."},

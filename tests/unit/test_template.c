@@ -172,7 +172,7 @@ static void test_placeholders(void **state)
 	    {"{user}", "{user}"},
 	    {"${extra.x.org/team}", "Red"},
 	    {"${extra.x.org/team|lower}", "?red"},
-	    {"${extra.none|default:x}", "?x"},
+	    {"${extra.none|default:x}", "x"},
 	    {"d-${date}", "d-2026-11-23"},
 	    {"${date|trunc:4}", "2026"},
 	};
