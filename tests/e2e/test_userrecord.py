@@ -152,7 +152,6 @@ BAD_STATUS = [
     (["bindings"], [{"kind": "Namespace", "name": "x"}] * 1001),
     (["conditions", 0, "status"], "Maybe"),
     (["conditions", 0, "type"], "No word"),
-    (["conditions"], [{"type": "Ready", "status": "True"}, {"type": "Ready", "status": "False"}]),
     (["observedDigest"], "abc"),
     (["observedGeneration"], "1"),
 ]
