@@ -30,7 +30,7 @@ void spool_dirs_close(struct spool_dirs *d)
 	*d = SPOOL_DIRS_CLOSED;
 }
 
-static enum err_code open_part(
+enum err_code spool_part_open(
     int root, const char *name, bool create, int *out, struct err *e)
 {
 	bool made = create && mkdirat(root, name, 0700) == 0;
@@ -47,10 +47,10 @@ static enum err_code open_part(
 
 static enum err_code open_parts(struct spool_dirs *d, bool create, struct err *e)
 {
-	TRY(open_part(d->root, "tmp", create, &d->tmp, e));
-	TRY(open_part(d->root, "new", create, &d->new_, e));
-	TRY(open_part(d->root, "cur", create, &d->cur, e));
-	return open_part(d->root, "dead", create, &d->dead, e);
+	TRY(spool_part_open(d->root, "tmp", create, &d->tmp, e));
+	TRY(spool_part_open(d->root, "new", create, &d->new_, e));
+	TRY(spool_part_open(d->root, "cur", create, &d->cur, e));
+	return spool_part_open(d->root, "dead", create, &d->dead, e);
 }
 
 enum err_code spool_dirs_open(const char *dir, bool create, struct spool_dirs *out, struct err *e)

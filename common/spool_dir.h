@@ -17,6 +17,10 @@ enum err_code spool_dirs_open(
     const char *dir, bool create, struct spool_dirs *out, struct err *e) MUST_CHECK;
 void spool_dirs_close(struct spool_dirs *d);
 
+/* One more part, NAME of the directory ROOT, as the others are opened and made. */
+enum err_code spool_part_open(
+    int root, const char *name, bool create, int *out, struct err *e) MUST_CHECK;
+
 /* NAME is SPOOL_KEY_LEN characters of the key's alphabet: safe as a path component. */
 bool spool_is_key(const char *name);
 

@@ -65,7 +65,7 @@ const struct audit_break_glass *audited_break_glass(struct arena *a, const struc
 	return out;
 }
 
-struct spool_event spooled_identity(struct arena *a, const struct identity *id, int64_t now)
+struct spool_event spooled_identity(struct arena *a, const struct identity *id, int64_t issued, int64_t now)
 {
 	struct spool_extra *extra = ARENA_ARRAY(a, struct spool_extra, id->nextra);
 	for (size_t i = 0; i < id->nextra; i++)
@@ -82,6 +82,7 @@ struct spool_event spooled_identity(struct arena *a, const struct identity *id, 
 	    .extra = extra,
 	    .nextra = id->nextra,
 	    .seen_at = now / CLOCK_SECOND,
+	    .iat = issued > 0 ? issued : 0,
 	    .node = slice_of(arena_strdup(a, host)),
 	};
 }

@@ -17,7 +17,8 @@ const struct audit_requirement *audited_requirements(
     struct arena *a, const struct access_requirement *r, size_t n);
 const struct audit_break_glass *audited_break_glass(
     struct arena *a, const struct break_glass *g); /* NULL stays NULL */
-struct spool_event spooled_identity(struct arena *a, const struct identity *id, int64_t now);
+/* ISSUED: when the credential was, unix seconds; 0: not known. */
+struct spool_event spooled_identity(struct arena *a, const struct identity *id, int64_t issued, int64_t now);
 
 /* Microseconds since the request's head arrived. */
 uint64_t audited_latency(const struct exchange *ex);

@@ -97,6 +97,18 @@ static const struct field audit_fields[] = {
 	       "records."},
     {.name = NULL}};
 
+static const struct field first_login_fields[] = {
+    {.name = "waitMs", .type = FIELD_INT, .def = "0", .max = FIRST_LOGIN_WAIT_MS_MAX,
+	.offset = offsetof(struct first_login_config, wait_ms),
+	.doc = "How many milliseconds an answer that tells of a new or changed identity may wait until "
+	       "portcullis-rbac-sync has made its bindings, so that the first command already works; `0`: it "
+	       "does not wait. Needs `durability: sync`. Skipped while no worker runs; never changes an answer."},
+    {.name = NULL}};
+
+static const struct schema first_login_schema = {.name = "newUsers.firstLogin",
+    .size = sizeof(struct first_login_config), .fields = first_login_fields, .place = SCHEMA_NO_PLACE,
+    .present = SCHEMA_NO_PLACE};
+
 static const struct field new_users_fields[] = {
     {.name = "spoolDir", .type = FIELD_PATH, .required = true, .nonempty = true,
 	.offset = offsetof(struct new_users_config, spool_dir),
@@ -108,7 +120,20 @@ static const struct field new_users_fields[] = {
 	.offset = offsetof(struct new_users_config, durability),
 	.doc = "`sync`: a new user's first answer waits until the event is on disk, so that no crash can "
 	       "forget it; `async`: it does not wait."},
+    {.name = "firstLogin", .type = FIELD_OBJECT, .sub = &first_login_schema,
+	.offset = offsetof(struct new_users_config, first_login),
+	.doc = "Holding back a person's first answer until their grants are there."},
     {.name = NULL}};
+
+static void check_new_users(void *obj, const struct yaml_node *node, const char *file, struct diags *d)
+{
+	const struct new_users_config *c = obj;
+	const struct yaml_node *at = yamlx_get(node, "firstLogin");
+	if (c->first_login.wait_ms > 0 && c->durability == SPOOL_DURABILITY_ASYNC)
+		diags_error(d, file, at->line, at->col,
+		    "newUsers.firstLogin.waitMs: needs durability sync: an answer that does not wait for the "
+		    "disk cannot wait for what follows");
+}
 
 #define NOT_AN_ADDRESS "not ADDRESS:PORT with a literal IPv4 or bracketed IPv6 address"
 
@@ -169,7 +194,8 @@ static const struct schema audit_schema = {.name = "audit", .size = sizeof(struc
 static const struct schema new_users_schema = {.name = "newUsers",
     .size = sizeof(struct new_users_config), .fields = new_users_fields,
     .place = offsetof(struct new_users_config, place),
-    .present = offsetof(struct new_users_config, present)};
+    .present = offsetof(struct new_users_config, present),
+    .check = check_new_users};
 
 static const struct field config_fields[] = {
     {.name = "apiVersion", .type = FIELD_STRING, .required = true,

@@ -20,6 +20,9 @@
 enum audit_mode { AUDIT_MODE_ASYNC, AUDIT_MODE_BLOCKING };
 
 /* Whether the event of a new user is on disk before the apiserver gets its answer. */
+/* The apiserver gives a token review 30 s, people give a command less. */
+#define FIRST_LOGIN_WAIT_MS_MAX 2000
+
 enum spool_durability { SPOOL_DURABILITY_SYNC, SPOOL_DURABILITY_ASYNC };
 
 struct webhook_config {
@@ -63,12 +66,17 @@ struct audit_config {
 	int mode; /* enum audit_mode */
 };
 
+struct first_login_config {
+	int64_t wait_ms; /* 0: answers wait for no grants */
+};
+
 struct new_users_config {
 	struct place place;
 	bool present;
 	const char *spool_dir;
 	int64_t touch_interval; /* ns */
 	int durability;		/* enum spool_durability */
+	struct first_login_config first_login;
 };
 
 struct config {

@@ -142,18 +142,25 @@ static void count(const struct login_work *w, enum login_result r)
 	buf_done(&labels);
 }
 
-/* A person who logged in is told of before the token leaves, as a first token review would. */
+/* A person who logged in is told of before the token leaves, as a first token review would. The directory was read
+ * just now, as the token's iat will say. */
 static void tell(struct exchange *ex, const struct login_call *call)
 {
 	struct spool_writer *spool = ex->snapshot->spool;
+	const struct new_users_config *c = &ex->snapshot->config->new_users;
 	if (!spool)
 		return;
-	struct spool_event ev = spooled_identity(&ex->arena, &call->id, call->now);
+	struct spool_event ev =
+	    spooled_identity(&ex->arena, &call->id, call->now / CLOCK_SECOND, call->now);
 	struct err e = {0};
-	if (ex->snapshot->config->new_users.durability == SPOOL_DURABILITY_ASYNC)
+	if (!spool_is_due(spool, &ev))
+		return;
+	if (c->durability == SPOOL_DURABILITY_ASYNC)
 		spool_note(spool, &ev);
 	else if (spool_note_sync(spool, &ev, &e) != ERR_OK)
 		log_error("new user not spooled", LOG_STR("error", e.msg));
+	else if (first_login_waits(c))
+		first_login_wait(&ex->server->first_login, c, &ev, call->deadline);
 }
 
 static void finish(struct exchange *ex, const struct login_work *w, enum login_result r)

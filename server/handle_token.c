@@ -119,14 +119,18 @@ static void finish(struct exchange *ex)
 	audit(ex, t);
 }
 
-/* On a worker, which may wait for the disk. An error is counted by the spool and costs nobody the login. */
+/* On a worker, which may wait for the disk and for what comes of it. An error is counted by the spool and costs
+ * nobody the login. */
 static void tell_durably(struct exchange *ex)
 {
 	struct token_state *t = ex->state;
+	const struct new_users_config *c = &ex->snapshot->config->new_users;
 	struct err e = {0};
-	if (spool_note_sync(ex->snapshot->spool, &t->event, &e) != ERR_OK &&
-	    server_may_log(&ex->server->last_unavailable_log))
+	enum err_code rc = spool_note_sync(ex->snapshot->spool, &t->event, &e);
+	if (rc != ERR_OK && server_may_log(&ex->server->last_unavailable_log))
 		log_error("new user not spooled", LOG_STR("error", e.msg));
+	if (rc == ERR_OK && first_login_waits(c))
+		first_login_wait(&ex->server->first_login, c, &t->event, t->call.deadline);
 	finish(ex);
 }
 
@@ -151,7 +155,7 @@ static bool tell(struct exchange *ex, enum thread on)
 	const struct snapshot *s = ex->snapshot;
 	if (t->step != AUTHN_ACCEPT || !s->spool)
 		return false;
-	t->event = spooled_identity(&ex->arena, &t->call.id, t->call.now);
+	t->event = spooled_identity(&ex->arena, &t->call.id, t->call.credential.issued, t->call.now);
 	if (!spool_is_due(s->spool, &t->event))
 		return false;
 	if (s->config->new_users.durability == SPOOL_DURABILITY_ASYNC)

@@ -32,7 +32,9 @@
 
 #define TOKEN_WORKERS 16
 #define LOGIN_WORKERS 8
-#define SPOOL_WORKERS 2
+#define SPOOL_WORKERS 8
+_Static_assert(2 * FIRST_LOGIN_WAITERS_MAX <= LOGIN_WORKERS && 2 * FIRST_LOGIN_WAITERS_MAX <= SPOOL_WORKERS &&
+	2 * FIRST_LOGIN_WAITERS_MAX <= TOKEN_WORKERS, "who waits for grants leaves half of each pool to others");
 /* A queue longer than its workers can answer within the deadline only makes everybody late. */
 #define QUEUE_DEPTH ((size_t)256)
 
@@ -267,6 +269,7 @@ static enum err_code start(struct process *p, struct config **cfg, struct diags 
 	status_init(&p->server.status);
 	policy_board_init(&p->server.policy);
 	handlers_init(&p->server.metrics);
+	first_login_init(&p->server.first_login);
 	if (start_services(&p->server, *cfg, &e) != ERR_OK)
 		return diags_error(d, "", 0, 0, "%s", e.msg);
 	TRY(reload_new(&p->server, cfg, &p->reload, d));

@@ -5,6 +5,7 @@
 #include "authn/reasons.h"
 #include "common/metrics.h"
 #include "common/work.h"
+#include "server/first_login.h"
 #include "server/snapshot.h"
 #include "server/status.h"
 
@@ -35,6 +36,7 @@ struct server {
 	struct status status;
 	struct policy_board policy;
 	struct server_metrics metrics;
+	struct first_login first_login;
 	_Atomic int64_t last_unavailable_log;
 };
 

@@ -138,6 +138,7 @@ static void test_digest_ignores_order_and_time_only(void **state)
 	b.ngroups = 3;
 	b.extra = extra;
 	b.seen_at++;
+	b.iat = 1699999000;
 	b.node = SLICE("cp-2");
 	spool_digest(&a, x);
 	spool_digest(&b, y);
