@@ -181,15 +181,16 @@ static char *text_of(const json_t *object)
 	return text;
 }
 
-/* CALL with OBJECT as its body, as our field manager. */
+/* CALL with OBJECT as its body, as our field manager; what is applied, by force. */
 static void send(struct kube *k, struct kube_call call, const json_t *object, struct kube_answer *out)
 {
 	struct arena a;
 	char *text = text_of(object);
 	arena_init(&a, 0);
 	call.body = slice_of(text);
-	call.path =
-	    kube_query(&a, call.path, "fieldManager=%s%s", k->manager, k->dry_run ? "&dryRun=All" : "");
+	bool apply = strcmp(call.content_type, APPLY_TYPE) == 0;
+	call.path = kube_query(&a, call.path, "fieldManager=%s%s%s", k->manager, apply ? "&force=true" : "",
+	    k->dry_run ? "&dryRun=All" : "");
 	kube_ask(k, &call, out);
 	free(text);
 	arena_done(&a);
@@ -216,18 +217,11 @@ static json_t *at_version(const json_t *object, const char *version)
 void kube_apply(struct kube *k, const char *path, const json_t *object, const char *version,
     struct kube_answer *out)
 {
-	struct arena a;
-	arena_init(&a, 0);
 	AUTO(jsonx_unref) json_t *copy = version ? at_version(object, version) : NULL;
 	const struct kube_call call = {
-	    .verb = "apply",
-	    .method = "PATCH",
-	    .path = kube_query(&a, path, "force=true"),
-	    .content_type = APPLY_TYPE,
-	};
+	    .verb = "apply", .method = "PATCH", .path = path, .content_type = APPLY_TYPE};
 	send(k, call, copy ? copy : object, out);
 	check_object(object, out);
-	arena_done(&a);
 }
 
 void kube_create(struct kube *k, const char *collection, const json_t *object, struct kube_answer *out)
