@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
     &cmd_policy_verify,
     &cmd_policy_what_can,
     &cmd_policy_who_can,
+    &cmd_sync_rbac,
     &cmd_token_explain,
     NULL,
 };

@@ -12,18 +12,6 @@ struct session {
 	struct err why;
 };
 
-/* For paths and queries alike. */
-static void escape(struct buf *b, const char *s)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-	for (; *s; s++) {
-		if (strchr(plain, *s))
-			buf_addc(b, *s);
-		else
-			buf_printf(b, "%%%02X", (unsigned char)*s);
-	}
-}
-
 static const char *role_path(struct arena *a, const char *namespace_, const char *name)
 {
 	struct buf b;
@@ -31,10 +19,10 @@ static const char *role_path(struct arena *a, const char *namespace_, const char
 	buf_adds(&b, ROLES_PATH);
 	if (namespace_) {
 		buf_adds(&b, "/namespaces/");
-		escape(&b, namespace_);
+		kube_escape(&b, namespace_);
 	}
 	buf_adds(&b, namespace_ ? "/roles/" : "/clusterroles/");
-	escape(&b, name);
+	kube_escape(&b, name);
 	const char *path = arena_strdup(a, buf_cstr(&b));
 	buf_done(&b);
 	return path;
@@ -96,7 +84,7 @@ static enum kube_verdict list(void *ctx, const char *selector, json_t **out, str
 	arena_init(&a, 0);
 	buf_init(&query, 65536);
 	buf_adds(&query, "labelSelector=");
-	escape(&query, selector);
+	kube_escape(&query, selector);
 	kube_list(s->kube, ROLES_PATH "/clusterroles", *selector ? buf_cstr(&query) : NULL, false, add_item, items, &a,
 	    &version, &answer);
 	buf_done(&query);

@@ -40,8 +40,7 @@ def cluster(tmp_path_factory, etcd_server):
         for ns in ("team-a", "team-b"):
             api.namespace(ns)
         with open(os.path.join(TOP, "deploy", "rbac-sync", "rbac.yaml"), encoding="utf-8") as f:
-            for doc in yaml.safe_load_all(f):
-                api.create(f"{RBAC}/{doc['kind'].lower()}s", doc)
+            api.create_rbac(yaml.safe_load_all(f))
         yield api
     finally:
         api.stop()

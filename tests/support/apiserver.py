@@ -154,6 +154,15 @@ class ApiServer(Service):
             assert got.status in ok, got
             return got.json
 
+    def create_rbac(self, docs):
+        """Roles and bindings where they belong; the namespaces of Roles are made when they are not there."""
+        for doc in docs:
+            ns = doc["metadata"].get("namespace")
+            if ns:
+                self.namespace(ns)
+            where = f"/namespaces/{ns}" if ns else ""
+            self.create(f"/apis/rbac.authorization.k8s.io/v1{where}/{doc['kind'].lower()}s", doc)
+
     def get(self, path):
         """The object at PATH, or None."""
         with self.client() as c:
