@@ -34,18 +34,27 @@ static enum err_code read_subject(const char *text, struct subject *out, struct 
 }
 
 /* Plain where no reader takes it for anything but text, else as JSON, which YAML reads too. */
+static bool is_plain(struct slice s)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	static const char others[] = "0123456789-./";
+	static const char *const taken[] = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"};
+	if (!s.len || !memchr(letters, s.p[0], sizeof(letters) - 1))
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (!memchr(letters, s.p[i], sizeof(letters) - 1) && !memchr(others, s.p[i], sizeof(others) - 1))
+			return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+		if (s.len == strlen(taken[i]) && strncasecmp(s.p, taken[i], s.len) == 0)
+			return false;
+	}
+	return true;
+}
+
 static void word(struct buf *b, struct slice s)
 {
-	static const char *const taken[] = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"};
-	bool plain = s.len > 0 && ((s.p[0] >= 'a' && s.p[0] <= 'z') || (s.p[0] >= 'A' && s.p[0] <= 'Z'));
-	for (size_t i = 0; plain && i < s.len; i++) {
-		char c = s.p[i];
-		plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-		    c == '.' || c == '/';
-	}
-	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
-		plain = plain && strncasecmp(s.p, taken[i], s.len > strlen(taken[i]) ? s.len : strlen(taken[i])) != 0;
-	if (plain)
+	if (is_plain(s))
 		buf_slice(b, s);
 	else
 		buf_json(b, s);
