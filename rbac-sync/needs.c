@@ -7,8 +7,8 @@
 
 /* What the templates make of the worker. */
 struct uses {
-	bool cluster_roles, namespace_grants, cluster_grants;
-	bool make_namespaces, mark_namespaces, remove_namespaces;
+	bool namespace_grants, cluster_grants;
+	bool make_namespaces, remove_namespaces;
 	unsigned kinds; /* of objects in namespaces */
 	struct slice *names[2]; /* of ClusterRoles, of Roles */
 	size_t nnames[2];
@@ -54,6 +54,19 @@ static void look_at_grant(struct uses *u, const struct template_grant *g)
 	u->namespace_grants |= g->scope == SCOPE_NAMESPACE;
 }
 
+static void look_at_template(struct uses *u, const struct template *t)
+{
+	const struct template_namespace *n = &t->namespace_;
+	const struct template_object *o = t->objects.items;
+	const struct template_grant *g = t->grants.items;
+	u->make_namespaces |= n->present && n->create;
+	u->remove_namespaces |= n->present && n->create && n->on_gc == ON_GC_DELETE;
+	for (size_t i = 0; i < t->objects.len; i++)
+		u->kinds |= 1U << o[i].kind;
+	for (size_t i = 0; i < t->grants.len; i++)
+		look_at_grant(u, &g[i]);
+}
+
 static void look_at(struct uses *u, const struct sync_config *c, struct arena *a)
 {
 	const struct template *t = c->templates.items;
@@ -62,11 +75,8 @@ static void look_at(struct uses *u, const struct sync_config *c, struct arena *a
 		grants += t[i].grants.len;
 	for (int k = 0; k < 2; k++)
 		u->names[k] = ARENA_ARRAY(a, struct slice, grants + 1);
-	for (size_t i = 0; i < c->templates.len; i++) {
-		const struct template_grant *g = t[i].grants.items;
-		for (size_t k = 0; k < t[i].grants.len; k++)
-			look_at_grant(u, &g[k]);
-	}
+	for (size_t i = 0; i < c->templates.len; i++)
+		look_at_template(u, &t[i]);
 	for (int k = 0; k < 2; k++)
 		u->nnames[k] = slice_sort_unique(u->names[k], u->nnames[k]);
 }
@@ -129,9 +139,7 @@ static void for_namespaces(struct list *l, const struct uses *u)
 {
 	add_kind(l, KIND_NAMESPACE, "get list watch", "namespaces are not seen: nothing is made in them");
 	if (u->make_namespaces)
-		add_kind(l, KIND_NAMESPACE, "create", "namespaces are not made");
-	if (u->mark_namespaces)
-		add_kind(l, KIND_NAMESPACE, "patch", "namespaces are not made, nor their labels put right");
+		add_kind(l, KIND_NAMESPACE, "create patch", "namespaces are not made, nor their labels put right");
 	if (u->remove_namespaces)
 		add_kind(l, KIND_NAMESPACE, "delete", "namespaces of deleted users stay");
 	for (int k = 0; k < KIND_COUNT; k++) {

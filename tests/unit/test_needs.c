@@ -151,6 +151,36 @@ static void test_scopes_and_kinds_of_roles(void **state)
 	done(&f);
 }
 
+#define MADE(more, objects)                                                                                            \
+	HEAD "- name: t\n  match: {groups: [g]}\n  namespace: {name: \"u-${user.hash10}\"" more "}\n"                    \
+	     "  grants: [{clusterRole: edit}]\n  objects: [" objects "]\n"
+
+static void test_namespaces_and_objects_that_templates_make(void **state)
+{
+	(void)state;
+	struct fixture f;
+	make(&f, MODE_RECONCILE, MADE(", create: false", ""));
+	check_line(&f, "create namespaces", false);
+	check_line(&f, "patch namespaces", false);
+	done(&f);
+	make(&f, MODE_RECONCILE, MADE("", ""));
+	check_line(&f, "create namespaces", true);
+	check_line(&f, "patch namespaces", true);
+	check_line(&f, "delete namespaces", false);
+	check_line(&f, "create resourcequotas", false);
+	done(&f);
+	make(&f, MODE_RECONCILE, MADE(", onGC: delete",
+	    "{apiVersion: v1, kind: ResourceQuota, metadata: {name: default}, spec: {hard: {pods: \"20\"}}}"));
+	check_line(&f, "delete namespaces", true);
+	check_line(&f, "create resourcequotas", true);
+	check_line(&f, "delete resourcequotas", true);
+	check_line(&f, "watch resourcequotas", true);
+	check_line(&f, "watch limitranges", false);
+	assert_true(needs_kinds(&f.worker, f.config) & 1U << KIND_RESOURCE_QUOTA);
+	assert_false(needs_kinds(&f.worker, f.config) & 1U << KIND_NETWORK_POLICY);
+	done(&f);
+}
+
 static void test_deletion_and_leading_are_needed_where_configured(void **state)
 {
 	(void)state;
@@ -263,6 +293,7 @@ int main(void)
 	    cmocka_unit_test(test_both_modes_in_one_process_need_both),
 	    cmocka_unit_test(test_what_is_never_needed),
 	    cmocka_unit_test(test_scopes_and_kinds_of_roles),
+	    cmocka_unit_test(test_namespaces_and_objects_that_templates_make),
 	    cmocka_unit_test(test_deletion_and_leading_are_needed_where_configured),
 	    cmocka_unit_test(test_the_intakes_role_in_full),
 	    cmocka_unit_test(test_roles_are_bound_by_name_in_one_rule),
