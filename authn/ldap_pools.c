@@ -11,14 +11,6 @@
 
 #define PEM_BYTES_MAX ((size_t)4 << 20)
 
-/* Where systems keep the bundle of public authorities. */
-static const char *const system_bundles[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-};
-
 struct ldap_pools {
 	struct ldap_pools_options options;
 	pthread_mutex_t lock;
@@ -108,15 +100,6 @@ static enum err_code load_password(
 	return ERR_OK;
 }
 
-static enum err_code read_bundle(struct arena *a, struct slice *pem, struct err *e)
-{
-	for (size_t i = 0; i < ARRAY_LEN(system_bundles); i++) {
-		if (file_read(a, system_bundles[i], PEM_BYTES_MAX, pem, e) == ERR_OK)
-			return ERR_OK;
-	}
-	return err_set(e, ERR_NOT_FOUND, "not set, and the system has no bundle of its own");
-}
-
 static bool wants_tls(const struct ldap_config *c)
 {
 	bool tls = c->start_tls;
@@ -134,7 +117,7 @@ static enum err_code load_ca(struct ldap_pool *p, const struct ldap_config *c, s
 	else if (c->ca_pem)
 		p->ca = slice_dup(&p->arena, slice_of(c->ca_pem));
 	else
-		code = read_bundle(&p->arena, &p->ca, &e);
+		code = ldapx_system_ca(&p->arena, &p->ca, &e);
 	if (code == ERR_OK && (c->ca_file || c->ca_pem))
 		code = jose_check_certificates(p->ca, &e);
 	if (code == ERR_OK)

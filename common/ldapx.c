@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -208,6 +209,11 @@ bool ldapx_alive(const struct ldapx *h)
 int64_t ldapx_answered(const struct ldapx *h)
 {
 	return h->answered;
+}
+
+void ldapx_interrupt(struct ldapx *h)
+{
+	shutdown(h->fd, SHUT_RDWR);
 }
 
 bool ldapx_reusable(const struct ldapx *h)

@@ -22,6 +22,9 @@
  * ~/.ldaprc are read, and starts the library. Idempotent. */
 void ldapx_init(void);
 
+/* The PEM of the system's bundle of public authorities into ARENA. ERR_NOT_FOUND when it has none. */
+enum err_code ldapx_system_ca(struct arena *a, struct slice *pem, struct err *e) MUST_CHECK;
+
 /* Trust anchors and our own certificate, parsed once for all handles (libldap's own word for it is
  * context). Immutable; handles that use it may outlive it. */
 struct ldapx_tls;
@@ -61,6 +64,10 @@ struct ldapx_server {
 enum err_code ldapx_open(
     const struct ldapx_server *s, int64_t deadline, struct ldapx **out, struct err *e) MUST_CHECK;
 void ldapx_close(struct ldapx **h);
+
+/* Ends what another thread waits for on H, which must not be closed meanwhile: that fails at once, and all that
+ * comes after it. */
+void ldapx_interrupt(struct ldapx *h);
 
 /* Neither broken nor closed by the peer, nothing unread: may be kept for the next call. */
 bool ldapx_reusable(const struct ldapx *h);
@@ -127,6 +134,14 @@ enum ldapx_scope {
 	LDAPX_BASE, /* the base alone */
 };
 
+/* Which aliases are followed to what they stand for. */
+enum ldapx_deref {
+	LDAPX_DEREF_NEVER = 0,
+	LDAPX_DEREF_SEARCH, /* those found below the base */
+	LDAPX_DEREF_BASE, /* the base itself */
+	LDAPX_DEREF_ALWAYS,
+};
+
 struct ldapx_search {
 	const char *base;
 	enum ldapx_scope scope;
@@ -139,6 +154,9 @@ struct ldapx_search {
 	/* Attributes that come in pieces ("member;range=0-1499": Active Directory gives no more at
 	 * once) are read to their end, by base searches on their entry. False: they are ERR_LIMIT. */
 	bool ranges;
+	/* A reference to another server in the answer is ERR_LIMIT: what is there is missing here. */
+	bool whole;
+	enum ldapx_deref deref;
 };
 
 /* The attribute NAME (any case) of an entry, NULL when it was not asked for. ATTRS: as in the

@@ -191,6 +191,8 @@ static enum err_code take_message(struct ldapx *h, const struct ldapx_search *q,
 		*done = true;
 		return take_done(h, msg, f, e);
 	default: /* references and intermediate answers: not followed, but not without end either */
+		if (q->whole && ldap_msgtype(msg) == LDAP_RES_SEARCH_REFERENCE)
+			return err_set(e, ERR_LIMIT, "search: a part is on another server");
 		if (++f->references > REFERENCES_MAX)
 			return err_set(e, ERR_LIMIT, "search: too many references");
 		return ERR_OK;
@@ -229,6 +231,11 @@ static int scope_of(enum ldapx_scope scope)
 	}
 }
 
+_Static_assert((int)LDAPX_DEREF_NEVER == LDAP_DEREF_NEVER && (int)LDAPX_DEREF_SEARCH == LDAP_DEREF_SEARCHING &&
+		   (int)LDAPX_DEREF_BASE == LDAP_DEREF_FINDING &&
+		   (int)LDAPX_DEREF_ALWAYS == LDAP_DEREF_ALWAYS,
+    "the protocol's numbers");
+
 /* Not critical: a server without pages gives all at once, or says that this is too much. */
 static int page_control(
     struct ldapx *h, const struct ldapx_search *q, struct slice cookie, LDAPControl **out)
@@ -249,7 +256,10 @@ enum err_code ldapx_search_once(
 	struct timeval tv = ldapx_until(h->deadline);
 	int id = 0;
 	LDAPControl *page[2] = {0};
-	int rc = page_control(h, q, f->cookie, &page[0]);
+	int deref = (int)q->deref;
+	int rc = ldap_set_option(h->ld, LDAP_OPT_DEREF, &deref);
+	if (rc == LDAP_OPT_SUCCESS)
+		rc = page_control(h, q, f->cookie, &page[0]);
 	/* One more than allowed, so that "too many" shows as entries, not as the server's mood; pages
 	 * are small enough, and servers do not agree on what a size limit means to them. */
 	int limit = q->page ? 0 : (int)q->max_entries + 1;

@@ -9,7 +9,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "common/ldapx_handle.h"
+
+#define PEM_BYTES_MAX ((size_t)4 << 20)
+
+/* Where systems keep the bundle of public authorities. */
+static const char *const system_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+};
 
 struct ldapx_tls {
 	LDAP *owner; /* holds the context; never connected to anyone */
@@ -158,4 +169,13 @@ enum err_code ldapx_tls_new(
 	if (code == ERR_OK)
 		*out = TAKE(t);
 	return code;
+}
+
+enum err_code ldapx_system_ca(struct arena *a, struct slice *pem, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(system_bundles); i++) {
+		if (file_read(a, system_bundles[i], PEM_BYTES_MAX, pem, e) == ERR_OK)
+			return ERR_OK;
+	}
+	return err_set(e, ERR_NOT_FOUND, "not set, and the system has no bundle of its own");
 }

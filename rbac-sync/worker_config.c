@@ -89,6 +89,8 @@ static const struct field fields[] = {
     {"requests", FIELD_OBJECT, AT(requests), .sub = &requests_schema,
 	.doc = "How fast the apiserver may be asked."},
     {"gc", FIELD_OBJECT, AT(gc), .sub = &gc_schema, .doc = "Removing what is no longer due."},
+    {"directories", FIELD_OBJECTS, AT(directories), .sub = &directory_config_schema, .max_items = 32,
+	.doc = "Directories that are asked whether users are still there."},
     {"leaderElection", FIELD_OBJECT, AT(lease), .sub = &lease_config_schema,
 	.doc = "One active worker of many; without effect in mode `intake`."},
     {"ops", FIELD_OBJECT, AT(ops), .sub = &ops_config_schema, .doc = "A listener for health and metrics; absent: none."},
@@ -113,6 +115,7 @@ static void check(void *obj, const struct yaml_node *node, const char *file, str
 	if (life->delete_after && !life->disable_after && !life->disable_gone)
 		diags_error(d, file, node->line, node->col,
 		    "gc: deleteAfter needs disableAfter or disableGone: who is deleted was disabled first");
+	directory_configs_check(&c->directories, d);
 	if (c->retry_max < c->retry_initial)
 		diags_error(d, file, node->line, node->col, "retryMax is below retryInitial");
 }

@@ -3,6 +3,7 @@
 #define RBAC_SYNC_WORKER_CONFIG_H
 
 #include "common/schema.h"
+#include "rbac-sync/directory.h"
 #include "rbac-sync/gc.h"
 #include "rbac-sync/lease.h"
 #include "rbac-sync/lifecycle.h"
@@ -38,6 +39,7 @@ struct worker_config {
 	struct worker_gc gc;
 	struct lease_config lease;
 	struct ops_config ops;
+	struct object_list directories; /* struct directory_config */
 };
 
 /* Strings live in ARENA. On failure D holds at least one finding. */
