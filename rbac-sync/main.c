@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/httpc.h"
 #include "common/jsonx.h"
+#include "common/ldapx.h"
 #include "common/log.h"
 #include "rbac-sync/worker_config.h"
 #include "rbac-sync/worker.h"
@@ -212,6 +213,7 @@ int main(int argc, char **argv)
 	int code = EXIT_USAGE;
 	jsonx_init();
 	httpc_init();
+	ldapx_init();
 	arena_init(&a, 0);
 	if (worker_config_load(o.config, &a, &c, &d) == ERR_OK) {
 		log_init("portcullis-rbac-sync", (enum log_level)c.log_level);
