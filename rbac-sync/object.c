@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "common/jsonx.h"
-
 #define PATH_MAX_BYTES ((size_t)64 << 10) /* three characters for each of a name that etcd would not keep */
 #define DIGEST_TEXT_MAX ((size_t)16 << 20) /* four of the largest answers that are read */
 
@@ -154,22 +152,21 @@ static void put_extra(struct buf *b, const json_t *labels, const char *const *ex
 
 void object_digest(const json_t *object, const char *const *extra_labels, uint8_t out[SHA256_LEN])
 {
-	/* LABEL_KEEP is the admins' word, and a namespace's spec (its finalizers) the apiserver's. */
+	/* LABEL_KEEP is the admins' word, and a namespace's spec (its finalizers) the apiserver's: that alone of
+	 * our kinds is cluster-wide and has one. Kind does not count, as items of a list carry none. */
 	static const char *const labels[] = {LABEL_MANAGED_BY, LABEL_RECORD, LABEL_TEMPLATE};
 	static const char *const annotations[] = {ANNOTATION_USER, ANNOTATION_GROUP, ANNOTATION_PROVIDER,
 	    ANNOTATION_SPEC_HASH, ANNOTATION_GENERATION, ANNOTATION_EXPIRES};
 	static const char *const content[] = {"roleRef", "subjects", "spec"};
 	const json_t *meta = json_object_get(object, "metadata");
-	const json_t *kind = json_object_get(object, "kind");
-	bool namespace_ = slice_is(jsonx_text(kind), object_types[KIND_NAMESPACE].kind);
+	const json_t *namespace_ = json_object_get(meta, "namespace");
 	struct buf b;
 	buf_init(&b, DIGEST_TEXT_MAX);
-	put(&b, "kind", kind);
-	put(&b, "namespace", json_object_get(meta, "namespace"));
+	put(&b, "namespace", namespace_);
 	put(&b, "name", json_object_get(meta, "name"));
 	put_members(&b, json_object_get(meta, "labels"), labels, ARRAY_LEN(labels));
 	put_members(&b, json_object_get(meta, "annotations"), annotations, ARRAY_LEN(annotations));
-	put_members(&b, object, content, namespace_ ? 2 : ARRAY_LEN(content));
+	put_members(&b, object, content, namespace_ ? ARRAY_LEN(content) : 2);
 	put_extra(&b, json_object_get(meta, "labels"), extra_labels);
 	/* Equal bytes must mean equal objects: what did not fit equals nothing. */
 	if (b.over)

@@ -64,7 +64,7 @@ const char *object_collection(struct arena *a, enum object_kind kind, const char
 #define ANNOTATION_GENERATION "portcullis.dev/generation"
 #define ANNOTATION_EXPIRES "portcullis.dev/expires"
 
-/* Digest of what is ours in an object: kind, name, namespace; the labels and annotations of the table above
+/* Digest of what is ours in an object: name, namespace; the labels and annotations of the table above
  * that stand in it, but LABEL_KEEP (the admins' own); roleRef, subjects (in their order), spec, but not a
  * namespace's spec (the apiserver's finalizers). Labels, annotations and metadata of others and status do not
  * count. EXTRA: further label keys that count (a namespace's, from its template), NULL-ended, or NULL. Equal

@@ -134,6 +134,8 @@ static void test_digest_does_not_see_what_is_others(void **state)
 	assert_false(changes("\"labels\":{", "\"labels\":{\"team\":\"x\",\"portcullis.dev/keep\":\"true\","));
 	assert_false(changes("\"annotations\":{", "\"annotations\":{\"note\":\"x\","));
 	assert_false(changes("\"roleRef\"", "\"status\":{\"x\":1},\"roleRef\""));
+	/* The items of a list carry neither. */
+	assert_false(changes("\"kind\":\"RoleBinding\",\"apiVersion\":\"rbac.authorization.k8s.io/v1\",", ""));
 	assert_false(changes("\"kind\":\"User\",\"name\":\"alice\"", "\"name\":\"alice\",\"kind\":\"User\""));
 }
 

@@ -1,0 +1,775 @@
+/* Proves what is done about one record's objects: what is written, refused, left and removed, and why. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "common/jsonx.h"
+#include "rbac-sync/actions.h"
+#include "tests/support/sync_objects.h"
+
+#define MANY 16
+#define NOW 1795428000
+
+/* One record, what it is due, what we made, and the cluster. */
+struct scene {
+	struct arena a;
+	struct record r;
+	struct record_binding had[MANY];
+	struct desired due[MANY];
+	struct due_refusal refusals[4];
+	struct due want;
+	struct life life;
+	struct actions_view view;
+	json_t *cluster[MANY];
+	size_t ncluster;
+	enum elsewhere elsewhere;
+	bool prunes;
+	struct action *actions;
+	size_t n;
+};
+
+static enum object_kind kind_of(const json_t *o)
+{
+	return object_kind_of(jsonx_text(json_object_get(o, "apiVersion")), jsonx_text(json_object_get(o, "kind")));
+}
+
+static json_t *at(struct scene *s, const struct object_id *id)
+{
+	struct observed o;
+	for (size_t i = 0; i < s->ncluster; i++) {
+		if (observed_read(kind_of(s->cluster[i]), s->cluster[i], &s->a, &o) && object_id_eq(&o.id, id))
+			return s->cluster[i];
+	}
+	return NULL;
+}
+
+/* As the watches: all namespaces, of others those that bear the label. */
+static bool see(void *ctx, const struct object_id *id, struct arena *a, struct observed *out)
+{
+	json_t *o = at(ctx, id);
+	return o && observed_read(id->kind, o, a, out) &&
+	    (id->kind == KIND_NAMESPACE || text_eq(out->managed_by, MANAGED_BY));
+}
+
+static enum elsewhere elsewhere(void *ctx, const struct object_id *id, const char *record)
+{
+	const struct scene *s = ctx;
+	(void)id;
+	assert_string_equal(record, s->r.name);
+	return s->elsewhere;
+}
+
+static bool prunes(void *ctx, const char *template_)
+{
+	assert_non_null(template_);
+	return ((const struct scene *)ctx)->prunes;
+}
+
+static int set_up(void **state)
+{
+	struct scene *s = calloc(1, sizeof(*s));
+	s->r.name = "rec-alice";
+	s->r.bindings = s->had;
+	s->want.objects = s->due;
+	s->want.refusals = s->refusals;
+	s->view = (struct actions_view){s, NOW, see, elsewhere, prunes};
+	s->elsewhere = ELSEWHERE_NOT;
+	s->prunes = true;
+	*state = s;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct scene *s = *state;
+	for (size_t i = 0; i < s->ncluster; i++)
+		json_decref(s->cluster[i]);
+	arena_done(&s->a);
+	free(s);
+	return 0;
+}
+
+/* --- building --- */
+
+static json_t *put(struct scene *s, json_t *o)
+{
+	s->cluster[s->ncluster++] = o;
+	return o;
+}
+
+static json_t *put_namespace(struct scene *s, const char *name)
+{
+	return put(s, new_object(KIND_NAMESPACE, NULL, name, arena_printf(&s->a, "uid-%s", name), 1));
+}
+
+static struct desired *add_due(struct scene *s, enum object_kind kind, const char *namespace_, const char *name)
+{
+	struct desired *d = &s->due[s->want.len++];
+	*d = (struct desired){.id = {kind, namespace_, name}, .template_ = "devs", .owner = "rec-alice", .prune = true};
+	d->body = new_object(kind, namespace_, name, NULL, 0);
+	json_object_del(meta_of(d->body), "resourceVersion");
+	set_marks(d->body, d->owner, d->template_, "alice");
+	jsonx_on_done(&s->a, d->body);
+	return d;
+}
+
+static void set_hash(struct desired *d, const char *hash)
+{
+	snprintf(d->hash, sizeof(d->hash), "%s", hash);
+	set_note(d->body, ANNOTATION_SPEC_HASH, hash);
+}
+
+static struct desired *due_binding(struct scene *s, const char *name, const char *role)
+{
+	struct desired *d = add_due(s, KIND_ROLE_BINDING, "team", name);
+	set_role(d->body, "ClusterRole", role);
+	set_subject(d->body, "User", "alice");
+	set_hash(d, role);
+	return d;
+}
+
+static struct desired *due_namespace(struct scene *s, const char *name)
+{
+	struct desired *d = add_due(s, KIND_NAMESPACE, NULL, name);
+	set_hash(d, "ns");
+	return d;
+}
+
+/* Puts D into the cluster as the apiserver would, and its entry into the inventory. */
+static json_t *made(struct scene *s, const struct desired *d)
+{
+	json_t *o = put(s, json_deep_copy(d->body));
+	char hex[2 * SHA256_LEN + 1];
+	uint8_t digest[SHA256_LEN];
+	const char *uid = arena_printf(&s->a, "uid-%s", d->id.name);
+	set_text(meta_of(o), "uid", uid);
+	set_version(o, 5);
+	if (json_object_get(o, "spec"))
+		json_object_set_new(json_object_get(o, "spec"), "defaulted", json_true());
+	object_digest(o, NULL, digest);
+	hex_encode(digest, SHA256_LEN, hex);
+	s->had[s->r.nbindings++] = (struct record_binding){d->id, uid, d->template_, arena_strdup(&s->a, d->hash),
+	    arena_strdup(&s->a, hex), d->expires};
+	return o;
+}
+
+/* A binding that was made and is due no more. */
+static json_t *made_before(struct scene *s, const char *name, const char *role)
+{
+	json_t *o = made(s, due_binding(s, name, role));
+	s->want.len--;
+	return o;
+}
+
+/* --- asking --- */
+
+static void make(struct scene *s)
+{
+	s->n = actions_make(&s->a, &s->r, &s->want, &s->life, &s->view, &s->actions);
+}
+
+static const char *line(struct scene *s, const struct action *x)
+{
+	const struct object_id *id = x->want ? &x->want->id : &x->had->id;
+	bool removal = x->kind == ACTION_DELETE;
+	return arena_printf(&s->a, "%s%s%s %s%s", action_name(x->kind), removal ? ":" : "",
+	    removal ? removal_name(x->removal) : x->drift ? "!" : "", id->name, x->live ? "" : " unseen");
+}
+
+static void check(struct scene *s, const char *want, const char *file, int at_line)
+{
+	struct buf b;
+	make(s);
+	buf_init(&b, 65536);
+	for (size_t i = 0; i < s->n; i++) {
+		buf_adds(&b, i ? ", " : "");
+		buf_adds(&b, line(s, &s->actions[i]));
+		bool plain = s->actions[i].kind == ACTION_DELETE || s->actions[i].kind == ACTION_APPLY ||
+		    (s->actions[i].kind == ACTION_KEEP && s->actions[i].want);
+		if (!plain && !s->actions[i].why)
+			buf_adds(&b, " (no reason)");
+	}
+	const char *got = arena_strdup(&s->a, buf_cstr(&b));
+	buf_done(&b);
+	if (strcmp(got, want) != 0)
+		fail_msg("%s:%d: \"%s\", not \"%s\"", file, at_line, got, want);
+}
+
+#define assert_actions(s, want) check(s, want, __FILE__, __LINE__)
+
+/* The only action was to be read before; LIVE is what was read. */
+static const char *settle(struct scene *s, const json_t *live)
+{
+	struct observed *o = ARENA_NEW(&s->a, struct observed);
+	struct action x = s->actions[0];
+	assert_null(x.live);
+	if (live)
+		assert_true(observed_read(kind_of(live), live, &s->a, o));
+	action_settle(&x, &s->a, &s->r, &s->life, &s->view, live ? o : NULL);
+	return line(s, &x);
+}
+
+/* --- what is due --- */
+
+static void test_what_is_missing_is_applied_namespaces_first(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	due_namespace(s, "u-alice");
+	struct desired *q = add_due(s, KIND_RESOURCE_QUOTA, "u-alice", "default");
+	json_object_set_new(q->body, "spec", json_object());
+	due_binding(s, "portcullis:devs:1", "edit");
+	assert_actions(s, "apply u-alice unseen, apply default unseen, apply portcullis:devs:1 unseen");
+	assert_string_equal(settle(s, NULL), "apply u-alice unseen");
+}
+
+static void test_what_is_right_is_kept_also_with_the_servers_defaults(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made(s, due_namespace(s, "u-alice"));
+	struct desired *q = add_due(s, KIND_RESOURCE_QUOTA, "u-alice", "default");
+	set_hash(q, "quota");
+	json_object_set_new(q->body, "spec", json_object());
+	json_t *live = made(s, q);
+	made(s, due_binding(s, "portcullis:devs:1", "edit"));
+	assert_actions(s, "keep u-alice, keep default, keep portcullis:devs:1");
+	/* The inventory was lost: bindings speak for themselves, the quota's defaults do not. */
+	s->r.nbindings = 0;
+	assert_actions(s, "keep u-alice, apply default, keep portcullis:devs:1");
+	s->r.nbindings = 3;
+	json_object_set_new(json_object_get(live, "spec"), "pods", json_integer(1000));
+	assert_actions(s, "keep u-alice, apply! default, keep portcullis:devs:1");
+}
+
+static void test_a_changed_template_is_applied_and_is_no_drift(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	struct desired *d = due_binding(s, "portcullis:devs:1", "edit");
+	made(s, d);
+	d->drift = DRIFT_OFF;
+	set_hash(d, "other");
+	assert_actions(s, "apply portcullis:devs:1");
+}
+
+static void test_drift_is_repaired_reported_or_left(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	struct desired *d = due_binding(s, "portcullis:devs:1", "edit");
+	json_t *o = made(s, d);
+	set_subject(o, "User", "mallory");
+	assert_actions(s, "apply! portcullis:devs:1");
+	d->drift = DRIFT_REPORT;
+	assert_actions(s, "drift! portcullis:devs:1");
+	d->drift = DRIFT_OFF;
+	assert_actions(s, "drift! portcullis:devs:1");
+	/* Whoever relabels it cannot make it anybody else's. */
+	d->drift = DRIFT_REPAIR;
+	set_subject(o, "User", "alice");
+	assert_actions(s, "keep portcullis:devs:1");
+	set_label(o, LABEL_RECORD, "rec-bob");
+	assert_actions(s, "apply! portcullis:devs:1");
+	set_label(o, LABEL_RECORD, "rec-alice");
+	set_note(o, ANNOTATION_USER, "bob");
+	assert_actions(s, "apply! portcullis:devs:1");
+}
+
+static void test_a_lost_label_hides_an_object_until_it_is_read(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	struct desired *d = due_binding(s, "portcullis:devs:1", "edit");
+	json_t *o = made(s, d);
+	set_label(o, LABEL_MANAGED_BY, NULL);
+	assert_actions(s, "apply portcullis:devs:1 unseen");
+	assert_string_equal(settle(s, o), "apply! portcullis:devs:1");
+	assert_string_equal(settle(s, NULL), "apply! portcullis:devs:1 unseen");
+	d->drift = DRIFT_REPORT;
+	assert_string_equal(settle(s, o), "drift! portcullis:devs:1");
+	assert_string_equal(settle(s, NULL), "drift! portcullis:devs:1 unseen");
+	/* All marks gone: its uid still says that we made it. */
+	json_object_del(meta_of(o), "labels");
+	json_object_del(meta_of(o), "annotations");
+	d->drift = DRIFT_REPAIR;
+	assert_string_equal(settle(s, o), "apply! portcullis:devs:1");
+	/* The store was late, all is well. */
+	json_t *fine = json_deep_copy(d->body);
+	set_text(meta_of(fine), "uid", s->had[0].uid);
+	assert_string_equal(settle(s, fine), "keep portcullis:devs:1");
+	json_decref(fine);
+}
+
+static void test_a_namespaces_labels_count_if_the_template_names_them(void **state)
+{
+	struct scene *s = *state;
+	static const char *const keys[] = {"pod-security.kubernetes.io/enforce", NULL};
+	struct desired *d = due_namespace(s, "u-alice");
+	set_label(d->body, keys[0], "restricted");
+	json_t *o = made(s, d);
+	set_label(o, "others", "own");
+	d->labels = keys;
+	assert_actions(s, "keep u-alice");
+	set_label(o, keys[0], "privileged");
+	assert_actions(s, "apply u-alice");
+	set_label(o, keys[0], NULL);
+	assert_actions(s, "apply u-alice");
+}
+
+/* --- whose is it --- */
+
+enum marks { NONE, LABEL, NOTES, BOTH, OTHER_USER, OTHER_PROVIDER, OTHER_GROUP };
+
+static void set_these(json_t *o, enum marks m)
+{
+	json_object_del(meta_of(o), "labels");
+	json_object_del(meta_of(o), "annotations");
+	if (m != NONE && m != LABEL)
+		set_marks(o, "rec-alice", "devs", m == OTHER_USER ? "bob" : "alice");
+	if (m == OTHER_PROVIDER)
+		set_note(o, ANNOTATION_PROVIDER, "ldap:other");
+	if (m == OTHER_GROUP)
+		set_note(o, ANNOTATION_GROUP, "devs");
+	if (m == NOTES)
+		json_object_del(meta_of(o), "labels");
+	if (m == LABEL)
+		set_label(o, LABEL_MANAGED_BY, MANAGED_BY);
+}
+
+static void test_objects_of_others_are_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		enum object_kind kind;
+		bool had, same_uid, adopt;
+		enum marks marks;
+		enum action_kind want;
+	} rows[] = {
+	    /* not in the inventory: the marks say it, one that contradicts is enough */
+	    {KIND_ROLE_BINDING, false, false, false, NONE, ACTION_REFUSE},
+	    {KIND_ROLE_BINDING, false, false, false, LABEL, ACTION_APPLY},
+	    {KIND_ROLE_BINDING, false, false, false, NOTES, ACTION_APPLY},
+	    {KIND_ROLE_BINDING, false, false, false, BOTH, ACTION_APPLY},
+	    {KIND_ROLE_BINDING, false, false, false, OTHER_USER, ACTION_REFUSE},
+	    {KIND_ROLE_BINDING, false, false, false, OTHER_PROVIDER, ACTION_REFUSE},
+	    {KIND_ROLE_BINDING, false, false, false, OTHER_GROUP, ACTION_REFUSE},
+	    {KIND_NETWORK_POLICY, false, false, false, NONE, ACTION_REFUSE},
+	    {KIND_NETWORK_POLICY, false, false, false, OTHER_USER, ACTION_REFUSE},
+	    {KIND_NETWORK_POLICY, false, false, false, BOTH, ACTION_APPLY},
+	    /* a namespace needs both, or leave to adopt */
+	    {KIND_NAMESPACE, false, false, false, NONE, ACTION_REFUSE},
+	    {KIND_NAMESPACE, false, false, false, LABEL, ACTION_REFUSE},
+	    {KIND_NAMESPACE, false, false, false, NOTES, ACTION_REFUSE},
+	    {KIND_NAMESPACE, false, false, false, BOTH, ACTION_APPLY},
+	    {KIND_NAMESPACE, false, false, true, NONE, ACTION_APPLY},
+	    {KIND_NAMESPACE, false, false, true, OTHER_USER, ACTION_REFUSE},
+	    {KIND_NAMESPACE, false, false, true, OTHER_PROVIDER, ACTION_REFUSE},
+	    {KIND_NAMESPACE, true, false, false, NONE, ACTION_REFUSE},
+	    /* the very object that we made stays ours whatever it says */
+	    {KIND_ROLE_BINDING, true, true, false, NONE, ACTION_APPLY},
+	    {KIND_ROLE_BINDING, true, true, false, OTHER_USER, ACTION_APPLY},
+	    {KIND_NAMESPACE, true, true, false, NONE, ACTION_APPLY},
+	    {KIND_NETWORK_POLICY, true, true, false, OTHER_USER, ACTION_APPLY},
+	    /* ours was deleted and another put in its place */
+	    {KIND_ROLE_BINDING, true, false, false, NONE, ACTION_APPLY},
+	    {KIND_ROLE_BINDING, true, false, false, OTHER_USER, ACTION_REFUSE},
+	    {KIND_NETWORK_POLICY, true, false, false, NONE, ACTION_REFUSE},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		void *st;
+		set_up(&st);
+		struct scene *s = st;
+		const char *ns = rows[i].kind == KIND_NAMESPACE ? NULL : "team";
+		put_namespace(s, "team");
+		struct desired *d =
+		    add_due(s, rows[i].kind, ns, rows[i].kind == KIND_ROLE_BINDING ? "portcullis:devs:1" : "x");
+		set_hash(d, "h");
+		if (rows[i].kind == KIND_ROLE_BINDING) {
+			set_role(d->body, "ClusterRole", "edit");
+			set_subject(d->body, "User", "alice");
+		}
+		d->adopt = rows[i].adopt;
+		json_t *o = made(s, d);
+		if (!rows[i].had)
+			s->r.nbindings = 0;
+		if (!rows[i].same_uid)
+			set_text(meta_of(o), "uid", "another");
+		set_these(o, rows[i].marks);
+		make(s);
+		assert_int_equal(s->n, 1);
+		/* What bears no label is not seen before it is read. */
+		if (!s->actions[0].live) {
+			struct observed *seen = ARENA_NEW(&s->a, struct observed);
+			assert_int_equal(s->actions[0].kind, ACTION_APPLY);
+			assert_true(observed_read(rows[i].kind, o, &s->a, seen));
+			action_settle(&s->actions[0], &s->a, &s->r, &s->life, &s->view, seen);
+		}
+		if (s->actions[0].kind != rows[i].want)
+			fail_msg("row %zu: %s", i, line(s, &s->actions[0]));
+		tear_down(&st);
+	}
+}
+
+static void test_what_took_our_place_in_the_users_own_namespace_is_written_over(void **state)
+{
+	struct scene *s = *state;
+	made(s, due_namespace(s, "u-alice"));
+	struct desired *d = add_due(s, KIND_NETWORK_POLICY, "u-alice", "default-deny");
+	set_hash(d, "h");
+	json_t *o = made(s, d);
+	set_text(meta_of(o), "uid", "another");
+	set_these(o, NONE);
+	assert_actions(s, "keep u-alice, apply default-deny unseen");
+	s->actions++;
+	assert_string_equal(settle(s, o), "apply! default-deny");
+	/* Never ours before: a policy of the user's own. */
+	s->r.nbindings = 1;
+	assert_actions(s, "keep u-alice, apply default-deny unseen");
+	s->actions++;
+	assert_string_equal(settle(s, o), "refuse default-deny");
+}
+
+static void test_another_role_under_our_name_is_refused(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	json_t *o = made(s, due_binding(s, "portcullis:devs:1", "edit"));
+	set_role(o, "ClusterRole", "admin");
+	assert_actions(s, "refuse portcullis:devs:1");
+	set_role(o, "Role", "edit");
+	assert_actions(s, "refuse portcullis:devs:1");
+	json_object_del(o, "roleRef");
+	assert_actions(s, "refuse portcullis:devs:1");
+}
+
+static void test_nothing_of_a_template_goes_into_a_namespace_that_is_anothers(void **state)
+{
+	struct scene *s = *state;
+	json_t *ns = put_namespace(s, "team");
+	due_namespace(s, "team");
+	due_binding(s, "portcullis:devs:1", "edit");
+	struct desired *other = due_binding(s, "portcullis:ops:1", "edit");
+	other->template_ = "ops";
+	assert_actions(s, "refuse team, refuse portcullis:devs:1 unseen, apply portcullis:ops:1 unseen");
+	set_marks(ns, "rec-bob", "devs", "bob");
+	s->due[0].adopt = true;
+	assert_actions(s, "refuse team, refuse portcullis:devs:1 unseen, apply portcullis:ops:1 unseen");
+	set_marks(ns, "rec-alice", "devs", "alice");
+	assert_actions(s, "apply team, apply portcullis:devs:1 unseen, apply portcullis:ops:1 unseen");
+}
+
+static void test_namespaces_that_go_or_are_not_there_are_waited_for(void **state)
+{
+	struct scene *s = *state;
+	due_binding(s, "portcullis:devs:1", "edit");
+	assert_actions(s, "wait portcullis:devs:1 unseen");
+	json_t *ns = put_namespace(s, "team");
+	assert_actions(s, "apply portcullis:devs:1 unseen");
+	json_object_set_new(ns, "status", json_pack("{s:s}", "phase", "Terminating"));
+	assert_actions(s, "wait portcullis:devs:1 unseen");
+	struct desired *d = due_namespace(s, "u-alice");
+	set_text(meta_of(made(s, d)), "deletionTimestamp", "2026-11-23T10:00:00Z");
+	assert_actions(s, "wait portcullis:devs:1 unseen, wait u-alice");
+}
+
+/* --- what is due no more --- */
+
+static void test_what_is_due_no_more_is_removed_if_it_is_proven_ours(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		bool same_uid;
+		enum marks marks;
+		const char *want, *settled;
+	} rows[] = {
+	    {"portcullis:devs:1", true, BOTH, "delete:undue portcullis:devs:1", NULL},
+	    {"portcullis:devs:1", true, LABEL, "delete:undue portcullis:devs:1", NULL},
+	    {"portcullis:devs:1", true, NOTES, "delete:undue portcullis:devs:1 unseen",
+		"delete:undue portcullis:devs:1"},
+	    {"portcullis:devs:1", true, NONE, "delete:undue portcullis:devs:1 unseen",
+		"release portcullis:devs:1"},
+	    {"portcullis:devs:1", false, BOTH, "release portcullis:devs:1", NULL},
+	    {"portcullis:devs:1", false, NONE, "delete:undue portcullis:devs:1 unseen",
+		"release portcullis:devs:1"},
+	    {"kubeadm:cluster-admins", true, BOTH, "release kubeadm:cluster-admins", NULL},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		void *st;
+		set_up(&st);
+		struct scene *s = st;
+		put_namespace(s, "team");
+		json_t *o = made_before(s, rows[i].name, "edit");
+		if (!rows[i].same_uid)
+			set_text(meta_of(o), "uid", "another");
+		set_these(o, rows[i].marks);
+		assert_actions(s, rows[i].want);
+		if (rows[i].settled) {
+			assert_string_equal(settle(s, o), rows[i].settled);
+			assert_string_equal(settle(s, NULL), "release portcullis:devs:1 unseen");
+		}
+		tear_down(&st);
+	}
+}
+
+static void test_what_bears_our_marks_but_is_in_no_inventory_is_left_alone(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->r.nbindings = 0;
+	assert_actions(s, "");
+}
+
+static void test_what_went_with_its_namespace_is_gone(void **state)
+{
+	struct scene *s = *state;
+	made_before(s, "portcullis:devs:1", "edit");
+	s->ncluster = 0;
+	assert_actions(s, "release portcullis:devs:1 unseen");
+	json_decref(s->cluster[0]);
+}
+
+static void test_another_role_replaces(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	json_t *old = made_before(s, "portcullis:devs:old", "edit");
+	struct desired *d = due_binding(s, "portcullis:devs:new", "view");
+	assert_actions(s, "apply portcullis:devs:new unseen, delete:replaced portcullis:devs:old");
+	assert_ptr_equal(s->actions[1].successor, d);
+	/* Another template's, another subject's, another place's grant replaces nothing. */
+	d->template_ = "ops";
+	assert_actions(s, "apply portcullis:devs:new unseen, delete:undue portcullis:devs:old");
+	d->template_ = "devs";
+	d->id.namespace_ = "elsewhere";
+	put_namespace(s, "elsewhere");
+	assert_actions(s, "apply portcullis:devs:new unseen, delete:undue portcullis:devs:old");
+	d->id.namespace_ = "team";
+	set_note(old, ANNOTATION_USER, NULL);
+	set_note(old, ANNOTATION_GROUP, "devs");
+	assert_actions(s, "apply portcullis:devs:new unseen, delete:undue portcullis:devs:old");
+}
+
+static void test_a_successor_that_is_refused_replaces_nothing(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:old", "admin");
+	/* Whoever squats the new name must not keep the old role by it. */
+	json_t *squat = made(s, due_binding(s, "portcullis:devs:new", "view"));
+	s->r.nbindings--;
+	set_text(meta_of(squat), "uid", "another");
+	set_note(squat, ANNOTATION_USER, "mallory");
+	assert_actions(s, "refuse portcullis:devs:new, delete:undue portcullis:devs:old");
+	assert_null(s->actions[1].successor);
+}
+
+static void test_an_announced_end_is_an_expiry(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->had[0].expires = NOW;
+	assert_actions(s, "delete:expired portcullis:devs:1");
+	s->had[0].expires = NOW + 1;
+	assert_actions(s, "delete:undue portcullis:devs:1");
+	s->r.expires_at = NOW - 5;
+	assert_actions(s, "delete:expired portcullis:devs:1");
+	s->r.expires_at = 0;
+	s->had[0].expires = NOW;
+	s->view.now = 0;
+	assert_actions(s, "delete:undue portcullis:devs:1");
+}
+
+static void test_shared_objects_go_with_the_last(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->elsewhere = ELSEWHERE_DUE;
+	assert_actions(s, "release portcullis:devs:1");
+	s->elsewhere = ELSEWHERE_UNKNOWN;
+	assert_actions(s, "wait portcullis:devs:1");
+	assert_null(s->actions[0].want);
+	s->elsewhere = ELSEWHERE_NOT;
+	assert_actions(s, "delete:undue portcullis:devs:1");
+}
+
+static void test_what_is_not_known_takes_nothing_away(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->refusals[s->want.nrefusals++] = (struct due_refusal){"devs", "roleUnknown", "role edit", true, {0}};
+	assert_actions(s, "keep portcullis:devs:1");
+	s->refusals[0].template_ = "ops";
+	assert_actions(s, "delete:undue portcullis:devs:1");
+	s->refusals[0].template_ = "devs";
+	s->refusals[0].transient = false;
+	assert_actions(s, "delete:undue portcullis:devs:1");
+	/* An end that was announced comes all the same; so does an admin's word. */
+	s->refusals[0].transient = true;
+	s->had[0].expires = NOW;
+	assert_actions(s, "delete:expired portcullis:devs:1");
+	s->had[0].expires = 0;
+	s->life.state = LIFE_SUSPENDED;
+	assert_actions(s, "delete:suspended portcullis:devs:1");
+}
+
+static void test_a_template_that_does_not_prune_leaves_what_is_due_no_more(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->prunes = false;
+	assert_actions(s, "keep portcullis:devs:1");
+	s->had[0].expires = NOW;
+	assert_actions(s, "delete:expired portcullis:devs:1");
+	s->had[0].expires = 0;
+	s->life.state = LIFE_DISABLED;
+	assert_actions(s, "delete:disabled portcullis:devs:1");
+	s->life.state = LIFE_ACTIVE;
+	s->view.prunes = NULL;
+	assert_actions(s, "delete:undue portcullis:devs:1");
+}
+
+static void test_keep_exempts_from_all_but_suspension(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	json_t *o = made_before(s, "portcullis:devs:1", "edit");
+	set_label(o, LABEL_KEEP, "true");
+	assert_actions(s, "keep portcullis:devs:1");
+	s->life.state = LIFE_DISABLED;
+	assert_actions(s, "keep portcullis:devs:1");
+	s->life.state = LIFE_DELETED;
+	assert_actions(s, "release portcullis:devs:1");
+	s->life.state = LIFE_SUSPENDED;
+	assert_actions(s, "delete:suspended portcullis:devs:1");
+	set_label(o, LABEL_KEEP, "yes");
+	s->life.state = LIFE_ACTIVE;
+	assert_actions(s, "delete:undue portcullis:devs:1");
+	s->r.keep = true;
+	assert_actions(s, "keep portcullis:devs:1");
+	s->r.keep = false;
+	s->r.keep_label = true;
+	assert_actions(s, "keep portcullis:devs:1");
+	s->life.state = LIFE_SUSPENDED;
+	assert_actions(s, "delete:suspended portcullis:devs:1");
+}
+
+/* A namespace with a quota and a grant, all made. */
+static void sandbox(struct scene *s)
+{
+	made(s, due_namespace(s, "u-alice"));
+	struct desired *q = add_due(s, KIND_RESOURCE_QUOTA, "u-alice", "default");
+	set_hash(q, "quota");
+	made(s, q);
+	struct desired *d = add_due(s, KIND_ROLE_BINDING, "u-alice", "portcullis:devs:1");
+	set_role(d->body, "ClusterRole", "edit");
+	set_hash(d, "edit");
+	made(s, d);
+}
+
+static void test_who_is_disabled_keeps_all_but_grants(void **state)
+{
+	struct scene *s = *state;
+	static const enum life_state states[] = {LIFE_DISABLED, LIFE_SUSPENDED};
+	sandbox(s);
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		s->life.state = states[i];
+		s->want.len = 3;
+		assert_actions(s, i ? "keep u-alice, keep default, delete:suspended portcullis:devs:1"
+				    : "keep u-alice, keep default, delete:disabled portcullis:devs:1");
+		/* Whatever the templates say of them by now. */
+		s->want.len = 0;
+		make(s);
+		assert_int_equal(s->n, 3);
+		assert_int_equal(s->actions[0].kind, ACTION_DELETE);
+		assert_int_equal(s->actions[1].kind, ACTION_KEEP);
+		assert_int_equal(s->actions[2].kind, ACTION_KEEP);
+	}
+	/* Nothing new is made for them. */
+	s->want.len = 3;
+	s->r.nbindings = 0;
+	assert_actions(s, "");
+}
+
+static void test_who_is_deleted_loses_all_and_namespaces_as_the_template_says(void **state)
+{
+	struct scene *s = *state;
+	sandbox(s);
+	s->life.state = LIFE_DELETED;
+	assert_actions(s, "delete:deleted portcullis:devs:1, release default, delete:deleted u-alice");
+	s->due[0].orphan = true;
+	assert_actions(s, "delete:deleted portcullis:devs:1, release default, release u-alice");
+	s->due[0].orphan = false;
+	s->due[0].adopt = true;
+	assert_actions(s, "delete:deleted portcullis:devs:1, release default, release u-alice");
+	s->due[0].adopt = false;
+	s->want.len = 0;
+	assert_actions(s, "delete:deleted portcullis:devs:1, release default, release u-alice");
+	/* Going already: the record waits for it. */
+	s->want.len = 3;
+	set_text(meta_of(s->cluster[0]), "deletionTimestamp", "2026-11-23T10:00:00Z");
+	assert_actions(s, "delete:deleted portcullis:devs:1, release default, wait u-alice");
+	set_text(meta_of(s->cluster[0]), "uid", "another");
+	assert_actions(s, "delete:deleted portcullis:devs:1, release default, release u-alice");
+}
+
+static void test_a_namespace_that_is_due_no_more_is_left_with_its_limits(void **state)
+{
+	struct scene *s = *state;
+	sandbox(s);
+	s->want.len = 0;
+	assert_actions(s, "delete:undue portcullis:devs:1, release default, release u-alice");
+	/* The template alone gave up the quota. */
+	s->want.len = 1;
+	assert_actions(s, "keep u-alice, delete:undue portcullis:devs:1, delete:undue default");
+}
+
+static void test_an_entry_that_is_there_twice_counts_once(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->had[s->r.nbindings++] = s->had[0];
+	assert_actions(s, "delete:undue portcullis:devs:1");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+	    TEST(test_what_is_missing_is_applied_namespaces_first),
+	    TEST(test_what_is_right_is_kept_also_with_the_servers_defaults),
+	    TEST(test_a_changed_template_is_applied_and_is_no_drift),
+	    TEST(test_drift_is_repaired_reported_or_left),
+	    TEST(test_a_lost_label_hides_an_object_until_it_is_read),
+	    TEST(test_a_namespaces_labels_count_if_the_template_names_them),
+	    cmocka_unit_test(test_objects_of_others_are_refused),
+	    TEST(test_what_took_our_place_in_the_users_own_namespace_is_written_over),
+	    TEST(test_another_role_under_our_name_is_refused),
+	    TEST(test_nothing_of_a_template_goes_into_a_namespace_that_is_anothers),
+	    TEST(test_namespaces_that_go_or_are_not_there_are_waited_for),
+	    cmocka_unit_test(test_what_is_due_no_more_is_removed_if_it_is_proven_ours),
+	    TEST(test_what_bears_our_marks_but_is_in_no_inventory_is_left_alone),
+	    TEST(test_what_went_with_its_namespace_is_gone),
+	    TEST(test_another_role_replaces),
+	    TEST(test_a_successor_that_is_refused_replaces_nothing),
+	    TEST(test_an_announced_end_is_an_expiry),
+	    TEST(test_shared_objects_go_with_the_last),
+	    TEST(test_what_is_not_known_takes_nothing_away),
+	    TEST(test_a_template_that_does_not_prune_leaves_what_is_due_no_more),
+	    TEST(test_keep_exempts_from_all_but_suspension),
+	    TEST(test_who_is_disabled_keeps_all_but_grants),
+	    TEST(test_who_is_deleted_loses_all_and_namespaces_as_the_template_says),
+	    TEST(test_a_namespace_that_is_due_no_more_is_left_with_its_limits),
+	    TEST(test_an_entry_that_is_there_twice_counts_once),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
