@@ -139,8 +139,13 @@ static enum token take(struct parser *p, struct slice *word)
 
 static enum err_code wrong(const struct parser *p, const char *expected)
 {
-	return err_set(p->e, ERR_INVALID, "selector: expected %s at byte %zu of \"" SLICE_FMT "\"", expected,
-	    p->at + 1, SLICE_ARG(p->text));
+	return err_set(p->e, ERR_INVALID, "selector: expected %s before byte %zu", expected, p->at + 1);
+}
+
+/* Errors go to terminals. */
+static struct slice shown(struct slice s)
+{
+	return slice_printable(s) ? s : SLICE("?");
 }
 
 /* --- terms --- */
@@ -151,7 +156,7 @@ static enum err_code add_value(struct parser *p, struct term *t, struct slice va
 		return err_set(p->e, ERR_INVALID,
 		    "selector: \"" SLICE_FMT "\" is no label value (63 letters, digits, '-', '_' or '.', with "
 		    "a letter or digit at both ends)",
-		    SLICE_ARG(value));
+		    SLICE_ARG(shown(value)));
 	for (size_t i = 0; i < t->n; i++)
 		if (slice_eq(t->values[i], value))
 			return ERR_OK;
@@ -162,14 +167,12 @@ static enum err_code add_value(struct parser *p, struct term *t, struct slice va
 	return ERR_OK;
 }
 
-/* "(a, b)". As upstream has it, nothing between commas is the empty value, and "()" holds none. */
+/* "(a, b)". As upstream has it, nothing between commas or parentheses is the empty value. */
 static enum err_code parse_set(struct parser *p, struct term *t)
 {
 	struct slice word;
 	if (take(p, &word) != OPEN)
 		return wrong(p, "(");
-	if (peek(p) == CLOSE)
-		return err_set(p->e, ERR_INVALID, "selector: a list without values fits nothing");
 	for (;;) {
 		word = (struct slice){0};
 		if (peek(p) == WORD)
@@ -254,7 +257,7 @@ static enum err_code parse_term(struct parser *p, struct term *t)
 		return wrong(p, "a key");
 	if (!label_key_ok(t->key))
 		return err_set(p->e, ERR_INVALID, "selector: \"" SLICE_FMT "\" is no label key",
-		    SLICE_ARG(t->key));
+		    SLICE_ARG(shown(t->key)));
 	enum token next = peek(p);
 	if (absent || next == END || next == COMMA) {
 		t->op = absent ? OP_ABSENT : OP_EXISTS;
@@ -267,8 +270,8 @@ enum err_code selector_parse(struct slice text, struct arena *a, struct selector
 {
 	struct selector *s = ARENA_NEW(a, struct selector);
 	struct parser p = {.text = slice_dup(a, text), .out = s, .e = e};
-	if (text.len > SELECTOR_BYTES_MAX || !slice_printable(text))
-		return err_set(e, ERR_INVALID, "selector: not %d bytes of printable text", SELECTOR_BYTES_MAX);
+	if (text.len > SELECTOR_BYTES_MAX)
+		return err_set(e, ERR_INVALID, "selector: longer than %d bytes", SELECTOR_BYTES_MAX);
 	if (peek(&p) == END)
 		return err_set(e, ERR_INVALID, "selector: empty, it would fit everything");
 	for (;;) {
