@@ -198,21 +198,17 @@ static enum err_code parse_value(struct parser *p, struct term *t)
 	return add_value(p, t, word);
 }
 
+/* Labels' values begin with a letter or digit: there is no sign. */
 static bool parse_int(struct slice s, int64_t *out)
 {
-	bool minus = s.len && s.p[0] == '-';
-	size_t i = minus || (s.len && s.p[0] == '+');
 	int64_t n = 0;
-	if (i == s.len)
-		return false;
-	for (; i < s.len; i++) {
-		int64_t digit = s.p[i] - '0';
+	for (size_t i = 0; i < s.len; i++) {
 		if (s.p[i] < '0' || s.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
-		    __builtin_sub_overflow(n, digit, &n))
+		    __builtin_add_overflow(n, s.p[i] - '0', &n))
 			return false;
 	}
-	/* Counted downwards, so that the lowest number fits. */
-	return minus ? (*out = n, true) : !__builtin_sub_overflow(0, n, out);
+	*out = n;
+	return s.len > 0;
 }
 
 static enum err_code parse_bound(struct parser *p, struct term *t)
