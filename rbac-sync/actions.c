@@ -65,7 +65,8 @@ static enum owner owner_of(const struct desired *want, const struct observed *li
 			return OWNER_ANOTHER;
 		all &= !w.p || notes[i].live;
 	}
-	return all && (live->user || live->group) ? OWNER_US : OWNER_UNSAID;
+	/* All that we make names a provider; what is a template's own names nobody else. */
+	return all && live->provider ? OWNER_US : OWNER_UNSAID;
 }
 
 /* The namespace was made for the same owner: what stands in it under a name of ours took the place of ours. */
@@ -117,7 +118,7 @@ static bool proven(const struct record_binding *had, const struct observed *live
 {
 	if (!same_uid(had, live) || (is_binding(had->id.kind) && !starts(had->id.name, NAME_PREFIX)))
 		return false;
-	return labelled(live) || ((live->user || live->group) && live->provider);
+	return labelled(live) || live->provider;
 }
 
 /* --- is it as it should be --- */
@@ -373,29 +374,39 @@ static bool held(struct maker *m, struct action *x)
 	return true;
 }
 
-/* Namespaces and what stands in them beside bindings: they go with their user or stay with their namespace. */
-static void decide_place(struct maker *m, struct action *x)
+/* A namespace goes with its user alone, and only if the template says so still. */
+static bool namespace_goes(const struct maker *m, const struct record_binding *had)
 {
-	bool going = m->life->state == LIFE_DELETED;
-	const struct record_binding *had = x->had;
-	const struct object_id in = {
-	    KIND_NAMESPACE, NULL, had->id.kind == KIND_NAMESPACE ? had->id.name : had->id.namespace_};
-	const struct desired *ns = find_due(m, &in);
-	if (m->life->state == LIFE_DISABLED || m->life->state == LIFE_SUSPENDED)
-		set(x, ACTION_KEEP, "only grants are taken away");
-	else if (going && ns && had->id.kind == KIND_NAMESPACE && !ns->orphan && !ns->adopt)
-		set(x, ACTION_DELETE, NULL);
-	else if (!going && ns && had->id.kind != KIND_NAMESPACE)
-		set(x, ACTION_DELETE, NULL);
-	else
-		set(x, ACTION_RELEASE,
-		    had->id.kind == KIND_NAMESPACE ? "the namespace is left" : "it is left with its namespace");
+	const struct desired *d = m->life->state == LIFE_DELETED ? find_due(m, &had->id) : NULL;
+	return d && !d->orphan && !d->adopt;
 }
 
-/* Another record may need it; the namespace may have taken it along. */
-static void decide_binding(struct maker *m, struct action *x)
+/* HAD limits what runs in a namespace that was made for this record and is left, or goes as a whole. */
+static bool stays_in_namespace(const struct maker *m, const struct record_binding *had)
 {
-	switch (m->view->due_elsewhere(m->view->ctx, &x->had->id, m->r->name)) {
+	const struct object_id ns = {KIND_NAMESPACE, NULL, had->id.namespace_};
+	return !is_binding(had->id.kind) && find_had(m, &ns) &&
+	    (m->life->state == LIFE_DELETED || !find_due(m, &ns));
+}
+
+static bool grants_alone(const struct maker *m)
+{
+	return m->life->state == LIFE_DISABLED || m->life->state == LIFE_SUSPENDED;
+}
+
+static void decide_undue(struct maker *m, struct action *x)
+{
+	const struct record_binding *had = x->had;
+	if (!is_binding(had->id.kind) && grants_alone(m)) {
+		set(x, ACTION_KEEP, "only grants are taken away");
+		return;
+	}
+	if (had->id.kind == KIND_NAMESPACE ? !namespace_goes(m, had) : stays_in_namespace(m, had)) {
+		set(x, ACTION_RELEASE,
+		    had->id.kind == KIND_NAMESPACE ? "the namespace is left" : "it is left with its namespace");
+		return;
+	}
+	switch (m->view->due_elsewhere(m->view->ctx, &had->id, m->r->name)) {
 	case ELSEWHERE_NOT:
 		set(x, ACTION_DELETE, NULL);
 		return;
@@ -436,10 +447,7 @@ static void add_undue(struct maker *m)
 		x.live = look(m, &x.had->id);
 		x.removal = removal_of(m, n, &x, &x.successor);
 		if (!held(m, &x)) {
-			if (is_binding(x.had->id.kind))
-				decide_binding(m, &x);
-			else
-				decide_place(m, &x);
+			decide_undue(m, &x);
 			if (x.kind == ACTION_DELETE)
 				decide_removal(m, &x, false);
 		}

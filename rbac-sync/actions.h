@@ -46,7 +46,7 @@ struct actions_view {
 	void *ctx;
 	int64_t now; /* unix seconds: tells what has expired */
 	bool (*object)(void *ctx, const struct object_id *id, struct arena *a, struct observed *out);
-	/* Asked before each removal of a binding, with the due of RECORD itself worked in already: of two members
+	/* Asked before each removal, with the due of RECORD itself worked in already: of two members
 	 * that leave at once, one must see that it is the last. NOT only after a full pass over all records. */
 	enum elsewhere (*due_elsewhere)(void *ctx, const struct object_id *id, const char *record);
 	/* Objects of TEMPLATE that are no longer due may go; NULL function: all. A template that is gone answers as

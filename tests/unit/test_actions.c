@@ -732,6 +732,53 @@ static void test_a_namespace_that_is_due_no_more_is_left_with_its_limits(void **
 	assert_actions(s, "keep u-alice, delete:undue portcullis:devs:1, delete:undue default");
 }
 
+static void test_what_stands_in_a_namespace_of_others_goes_as_grants_do(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	struct desired *q = add_due(s, KIND_RESOURCE_QUOTA, "team", "default");
+	set_hash(q, "quota");
+	made(s, q);
+	s->want.len = 0;
+	assert_actions(s, "delete:undue default");
+	s->elsewhere = ELSEWHERE_DUE;
+	assert_actions(s, "release default");
+	s->life.state = LIFE_DELETED;
+	assert_actions(s, "release default");
+	s->elsewhere = ELSEWHERE_NOT;
+	assert_actions(s, "delete:deleted default");
+}
+
+static void test_a_shared_namespace_goes_with_the_last(void **state)
+{
+	struct scene *s = *state;
+	sandbox(s);
+	s->life.state = LIFE_DELETED;
+	s->elsewhere = ELSEWHERE_DUE;
+	assert_actions(s, "release portcullis:devs:1, release default, release u-alice");
+	s->elsewhere = ELSEWHERE_UNKNOWN;
+	assert_actions(s, "wait portcullis:devs:1, release default, wait u-alice");
+}
+
+static void test_what_is_a_templates_own_names_no_user(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	struct desired *q = add_due(s, KIND_RESOURCE_QUOTA, "team", "default");
+	set_note(q->body, ANNOTATION_USER, NULL);
+	set_note(q->body, ANNOTATION_PROVIDER, "*");
+	json_t *o = made(s, q);
+	s->r.nbindings = 0;
+	assert_actions(s, "keep default");
+	set_subject(o, "User", "x");
+	assert_actions(s, "apply default");
+	set_note(o, ANNOTATION_USER, "bob");
+	assert_actions(s, "refuse default");
+	set_note(o, ANNOTATION_USER, NULL);
+	set_note(o, ANNOTATION_PROVIDER, "ldap:corp");
+	assert_actions(s, "refuse default");
+}
+
 static void test_an_entry_that_is_there_twice_counts_once(void **state)
 {
 	struct scene *s = *state;
@@ -769,6 +816,9 @@ int main(void)
 	    TEST(test_who_is_disabled_keeps_all_but_grants),
 	    TEST(test_who_is_deleted_loses_all_and_namespaces_as_the_template_says),
 	    TEST(test_a_namespace_that_is_due_no_more_is_left_with_its_limits),
+	    TEST(test_what_stands_in_a_namespace_of_others_goes_as_grants_do),
+	    TEST(test_a_shared_namespace_goes_with_the_last),
+	    TEST(test_what_is_a_templates_own_names_no_user),
 	    TEST(test_an_entry_that_is_there_twice_counts_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
