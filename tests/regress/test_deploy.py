@@ -194,17 +194,87 @@ def test_kubeadm_fragment_names_the_files_of_this_folder():
 
 # --- worker ---
 
+def manifests(name):
+    with open(path("rbac-sync", name), encoding="utf-8") as f:
+        return {d["kind"]: d for d in yaml.safe_load_all(f)}
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """The Deployment's ConfigMap as its pods see it."""
+    for name, text in manifests("deployment.yaml")["ConfigMap"]["data"].items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
 # file, what its head says it was made by
-RIGHTS = [("rbac.yaml", "all", "rbac-sync.yaml")]
+RIGHTS = [("rbac.yaml", "all", "rbac-sync.yaml"), ("rbac-intake.yaml", "intake", "rbac-sync-intake.yaml"),
+          ("rbac-reconcile.yaml", "reconcile", None)]
 
 
 @pytest.mark.parametrize("name,mode,config", RIGHTS)
-def test_rights_are_what_the_program_prints_for_the_examples(name, mode, config):
-    got = run([program("portcullis"), "sync", "rbac", "--config", path("examples", config), "--mode", mode])
+def test_rights_are_what_the_program_prints_for_the_examples(mounted, name, mode, config):
+    where = path("examples", config) if config else mounted / "rbac-sync.yaml"
+    got = run([program("portcullis"), "sync", "rbac", "--config", where, "--mode", mode])
     assert got.returncode == 0, got.stderr
     with open(path("rbac-sync", name), encoding="utf-8") as f:
         text = f.read()
     assert re.sub(r"\A(#.*\n)*", "", text) == got.stdout
+    # The mode is the configuration's own.
+    assert run([program("portcullis"), "sync", "rbac", "--config", where]).stdout == got.stdout
+
+
+def test_the_deployment_runs_the_examples_templates(mounted):
+    assert yaml.safe_load((mounted / "templates.yaml").read_text()) == load("examples", "templates.yaml")
+
+
+def test_the_deployment_is_fit_for_a_restricted_namespace():
+    have = manifests("deployment.yaml")
+    space = have["Namespace"]["metadata"]
+    assert space["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for doc in have.values():
+        assert doc["metadata"].get("namespace", space["name"]) == space["name"]
+    spec = have["Deployment"]["spec"]
+    pod = spec["template"]["spec"]
+    assert spec["replicas"] > 1 and pod["serviceAccountName"] == have["ServiceAccount"]["metadata"]["name"]
+    labels = spec["template"]["metadata"]["labels"].items()
+    assert spec["selector"]["matchLabels"].items() <= labels
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (c,) = pod["containers"]
+    assert c["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                    "capabilities": {"drop": ["ALL"]}}
+    (volume,), (mount,) = pod["volumes"], c["volumeMounts"]
+    assert volume["configMap"]["name"] == have["ConfigMap"]["metadata"]["name"]
+    assert f"{mount['mountPath']}/rbac-sync.yaml" == c["command"][-1]
+    (port,) = c["ports"]
+    listen = yaml.safe_load(have["ConfigMap"]["data"]["rbac-sync.yaml"])["ops"]["listen"]
+    assert listen == f":{port['containerPort']}"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert c[probe]["httpGet"]["port"] == port["name"]
+
+
+def test_names_of_the_worker_agree():
+    """Service account, user and group: in the rights, the admission policy, the flow schemas and the kubeconfigs."""
+    account = manifests("deployment.yaml")["ServiceAccount"]["metadata"]
+    (subject,) = manifests("rbac-reconcile.yaml")["ClusterRoleBinding"]["subjects"]
+    assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
+    (intake,) = manifests("rbac-intake.yaml")["ClusterRoleBinding"]["subjects"]
+    (whole,) = manifests("rbac.yaml")["ClusterRoleBinding"]["subjects"]
+    with open(path("rbac-sync", "flowschema.yaml"), encoding="utf-8") as f:
+        flows = [d for d in yaml.safe_load_all(f) if d["kind"] == "FlowSchema"]
+    for flow in flows:
+        (rule,) = flow["spec"]["rules"]
+        named = {s["kind"]: s[s["kind"][0].lower() + s["kind"][1:]] for s in rule["subjects"]}
+        assert named["ServiceAccount"] == {"namespace": account["namespace"], "name": account["name"]}
+        assert named["User"] == {"name": whole["name"]}
+        assert named.get("Group") in (None, {"name": intake["name"]})
+    with open(path("rbac-sync", "validating-admission-policy.yaml"), encoding="utf-8") as f:
+        policy = f.read()
+    assert f"'{whole['name']}'" in policy and f"startsWith('{intake['name']}:')" in policy
+    assert load("rbac-sync", "kubeconfig-intake")["users"][0]["name"] == intake["name"]
+    assert load("rbac-sync", "kubeconfig")["users"][0]["name"] == whole["name"]
 
 
 @pytest.mark.parametrize("name", [r[0] for r in RIGHTS])
