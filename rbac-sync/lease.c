@@ -192,7 +192,7 @@ static void attempt(struct lease *l, const json_t *like)
 		if (!l->current && !look(l, like))
 			return;
 		pthread_mutex_lock(&l->lock);
-		enum lease_step step = lease_decide(&l->core.view, l->core.me, clock_boot());
+		enum lease_step step = lease_core_next(&l->core, clock_boot());
 		pthread_mutex_unlock(&l->lock);
 		enum kube_verdict v = step == LEASE_STEP_WAIT ? stand_by(l) : lead(l, step);
 		if (v != KUBE_CONFLICT)

@@ -25,11 +25,12 @@ int64_t lease_timeout(const struct lease_config *c, int64_t timeout);
 
 /* Pure core, for tests: what to do on what was read. Times are clock_boot: a machine that slept has no lease left. */
 struct lease_view {
-	const char *holder, *version; /* holder "" or NULL: free; version: resourceVersion; NULL: there is no Lease */
+	const char *holder, *version; /* holder "" or NULL: nobody; version: resourceVersion; NULL: there is no Lease */
 	int64_t seen_change;	      /* clock_boot at which we saw the content change last */
 	int64_t duration;	      /* ns, as the holder wrote it */
 };
 enum lease_step { LEASE_STEP_WAIT = 0, LEASE_STEP_CREATE, LEASE_STEP_TAKE, LEASE_STEP_RENEW };
+/* A free Lease is taken at once, another's when it did not change for its duration; so is one that is missing. */
 enum lease_step lease_decide(const struct lease_view *v, const char *me, int64_t now);
 
 struct lease;

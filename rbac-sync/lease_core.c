@@ -24,13 +24,14 @@ void lease_core_done(struct lease_core *l)
 enum lease_step lease_decide(const struct lease_view *v, const char *me, int64_t now)
 {
 	bool free_ = !v->holder || v->holder[0] == '\0';
-	bool mine = !free_ && strcmp(v->holder, me) == 0;
-	/* Also when the Lease was deleted: its holder may not know yet. */
-	if (!free_ && !mine && now - v->seen_change < v->duration)
+	if (!free_ && strcmp(v->holder, me) == 0)
+		return v->version ? LEASE_STEP_RENEW : LEASE_STEP_CREATE;
+	if (free_ && v->version)
+		return LEASE_STEP_TAKE;
+	/* Where there is none, it may have been deleted under a holder who does not know yet. */
+	if (now - v->seen_change < v->duration)
 		return LEASE_STEP_WAIT;
-	if (!v->version)
-		return LEASE_STEP_CREATE;
-	return mine ? LEASE_STEP_RENEW : LEASE_STEP_TAKE;
+	return v->version ? LEASE_STEP_TAKE : LEASE_STEP_CREATE;
 }
 
 /* --- what was seen --- */
@@ -62,13 +63,22 @@ static int64_t duration_of(const struct lease_core *l)
 
 static void see_absence(struct lease_core *l, int64_t now)
 {
-	/* The last renewal may be one that we never saw: its Lease was gone before. */
 	if (!l->looked || l->view.version)
 		l->view.seen_change = now;
+	/* Whoever held it, and for how long, when it was deleted: somebody whom we may never have seen. */
+	if (l->view.duration < l->config->duration)
+		l->view.duration = l->config->duration;
 	swap(&l->object, NULL);
 	l->view.version = NULL;
-	l->led_from = 0;
 	l->looked = true;
+}
+
+enum lease_step lease_core_next(struct lease_core *l, int64_t now)
+{
+	/* Ours as long as we lead: the others wait for longer. */
+	if (!l->view.version && !lease_core_leading(l, now))
+		l->view.holder = NULL;
+	return lease_decide(&l->view, l->me, now);
 }
 
 static void see_spec(struct lease_core *l, json_t *object, int64_t now)

@@ -40,6 +40,9 @@ enum err_code lease_core_saw(struct lease_core *l, json_t *object, int64_t now, 
 enum err_code lease_core_wrote(
     struct lease_core *l, json_t *object, int64_t started, int64_t now, struct err *e) MUST_CHECK;
 
+/* lease_decide on what was seen. */
+enum lease_step lease_core_next(struct lease_core *l, int64_t now);
+
 bool lease_core_leading(const struct lease_core *l, int64_t now);
 
 /* What to write for STEP (not WAIT); NOTES: key to text, or to null for a note to remove; or NULL. The caller owns the
