@@ -67,6 +67,14 @@ static enum err_code put(struct spool_acks *s, const char *name, const char *tex
 	return ERR_UNAVAILABLE;
 }
 
+static bool acked(int ack, const char *key, const uint8_t digest[SHA256_LEN])
+{
+	char text[TEXT_MAX];
+	uint8_t said[SHA256_LEN];
+	read_line(ack, key, text);
+	return hex_decode(slice_of(text), said, sizeof(said)) && memcmp(said, digest, SHA256_LEN) == 0;
+}
+
 /* --- the worker's side --- */
 
 enum err_code spool_acks_new(const char *dir, struct spool_acks **out, struct err *e)
@@ -113,6 +121,12 @@ enum err_code spool_acks_put(
 void spool_acks_drop(struct spool_acks *s, const char *key)
 {
 	if (spool_is_key(key))
+		unlinkat(s->ack, key, 0);
+}
+
+void spool_acks_keep(struct spool_acks *s, const char *key, const uint8_t digest[SHA256_LEN])
+{
+	if (spool_is_key(key) && !acked(s->ack, key, digest))
 		unlinkat(s->ack, key, 0);
 }
 
@@ -174,14 +188,6 @@ bool spool_worker_alive(const char *dir)
 		return false;
 	int64_t age = clock_mono() - at;
 	return at > 0 && age >= 0 && age < SPOOL_ALIVE_STALE;
-}
-
-static bool acked(int ack, const char *key, const uint8_t digest[SHA256_LEN])
-{
-	char text[TEXT_MAX];
-	uint8_t said[SHA256_LEN];
-	read_line(ack, key, text);
-	return hex_decode(slice_of(text), said, sizeof(said)) && memcmp(said, digest, SHA256_LEN) == 0;
 }
 
 bool spool_acked(const char *dir, const char *key, const uint8_t digest[SHA256_LEN])

@@ -26,8 +26,9 @@ void spool_acks_free(struct spool_acks **s);
  * power failure it may be gone or empty. */
 enum err_code spool_acks_put(
     struct spool_acks *s, const char *key, const uint8_t digest[SHA256_LEN], struct err *e) MUST_CHECK;
-/* Nothing is settled for KEY any more. */
+/* Nothing is settled for KEY any more; nothing but DIGEST. */
 void spool_acks_drop(struct spool_acks *s, const char *key);
+void spool_acks_keep(struct spool_acks *s, const char *key, const uint8_t digest[SHA256_LEN]);
 
 /* Shows the worker alive, when SPOOL_ALIVE_EVERY passed since the last time; says that it is not. */
 void spool_acks_alive(struct spool_acks *s);

@@ -127,8 +127,8 @@ json_t *record_spec(const struct spool_event *ev)
 	spool_key(ev->provider, ev->username, key);
 	put(spec, "identity", spec_identity(ev));
 	put_time(spec, "observedAt", ev->seen_at);
-	if (ev->iat)
-		put(spec, "iat", json_integer(ev->iat));
+	/* Also 0: a member that is left out would stay as an earlier write of ours left it. */
+	put(spec, "iat", json_integer(ev->iat));
 	put_text(spec, "observedBy", ev->node);
 	put(o, "apiVersion", json_string(API_VERSION));
 	put(o, "kind", json_string(RECORD_KIND));
