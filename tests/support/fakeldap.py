@@ -42,8 +42,14 @@ def entry(dn, **attrs):
     return tlv(0x64, octets(dn) + tlv(0x30, body))
 
 
-def message(ident, op):
-    return tlv(0x30, tlv(0x02, struct.pack(">i", ident)) + op)
+def message(ident, op, controls=b""):
+    return tlv(0x30, tlv(0x02, struct.pack(">i", ident)) + op + (tlv(0xA0, controls) if controls else b""))
+
+
+def _sent(ident, part):
+    if not isinstance(part, tuple):
+        return message(ident, part)
+    return part[1] if part[0] == "raw" else message(ident, *part[1:])
 
 
 def _split(data):
@@ -67,7 +73,7 @@ class Hangup(Exception):
 
 class FakeLdap:
     """ON_BIND(dn, password) and ON_SEARCH(base) give a list of operations to answer with; bytes in a list
-    element that is a tuple ("raw", b"…") are sent as they are. ON_STARTTLS: "ok", "refuse", "plain"
+    element that is a tuple ("raw", b"…") are sent as they are, ("controls", operation, b"…") adds controls. ON_STARTTLS: "ok", "refuse", "plain"
     (says yes, then speaks no TLS), "inject" (a bind's answer in clear text behind its own) or "silent". SEEN lists what arrived: (op, …)."""
 
     def __init__(self, pair=None, tls=True, on_bind=None, on_search=None, on_starttls="ok", silent=False,
@@ -150,7 +156,7 @@ class FakeLdap:
                 conn = self._starttls(conn, ident)
                 continue
             for part in self._answer(tag, op):
-                conn.sendall(part[1] if isinstance(part, tuple) else message(ident, part))
+                conn.sendall(_sent(ident, part))
 
     def _answer(self, tag, op):
         if tag == BIND:
