@@ -2,20 +2,21 @@
 #include "common/clock.h"
 #include "rbac-sync/due_internal.h"
 
-/* Changes that are looked at for the end of a run. Hours with a minute between them never end: then there is no end. */
-#define CHANGES_MAX 512
+/* Changes that are looked at for a begin or an end: hours with a minute between them never end. */
+#define CHANGES_MAX 64
 #define SECOND_MAX (INT64_MAX / CLOCK_SECOND - 2 * DUE_GRACE)
+#define GRACE (DUE_GRACE * CLOCK_SECOND)
 
-static int64_t plus(int64_t t, int64_t seconds)
-{
-	int64_t out;
-	return __builtin_add_overflow(t, seconds, &out) ? INT64_MAX : out;
-}
+/* Windows between two bounds, all in nanoseconds; END is not included. */
+struct times {
+	const struct template_time *t;
+	int64_t start, end;
+};
 
-/* Windows count nanoseconds. */
 static int64_t to_ns(int64_t t)
 {
-	t = t > SECOND_MAX ? SECOND_MAX : t < -SECOND_MAX ? -SECOND_MAX : t;
+	if (t < -SECOND_MAX || t > SECOND_MAX)
+		return t < 0 ? INT64_MIN : INT64_MAX;
 	return t * CLOCK_SECOND;
 }
 
@@ -24,85 +25,84 @@ static int64_t seconds_up(int64_t ns)
 	return ns == INT64_MAX ? INT64_MAX : ns / CLOCK_SECOND + (ns % CLOCK_SECOND > 0);
 }
 
-static bool meets(const struct template_time *t, int64_t from, int64_t to)
+/* At some moment of those, both included. */
+static bool holds(const struct times *x, int64_t from, int64_t to)
 {
-	for (size_t i = 0; i < t->nwindows; i++)
-		if (window_meets(t->windows[i], from, to))
+	from = from > x->start ? from : x->start;
+	to = to < x->end ? to : x->end - 1;
+	if (from > to)
+		return false;
+	for (size_t i = 0; i < x->t->nwindows; i++)
+		if (window_meets(x->t->windows[i], from, to))
 			return true;
-	return false;
+	return x->t->nwindows == 0;
 }
 
-static int64_t next_change(const struct template_time *t, int64_t after)
+/* The first moment after AFTER at which something may change; INT64_MAX: none. */
+static int64_t next_change(const struct times *x, int64_t after)
 {
-	int64_t next = INT64_MAX;
-	for (size_t i = 0; i < t->nwindows; i++) {
-		int64_t n = window_next(t->windows[i], after);
+	if (after >= x->end)
+		return INT64_MAX;
+	int64_t next = x->start > after && x->start < x->end ? x->start : x->end;
+	for (size_t i = 0; i < x->t->nwindows; i++) {
+		int64_t n = window_next(x->t->windows[i], after);
 		next = n < next ? n : next;
 	}
 	return next;
 }
 
-/* The first moment after FROM, at which they hold, at which none does. */
-static int64_t run_end(const struct template_time *t, int64_t from, unsigned *left)
+/* The first moment after FROM at which they hold (WHAT) or do not; INT64_MAX: none. *LEFT counts down; at 0 the
+ * answer is only a moment up to which nothing changes. */
+static int64_t next_that(const struct times *x, int64_t from, bool what, unsigned *left)
 {
 	int64_t at = from;
 	do {
-		at = next_change(t, at);
-	} while (at != INT64_MAX && meets(t, at, at) && --*left);
+		at = next_change(x, at);
+	} while (at != INT64_MAX && holds(x, at, at) != what && --*left);
 	return at;
 }
 
 /* The last end up to NOW, at which they do not hold but shortly before did. */
-static int64_t last_end(const struct template_time *t, int64_t from, int64_t now)
+static int64_t last_end(const struct times *x, int64_t from, int64_t now)
 {
 	int64_t end = now;
-	for (int64_t at = next_change(t, from); at <= now; at = next_change(t, at))
-		if (!meets(t, at, at))
+	for (int64_t at = next_change(x, from); at <= now; at = next_change(x, at))
+		if (!holds(x, at, at))
 			end = at;
 	return end;
 }
 
-/* Windows widened by the grace: those that it joins are one run. */
-static void schedule_at(const struct template_time *t, int64_t now_s, struct due_span *out)
+/* Runs that the grace joins are one. */
+static void end_of_run(const struct times *x, int64_t now, struct due_span *out)
 {
-	int64_t now = to_ns(now_s), grace = DUE_GRACE * CLOCK_SECOND;
 	unsigned left = CHANGES_MAX;
-	out->on = meets(t, now - grace, now);
-	if (!out->on) {
-		out->next = seconds_up(next_change(t, now));
-		return;
-	}
-	int64_t end = meets(t, now, now) ? run_end(t, now, &left) : last_end(t, now - grace, now);
-	while (end != INT64_MAX && left) {
-		int64_t begin = next_change(t, end);
-		if (begin == INT64_MAX || begin - end > grace) {
+	int64_t end = holds(x, now, now) ? next_that(x, now, false, &left) : last_end(x, now - GRACE, now);
+	for (; end != INT64_MAX && left; left -= left > 0) {
+		int64_t begin = next_that(x, end, true, &left);
+		if (begin == INT64_MAX || begin - end > GRACE) {
 			out->expires = seconds_up(end);
-			out->next = plus(seconds_up(end), DUE_GRACE);
+			out->next = out->expires + DUE_GRACE;
 			return;
 		}
-		end = run_end(t, begin, &left);
-		left -= left > 0;
+		end = next_that(x, begin, false, &left);
 	}
 	/* No end, or none near: asked again by then. */
 	out->next = end == INT64_MAX ? INT64_MAX : end / CLOCK_SECOND;
 }
 
-void due_span_at(const struct template_time *t, int64_t seen, int64_t now, struct due_span *out)
+void due_span_at(const struct template_time *t, int64_t seen, int64_t now_s, struct due_span *out)
 {
-	int64_t end = t->end, dead = t->ttl ? plus(seen, t->ttl) : INT64_MAX;
-	*out = (struct due_span){.next = INT64_MAX};
-	end = dead < end ? dead : end;
-	int64_t gone = plus(end, DUE_GRACE);
-	if (now >= gone || t->start >= gone)
-		return;
-	if (now < t->start) {
-		out->next = t->start;
+	int64_t end = t->end, dead, now = to_ns(now_s);
+	if (t->ttl && !__builtin_add_overflow(seen, t->ttl, &dead) && dead < end)
+		end = dead;
+	const struct times x = {t, to_ns(t->start), to_ns(end)};
+	*out = (struct due_span){.on = holds(&x, now - GRACE, now), .next = INT64_MAX};
+	if (out->on) {
+		end_of_run(&x, now, out);
 		return;
 	}
-	out->on = true;
-	if (t->nwindows)
-		schedule_at(t, now, out);
-	out->next = gone < out->next ? gone : out->next;
-	if (end != INT64_MAX && (!out->expires || end < out->expires))
-		out->expires = end;
+	unsigned left = CHANGES_MAX;
+	int64_t begin = next_that(&x, now, true, &left);
+	/* Without a begin that was looked at NEXT is a moment before which nothing changes. */
+	out->next = seconds_up(begin);
 }

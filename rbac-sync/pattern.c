@@ -246,7 +246,7 @@ static void summarise(struct pattern *out)
 		out->uses_group |= is_group_value(v);
 		out->user_hash |= user_hash && whole;
 		out->group_hash |= group_hash && whole;
-		out->user_name |= name && v < VALUE_EXTRA && !is_rewritten(&out->parts[i]);
+		out->user_name |= name && v < VALUE_UID && !is_rewritten(&out->parts[i]);
 		out->names += name;
 	}
 }

@@ -29,7 +29,7 @@ struct pattern {
 	bool uses_user;		    /* user, uid, extra or date: other users, other texts */
 	bool uses_group;
 	bool user_hash, group_hash; /* a hash of the whole name makes the text unique to it */
-	bool user_name;		    /* holds user or uid otherwise: unique in one provider where not AMBIGUOUS */
+	bool user_name;		    /* holds the user's name: unique in one provider where not AMBIGUOUS */
 	unsigned names;		    /* placeholders of user, uid, group or extra that are no hash */
 	struct slice text;	    /* as written */
 };

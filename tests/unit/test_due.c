@@ -86,8 +86,8 @@ static void test_namespaces_and_what_stands_in_them(void **state)
 		"RoleBinding eng-blue-" BLUE6 " r User:alice@x.org\n"
 		"RoleBinding eng-red-" RED6 " edit Group:eng-red\n"
 		"RoleBinding eng-red-" RED6 " r User:alice@x.org\n"},
-	    {"templates:\n- {name: t, match: {providers: ['ldap:corp']}, namespace: {name: 'u-${uid}'}}\n",
-		"Namespace u-1000 user\n"},
+	    {"templates:\n- {name: t, match: {providers: ['ldap:corp']}, namespace: {name: 'u-${uid}-${user.hash6}'}}\n",
+		"Namespace u-1000-spzsq5 user\n"},
 	    /* It exists: only a place. */
 	    {"templates:\n" ENG "  namespace: {name: shop, create: false}\n  objects: [" QUOTA "]\n"
 	     "  grants: [{clusterRole: edit}, {clusterRole: view, namespaces: [other]}]\n",
