@@ -260,7 +260,7 @@ static void test_notes(void **state)
 	    {"bad \xff\xfe", 6, "bad ??"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char record[8];
+		char record[16];
 		int64_t wait;
 		unsigned count;
 		snprintf(record, sizeof(record), "r%zu", i);
@@ -320,7 +320,7 @@ static void test_thread(void **state)
 	events_emit(e, NULL, NULL, true, EVENT_GC_BLOCKED, "about the worker");
 	wait_result(api, "posted", posted + 2);
 	for (int i = 0; i < 5; i++) { /* what is told at the end arrives */
-		char record[8];
+		char record[16];
 		snprintf(record, sizeof(record), "last%d", i);
 		events_emit(e, record, NULL, false, EVENT_USER_APPEARED, "bye");
 	}
