@@ -45,6 +45,20 @@ static void tell_gate(struct kube_gate *gate, const struct httpc_response *res)
 	kube_gate_hold(gate, clock_mono() + wait * CLOCK_SECOND);
 }
 
+/* Asked after every wait: a leader who had to wait may be none any more. */
+static enum err_code within_time(struct kube *k, const struct kube_call *call, struct httpc_request *req, struct err *e)
+{
+	if (!k->left || strcmp(call->method, "GET") == 0)
+		return ERR_OK;
+	int64_t left = k->left(k->left_ctx);
+	if (left <= 0)
+		return err_set(e, ERR_UNAVAILABLE, "the time for writing is over");
+	left = left / CLOCK_MS + 1;
+	if (left < req->timeout_ms)
+		req->timeout_ms = left;
+	return ERR_OK;
+}
+
 static enum err_code exchange(
     struct kube *k, const struct kube_call *call, struct httpc_response *res, struct err *e)
 {
@@ -61,6 +75,7 @@ static enum err_code exchange(
 	};
 	if (k->gate && !kube_gate_pass(k->gate, k->cancel))
 		return err_set(e, ERR_UNAVAILABLE, "given up");
+	TRY(within_time(k, call, &req, e));
 	arena_init_wiped(&a, 0); /* holds the token */
 	struct slice token = credentials_show(&k->credentials, &req);
 	req.url = arena_printf(&a, "%s%s", k->credentials.config->server, call->path);
@@ -297,6 +312,12 @@ enum err_code kube_open(const struct kube_options *o, struct kube **out, struct 
 	kube_cancel_by(k, o->cancel);
 	*out = k;
 	return ERR_OK;
+}
+
+void kube_write_within(struct kube *k, kube_left *left, void *ctx)
+{
+	k->left = left;
+	k->left_ctx = ctx;
 }
 
 enum err_code kube_new(const char *path, const char *context, int64_t timeout_ms, struct kube **out,

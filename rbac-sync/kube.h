@@ -66,6 +66,11 @@ enum err_code kube_open(const struct kube_options *o, struct kube **out, struct 
 /* From now on this flag instead; it must outlive K. */
 void kube_cancel_by(struct kube *k, const atomic_bool *cancel);
 
+/* From now on LEFT is asked before each write of K leaves, behind the gate: how many ns it may take at most. 0: it does
+ * not leave, KUBE_LATER. For those who may write only for a time. CTX must outlive K. */
+typedef int64_t kube_left(void *ctx);
+void kube_write_within(struct kube *k, kube_left *left, void *ctx);
+
 /* PATH NULL: in-cluster. TIMEOUT_MS bounds each exchange. Reads the configuration, speaks to nobody. */
 enum err_code kube_new(const char *path, const char *context, int64_t timeout_ms, struct kube **out,
     struct err *e) MUST_CHECK;

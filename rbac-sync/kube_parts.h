@@ -13,6 +13,8 @@ struct kube {
 	struct kube_gate *gate;
 	const atomic_bool *cancel;
 	bool dry_run;
+	kube_left *left; /* of the time for writes; or NULL */
+	void *left_ctx;
 	char *manager; /* of the fields that are written */
 };
 

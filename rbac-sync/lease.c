@@ -383,6 +383,21 @@ void lease_stop(struct lease **lp)
 
 /* --- for other threads --- */
 
+/* For a write that begins now: until the others take the Lease. */
+static int64_t left(void *ctx)
+{
+	const struct lease *l = ctx;
+	if (!l->config.enabled)
+		return INT64_MAX;
+	int64_t from = atomic_load(&l->led_from), age = clock_boot() - from;
+	return from && age < l->config.renew_deadline ? l->config.duration - age : 0;
+}
+
+void lease_guard(struct lease *l, struct kube *k)
+{
+	kube_write_within(k, left, l);
+}
+
 const char *lease_identity(const struct lease *l)
 {
 	return l->core.me;

@@ -47,6 +47,10 @@ void lease_stop(struct lease **l);
 /* True while our last renewal began less than renew_deadline ago: then nobody else leads. To be asked before each
  * write; false after a SIGSTOP or a sleep until the next renewal. Lock-free. */
 bool lease_leading(const struct lease *l);
+/* From now on K writes only while L leads, as seen right before a request leaves, and gives up a write under way when
+ * others may lead: what waited at the gate or was stopped in the middle does not write afterwards. Before L ends, K
+ * must. */
+void lease_guard(struct lease *l, struct kube *k);
 const char *lease_identity(const struct lease *l);
 /* False when the last exchange about the Lease went well; else since when (wall clock, ns) they fail, and why. */
 bool lease_trouble(struct lease *l, int64_t *since, struct err *why);

@@ -375,6 +375,85 @@ static void test_hanging_apiserver(void **state)
 	lease_stop(&r.lease);
 }
 
+#define OBJECT "/api/v1/namespaces/x"
+
+static json_t *object(void)
+{
+	return json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "Namespace", "metadata", "name", "x");
+}
+
+static enum kube_verdict verdict_of_put(struct kube *k)
+{
+	struct kube_answer a;
+	json_t *o = object();
+	kube_put(k, OBJECT, o, &a);
+	json_decref(o);
+	kube_answer_done(&a);
+	return a.verdict;
+}
+
+/* A write that is told to wait until others lead never leaves. */
+static void test_guarded_client(void **state)
+{
+	(void)state;
+	struct replica r;
+	struct kube_answer a;
+	struct kube *k = kube_stand_in_client(api, 2000);
+	json_t *o = object();
+	kube_stand_in_put(api, OBJECT, json_incref(o));
+	put_lease("b");
+	start(&r, "a");
+	wait_for_looks(2);
+	lease_guard(r.lease, k);
+	assert_int_equal(verdict_of_put(k), KUBE_LATER);
+	kube_get(k, OBJECT, o, &a); /* whoever does not lead may still look */
+	assert_int_equal(a.verdict, KUBE_OK);
+	kube_answer_done(&a);
+	kube_delete(k, OBJECT, "u", "1", &a);
+	assert_int_equal(a.verdict, KUBE_LATER);
+	put_lease("");
+	kube_stand_in_wait(api, leads, &r, "to lead");
+	assert_int_equal(verdict_of_put(k), KUBE_OK);
+	put_lease("b");
+	kube_stand_in_wait(api, lost, &r, "to lose");
+	unsigned puts = kube_stand_in_requests(api, "PUT");
+	assert_int_equal(verdict_of_put(k), KUBE_LATER);
+	assert_int_equal(kube_stand_in_requests(api, "PUT"), puts);
+	kube_free(&k);
+	json_decref(o);
+	lease_stop(&r.lease);
+}
+
+static int64_t over(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+static int64_t a_second(void *ctx)
+{
+	(void)ctx;
+	return S;
+}
+
+static void test_write_within(void **state)
+{
+	(void)state;
+	struct kube *k = kube_stand_in_client(api, 60000);
+	kube_stand_in_put(api, OBJECT, object());
+	kube_write_within(k, over, NULL);
+	assert_int_equal(verdict_of_put(k), KUBE_LATER);
+	assert_int_equal(kube_stand_in_requests(api, NULL), 0);
+	kube_write_within(k, a_second, NULL);
+	assert_int_equal(verdict_of_put(k), KUBE_OK);
+	kube_stand_in_fail(api, -1, NULL);
+	int64_t began = clock_mono();
+	assert_int_equal(verdict_of_put(k), KUBE_LATER);
+	assert_true(clock_mono() - began < 30 * S); /* not the client's minute */
+	kube_stand_in_fail(api, 0, NULL);
+	kube_free(&k);
+}
+
 static void test_without_election(void **state)
 {
 	(void)state;
@@ -415,6 +494,8 @@ int main(void)
 	    TEST(test_notes),
 	    TEST(test_dissent),
 	    TEST(test_hanging_apiserver),
+	    TEST(test_guarded_client),
+	    TEST(test_write_within),
 	    cmocka_unit_test(test_without_election),
 	};
 	jsonx_init();
