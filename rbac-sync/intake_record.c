@@ -144,16 +144,27 @@ static bool write_record(struct attempt *t, struct intake_result *out)
 	return !conflict;
 }
 
+/* One more user is one too many, for now. */
+static bool hold(struct attempt *t, struct intake_result *out)
+{
+	out->held = over_limit(t->w);
+	if (out->held)
+		out->end = INTAKE_HELD;
+	return out->held != NULL;
+}
+
+static bool known_new(struct attempt *t)
+{
+	struct store *s = t->w->records;
+	return s && store_synced(s, 1U << KIND_USER_RECORD) && !store_record(s, t->key, t->arena, &t->stored);
+}
+
 /* False: look again, at what is there now. */
 static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 {
-	bool synced = t->w->records && store_synced(t->w->records, 1U << KIND_USER_RECORD);
-	/* Known to be new: no request before its turn. */
-	if (!fresh && synced && !store_record(t->w->records, t->key, t->arena, &t->stored) &&
-	    (out->held = over_limit(t->w))) {
-		out->end = INTAKE_HELD;
+	/* No request before its turn. */
+	if (!fresh && known_new(t) && hold(t, out))
 		return true;
-	}
 	if (!look(t, fresh, out))
 		return true;
 	if (t->have && t->stored.deleting)
@@ -163,14 +174,11 @@ static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 		out->end = INTAKE_DONE;
 		return true;
 	}
-	if (!t->have && (out->held = over_limit(t->w))) {
-		out->end = INTAKE_HELD;
+	if (!t->have && hold(t, out))
 		return true;
-	}
 	if (!write_record(t, out))
 		return false;
-	if (out->created)
-		t->w->tokens -= 1;
+	t->w->tokens -= out->created ? 1 : 0;
 	return true;
 }
 
