@@ -23,6 +23,8 @@ struct shelf {
 struct store {
 	store_changed *changed;
 	void *ctx;
+	struct map gone; /* records that went, by name, when they are to be kept; under the lock of the records' shelf */
+	bool keeps;
 	struct shelf shelves[KIND_WATCHED];
 };
 
@@ -52,6 +54,12 @@ void store_free(struct store **s)
 		map_done(&shelf->entries);
 		pthread_mutex_destroy(&shelf->lock);
 	}
+	size_t it = 0;
+	struct slice key;
+	void *entry;
+	while (map_next(&(*s)->gone, &it, &key, &entry))
+		free(entry);
+	map_done(&(*s)->gone);
 	free(*s);
 	*s = NULL;
 }
@@ -170,6 +178,16 @@ void store_learn(struct store *s, enum object_kind kind, const json_t *object)
 	free(gone);
 }
 
+/* WAS left its shelf, whose lock is held: kept for store_last or, when that is not wanted, given back to be freed. */
+static struct entry *retire(struct store *s, enum object_kind kind, struct entry *was)
+{
+	if (kind != KIND_USER_RECORD || !s->keeps || !was)
+		return was;
+	struct entry *older = map_del(&s->gone, entry_key(was));
+	map_put(&s->gone, entry_key(was), was);
+	return older;
+}
+
 void store_remove(struct store *s, enum object_kind kind, const json_t *object)
 {
 	struct entry *is = entry_new(kind, object);
@@ -186,6 +204,7 @@ void store_remove(struct store *s, enum object_kind kind, const json_t *object)
 		map_del(&shelf->entries, entry_key(was));
 		count(shelf, was, NULL);
 	}
+	was = retire(s, kind, was);
 	pthread_mutex_unlock(&shelf->lock);
 	tell(s, kind, &n);
 	free(was);
@@ -232,6 +251,9 @@ void store_list_end(struct store *s, enum object_kind kind)
 	for (size_t i = 0; i < n; i++) {
 		struct notice notice;
 		notice_of(kind, gone[i], NULL, &notice);
+		pthread_mutex_lock(&shelf->lock);
+		gone[i] = retire(s, kind, gone[i]);
+		pthread_mutex_unlock(&shelf->lock);
 		tell(s, kind, &notice);
 		free(gone[i]);
 	}
@@ -254,24 +276,79 @@ bool store_synced(const struct store *s, unsigned kinds)
 
 /* --- the reader's side --- */
 
-bool store_record(struct store *s, const char *key, struct arena *a, struct record *out)
+static bool record_in(const char *copy, size_t len, struct arena *a, struct record *out)
+{
+	json_t *object;
+	struct err e;
+	if (!copy || jsonx_object((struct slice){copy, len}, RECORD_TEXT_MAX, &object, &e) != ERR_OK)
+		return false;
+	enum err_code code = record_read(object, a, out, &e);
+	json_decref(object);
+	return code == ERR_OK;
+}
+
+static bool record_of(struct store *s, const struct map *from, const char *key, struct arena *a, struct record *out)
 {
 	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
 	char *copy = NULL;
 	size_t len = 0;
 	pthread_mutex_lock(&shelf->lock);
-	const struct entry *e = map_get(&shelf->entries, slice_of(key));
+	const struct entry *e = map_get(from, slice_of(key));
 	if (e) {
 		len = e->json_len;
 		copy = arena_strndup(a, e->text + e->json, len);
 	}
 	pthread_mutex_unlock(&shelf->lock);
-	json_t *object = NULL;
-	struct err why;
-	bool ok = copy && jsonx_object((struct slice){copy, len}, RECORD_TEXT_MAX, &object, &why) == ERR_OK &&
-	    record_read(object, a, out, &why) == ERR_OK;
-	json_decref(object);
-	return ok;
+	return record_in(copy, len, a, out);
+}
+
+bool store_record(struct store *s, const char *key, struct arena *a, struct record *out)
+{
+	return record_of(s, &s->shelves[KIND_USER_RECORD].entries, key, a, out);
+}
+
+bool store_knows(struct store *s, const char *key)
+{
+	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
+	pthread_mutex_lock(&shelf->lock);
+	bool yes = map_get(&shelf->entries, slice_of(key)) != NULL;
+	pthread_mutex_unlock(&shelf->lock);
+	return yes;
+}
+
+/* --- records that went --- */
+
+void store_keep_last(struct store *s)
+{
+	s->keeps = true;
+}
+
+bool store_last(struct store *s, const char *key, struct arena *a, struct record *out)
+{
+	return record_of(s, &s->gone, key, a, out);
+}
+
+void store_bury(struct store *s, const char *key)
+{
+	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
+	pthread_mutex_lock(&shelf->lock);
+	free(map_del(&s->gone, slice_of(key)));
+	pthread_mutex_unlock(&shelf->lock);
+}
+
+size_t store_lasts(struct store *s, struct arena *a, const char ***out)
+{
+	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
+	pthread_mutex_lock(&shelf->lock);
+	const char **names = ARENA_ARRAY(a, const char *, s->gone.len + 1);
+	size_t it = 0, n = 0;
+	struct slice key;
+	void *value;
+	while (map_next(&s->gone, &it, &key, &value))
+		names[n++] = arena_strndup(a, key.p, key.len);
+	pthread_mutex_unlock(&shelf->lock);
+	*out = names;
+	return n;
 }
 
 /* The texts of E, copied whole: one copy serves all members. */
@@ -401,6 +478,14 @@ size_t store_managed_count(struct store *s)
 		n += s->shelves[k].ours;
 		pthread_mutex_unlock(&s->shelves[k].lock);
 	}
+	return n;
+}
+
+size_t store_managed_of(struct store *s, enum object_kind kind)
+{
+	pthread_mutex_lock(&s->shelves[kind].lock);
+	size_t n = s->shelves[kind].ours;
+	pthread_mutex_unlock(&s->shelves[kind].lock);
 	return n;
 }
 

@@ -50,6 +50,8 @@ bool store_synced(const struct store *s, unsigned kinds);
 
 /* --- the reader's side: copies into ARENA --- */
 bool store_record(struct store *s, const char *key, struct arena *a, struct record *out);
+/* There is a record of that name, readable or not. */
+bool store_knows(struct store *s, const char *key);
 bool store_object(struct store *s, const struct object_id *id, struct arena *a, struct observed *out);
 
 /* What we know sooner than the watch: the answer to our own write. Older resourceVersions of the watch do not
@@ -57,11 +59,19 @@ bool store_object(struct store *s, const struct object_id *id, struct arena *a, 
  * waits for it), not for objects. After a DELETE: store_remove with the object as it was. */
 void store_learn(struct store *s, enum object_kind kind, const json_t *object);
 
+/* Records that went are kept as they were last, from now on until they are buried: what they had is to be removed. One
+ * that came again under its name is in both places. */
+void store_keep_last(struct store *s);
+bool store_last(struct store *s, const char *key, struct arena *a, struct record *out);
+void store_bury(struct store *s, const char *key);
+size_t store_lasts(struct store *s, struct arena *a, const char ***out); /* names; how many */
+
 /* Names of the records, sorted; how many. */
 size_t store_records(struct store *s, struct arena *a, const char ***out);
 /* Objects that carry our label, of all kinds but records, sorted by id. */
 size_t store_managed(struct store *s, struct arena *a, struct observed **out);
 size_t store_managed_count(struct store *s); /* O(1): for limits on removals */
+size_t store_managed_of(struct store *s, enum object_kind kind);
 size_t store_count(struct store *s, enum object_kind kind);
 
 /* --- namespaces, for templates --- */

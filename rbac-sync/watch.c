@@ -304,6 +304,12 @@ struct watch *watch_start(struct kube *k, struct store *s, enum object_kind kind
 	return w;
 }
 
+void watch_quit(struct watch *w)
+{
+	if (w)
+		atomic_store(&w->stop, true);
+}
+
 void watch_stop(struct watch **wp)
 {
 	struct watch *w = TAKE(*wp);
