@@ -1,4 +1,4 @@
-/* Owns the `portcullis-rbac-sync` program: options, signals and the loop around the worker. */
+/* Owns the `portcullis-rbac-sync` program: options, signals and the loop of its main thread. */
 #include "config.h"
 
 #include <errno.h>
@@ -15,17 +15,19 @@
 #include "common/jsonx.h"
 #include "common/ldapx.h"
 #include "common/log.h"
-#include "rbac-sync/worker_config.h"
-#include "rbac-sync/worker.h"
+#include "rbac-sync/runtime.h"
 
 #define METRICS_EVERY (5 * CLOCK_SECOND)
 #define DIAGS_TEXT_MAX ((size_t)1 << 20)
 
 enum exit_code { EXIT_FINE = 0, EXIT_UNDONE = 1, EXIT_USAGE = 2 };
 
+enum dry { DRY_OFF = 0, DRY_CLIENT, DRY_SERVER };
+
 struct options {
-	const char *config;
-	bool once, dry_run, requeue_dead, help, version;
+	const char *config, *mode;
+	enum dry dry;
+	bool once, requeue_dead, privileged, help, version;
 };
 
 static struct {
@@ -47,7 +49,7 @@ static void signals_open(void)
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Reads what arrived; true when the worker should end. */
+/* Reads what arrived; true when the program should end. */
 static bool stop_asked(void)
 {
 	struct signalfd_siginfo info;
@@ -64,53 +66,80 @@ static bool stop_asked(void)
 
 static void usage(FILE *to)
 {
-	fputs("usage: portcullis-rbac-sync [--config FILE] [--once] [--dry-run] [--requeue-dead]\n\n"
-	      "Gives the new users that portcullisd told of the bindings of the templates.\n\n"
+	fputs("usage: portcullis-rbac-sync [--config FILE] [--mode MODE] [--once] [--dry-run[=client|server]]\n"
+	      "                            [--requeue-dead] [--allow-privileged-grants]\n\n"
+	      "Makes records of the users that portcullisd told of, and gives them what the templates say.\n\n"
 	      "  --config FILE   the configuration; default " WORKER_CONFIG_PATH "\n"
-	      "  --once          handle each event of the spool once, then end: 0 all done, 1 not all\n"
-	      "  --dry-run       print what would be applied as JSON lines; change and ask nothing\n"
+	      "  --mode MODE     all, intake or reconcile, in place of the configuration's\n"
+	      "  --once          handle the spool and each record once, then end: 0 all done, 1 not all\n"
+	      "  --dry-run       print what the spool's events would be due as JSON lines; ask and change\n"
+	      "                  nothing. With =server: ask the apiserver by dryRun=All what it would say\n"
 	      "  --requeue-dead  first move the events of dead/ back: their cause was repaired\n"
+	      "  --allow-privileged-grants\n"
+	      "                  bind dangerous roles where a template says allowPrivileged\n"
 	      "  --help          this text\n"
 	      "  --version       the version\n\n"
 	      "Exit codes: 0 fine, 1 not all done or another worker runs, 2 wrong usage or configuration.\n",
 	    to);
 }
 
+static bool parse_dry(const char *how, struct options *o)
+{
+	o->dry = !how || strcmp(how, "client") == 0 ? DRY_CLIENT : DRY_SERVER;
+	if (o->dry == DRY_CLIENT || strcmp(how, "server") == 0)
+		return true;
+	fprintf(stderr, "portcullis-rbac-sync: --dry-run is client or server, not `%s`\n", how);
+	return false;
+}
+
+static bool parse_option(int c, struct options *o)
+{
+	switch (c) {
+	case 'c':
+		o->config = optarg;
+		return true;
+	case 'm':
+		o->mode = optarg;
+		return true;
+	case 'o':
+		o->once = true;
+		return true;
+	case 'n':
+		return parse_dry(optarg, o);
+	case 'r':
+		o->requeue_dead = true;
+		return true;
+	case 'p':
+		o->privileged = true;
+		return true;
+	case 'h':
+		o->help = true;
+		return true;
+	case 'v':
+		o->version = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = {
 	    {"config", required_argument, NULL, 'c'},
+	    {"mode", required_argument, NULL, 'm'},
 	    {"once", no_argument, NULL, 'o'},
-	    {"dry-run", no_argument, NULL, 'n'},
+	    {"dry-run", optional_argument, NULL, 'n'},
 	    {"requeue-dead", no_argument, NULL, 'r'},
+	    {"allow-privileged-grants", no_argument, NULL, 'p'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'v'},
 	    {0},
 	};
 	*o = (struct options){.config = WORKER_CONFIG_PATH};
 	for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
-		switch (c) {
-		case 'c':
-			o->config = optarg;
-			break;
-		case 'o':
-			o->once = true;
-			break;
-		case 'n':
-			o->dry_run = true;
-			break;
-		case 'r':
-			o->requeue_dead = true;
-			break;
-		case 'h':
-			o->help = true;
-			break;
-		case 'v':
-			o->version = true;
-			break;
-		default:
+		if (!parse_option(c, o))
 			return false;
-		}
 	}
 	if (optind < argc)
 		fprintf(stderr, "portcullis-rbac-sync: unexpected argument `%s`\n", argv[optind]);
@@ -125,63 +154,96 @@ static int timeout_ms(int64_t pause)
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
-static void wait_for_work(struct worker *w)
+static void wait_for_work(struct runtime *r)
 {
 	struct pollfd fds[] = {
 	    {.fd = signals.fd, .events = POLLIN},
-	    {.fd = worker_spool_fd(w), .events = POLLIN},
-	    {.fd = worker_templates_fd(w), .events = POLLIN},
+	    {.fd = runtime_fd(r), .events = POLLIN},
 	};
-	poll(fds, ARRAY_LEN(fds), timeout_ms(worker_pause(w)));
+	int64_t pause = runtime_pause(r);
+	poll(fds, ARRAY_LEN(fds), timeout_ms(pause < METRICS_EVERY ? pause : METRICS_EVERY));
 }
 
-static void run_daemon(struct worker *w)
+static void run_daemon(struct runtime *r)
 {
 	int64_t metrics_due = 0;
 	log_info("started", LOG_STR("version", PACKAGE_VERSION));
 	while (!stop_asked()) {
-		worker_reload(w, signals.reload);
+		if (signals.reload)
+			runtime_reload(r);
 		signals.reload = false;
-		worker_run(w);
+		runtime_run(r);
 		if (clock_mono() >= metrics_due) {
-			worker_write_metrics(w);
+			runtime_write_metrics(r);
 			metrics_due = clock_mono() + METRICS_EVERY;
 		}
 		if (!stop_asked())
-			wait_for_work(w);
+			wait_for_work(r);
 	}
 	log_info("stopping");
 }
 
+static bool keep_on(struct runtime *r, const struct options *o)
+{
+	bool all = true;
+	if (o->once || o->dry == DRY_SERVER)
+		all = runtime_once(r);
+	else
+		run_daemon(r);
+	runtime_write_metrics(r);
+	return all;
+}
+
+static int failed(enum err_code rc, const struct diags *d, const struct err *e)
+{
+	if (!d->errors)
+		fprintf(stderr, "portcullis-rbac-sync: %s\n", e->msg);
+	return rc == ERR_REFUSED ? EXIT_UNDONE : EXIT_USAGE;
+}
+
 static int run(const struct options *o, const struct worker_config *c, struct diags *d)
 {
-	AUTO(worker_free) struct worker *w = NULL;
+	struct runtime *r = NULL;
 	struct err e = {0};
-	enum err_code rc;
-	if (o->dry_run) {
-		rc = worker_dry_run(c, d, &e);
-		if (rc == ERR_OK && fflush(stdout) == 0)
-			return EXIT_FINE;
-	} else {
-		rc = worker_new(c, stop_asked, &w, d, &e);
-		if (rc == ERR_OK && o->requeue_dead)
-			rc = worker_revive(w, &e);
+	if (o->dry == DRY_CLIENT) {
+		enum err_code rc = runtime_print(c, o->privileged, d, &e);
+		if (rc != ERR_OK)
+			return failed(rc, d, &e);
+		return fflush(stdout) == 0 ? EXIT_FINE : EXIT_UNDONE; /* standard output is full or closed */
 	}
-	if (rc != ERR_OK) {
-		if (!d->errors)
-			fprintf(stderr, "portcullis-rbac-sync: %s\n", e.msg);
-		return rc == ERR_REFUSED ? EXIT_UNDONE : EXIT_USAGE;
+	const struct runtime_options ro = {
+	    .config = c,
+	    .once = o->once || o->dry == DRY_SERVER,
+	    .dry_run = o->dry == DRY_SERVER,
+	    .allow_privileged = o->privileged,
+	    .stop = stop_asked,
+	};
+	enum err_code rc = runtime_new(&ro, &r, d, &e);
+	if (rc == ERR_OK && o->requeue_dead)
+		rc = runtime_revive(r, &e);
+	bool all = rc == ERR_OK && keep_on(r, o);
+	runtime_stop(&r);
+	if (rc != ERR_OK)
+		return failed(rc, d, &e);
+	return all && fflush(stdout) == 0 ? EXIT_FINE : EXIT_UNDONE;
+}
+
+/* The command line wins over the file. */
+static bool set_mode(const char *mode, struct worker_config *c)
+{
+	static const char *const words[] = {[MODE_ALL] = "all", [MODE_INTAKE] = "intake", [MODE_RECONCILE] = "reconcile"};
+	for (size_t i = 0; mode && i < ARRAY_LEN(words); i++) {
+		if (strcmp(mode, words[i]) != 0)
+			continue;
+		c->mode = (int)i;
+		if (c->templates || i == MODE_INTAKE)
+			return true;
+		fprintf(stderr, "portcullis-rbac-sync: --mode %s needs templates in the configuration\n", mode);
+		return false;
 	}
-	if (o->dry_run)
-		return EXIT_UNDONE; /* standard output is full or closed */
-	if (!o->once) {
-		run_daemon(w);
-		worker_write_metrics(w);
-		return EXIT_FINE;
-	}
-	bool all = worker_drain(w);
-	worker_write_metrics(w);
-	return all ? EXIT_FINE : EXIT_UNDONE;
+	if (mode)
+		fprintf(stderr, "portcullis-rbac-sync: --mode is all, intake or reconcile, not `%s`\n", mode);
+	return !mode;
 }
 
 static void print_diags(const struct diags *d)
@@ -215,7 +277,7 @@ int main(int argc, char **argv)
 	httpc_init();
 	ldapx_init();
 	arena_init(&a, 0);
-	if (worker_config_load(o.config, &a, &c, &d) == ERR_OK) {
+	if (worker_config_load(o.config, &a, &c, &d) == ERR_OK && set_mode(o.mode, &c)) {
 		log_init("portcullis-rbac-sync", (enum log_level)c.log_level);
 		signals_open();
 		code = run(&o, &c, &d);

@@ -1,6 +1,6 @@
-/* Fuzzes template files: whatever loads, the plans it gives for hostile identities stay inside the rails. */
+/* Fuzzes template files: whatever loads, what hostile identities are due by it stays inside the rails. */
 #include "common/jsonx.h"
-#include "rbac-sync/plan.h"
+#include "rbac-sync/due.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MAX 20
@@ -27,7 +27,7 @@ static bool is_member(const struct spool_event *ev, const char *group)
 	return false;
 }
 
-static void check_object(const struct plan_object *o, const struct spool_event *ev)
+static void check_binding(const struct desired *o, const struct spool_event *ev)
 {
 	const json_t *role = json_object_get(o->body, "roleRef");
 	const json_t *subjects = json_object_get(o->body, "subjects");
@@ -40,25 +40,33 @@ static void check_object(const struct plan_object *o, const struct spool_event *
 		FUZZ_CHECK(slice_is(ev->username, name));
 	else
 		FUZZ_CHECK(strcmp(text_at(s, "kind"), "Group") == 0 && is_member(ev, name));
-	if (o->namespace_)
-		FUZZ_CHECK(!rails_namespace(NULL, slice_of(o->namespace_)));
-	FUZZ_CHECK(strcmp(o->kind, o->namespace_ ? "RoleBinding" : "ClusterRoleBinding") == 0);
-	FUZZ_CHECK(strncmp(o->name, "portcullis:", 11) == 0 && !strpbrk(o->name, "/% "));
-	FUZZ_CHECK(plan_compare(o, o->body) == PLAN_SAME);
+	FUZZ_CHECK(strncmp(o->id.name, "portcullis:", 11) == 0 && !strpbrk(o->id.name, "/% "));
 }
 
-static void check_plan(const struct sync_config *c, struct slice user)
+static void check_object(const struct desired *o, const struct spool_event *ev)
 {
-	const struct plan_limits limits = {.max_objects = MAX};
-	const struct spool_event ev = {.provider = SLICE("ldap:corp"), .username = user,
-	    .groups = groups, .ngroups = ARRAY_LEN(groups)};
+	const struct object_type *type = &object_types[o->id.kind];
+	FUZZ_CHECK(strcmp(text_at(o->body, "kind"), type->kind) == 0);
+	FUZZ_CHECK(type->namespaced == (o->id.namespace_ != NULL));
+	if (o->id.namespace_ || o->id.kind == KIND_NAMESPACE)
+		FUZZ_CHECK(!rails_namespace(NULL, slice_of(o->id.namespace_ ? o->id.namespace_ : o->id.name)));
+	if (o->id.kind == KIND_ROLE_BINDING || o->id.kind == KIND_CLUSTER_ROLE_BINDING)
+		check_binding(o, ev);
+}
+
+static void check_due(const struct sync_config *c, struct slice user)
+{
+	const struct due_world w = {.config = c, .max_objects = MAX, .now = 1800000000};
+	const struct record r = {.name = "x",
+	    .identity = {.provider = SLICE("ldap:corp"), .username = user, .groups = groups,
+		.ngroups = ARRAY_LEN(groups), .seen_at = 1800000000}};
 	struct arena a;
-	struct plan plan;
+	struct due due;
 	arena_init(&a, 0);
-	plan_make(&a, c, &limits, &ev, &plan);
-	FUZZ_CHECK(plan.len <= MAX && plan.nrefusals <= PLAN_OBJECTS_MAX);
-	for (size_t i = 0; i < plan.len; i++)
-		check_object(&plan.objects[i], &ev);
+	due_make(&a, &r, &w, &due);
+	FUZZ_CHECK(due.len <= MAX);
+	for (size_t i = 0; i < due.len; i++)
+		check_object(&due.objects[i], &r.identity);
 	arena_done(&a);
 }
 
@@ -66,12 +74,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sync_config *c = NULL;
 	struct diags d = {0};
-	if (size > 4096) /* names and lists repeat beyond that; plans grow with their product */
+	if (size > 4096) /* names and lists repeat beyond that; what is due grows with their product */
 		return 0;
 	enum err_code rc = sync_config_parse("t.yaml", fuzz_slice(data, size), &c, &d);
 	FUZZ_CHECK((rc == ERR_OK) == (d.errors == 0) && (rc == ERR_OK) == (c != NULL));
 	for (size_t i = 0; c && i < ARRAY_LEN(users); i++)
-		check_plan(c, users[i]);
+		check_due(c, users[i]);
 	sync_config_free(&c);
 	diags_done(&d);
 	return 0;

@@ -22,7 +22,10 @@ class Worker:
         doc = {"apiVersion": HEAD["apiVersion"], "kind": "RBACSyncConfiguration",
                "spoolDir": self.spool.folder, "kubeconfig": str(kubeconfig),
                "templates": self.templates_path, "metricsFile": self.metrics_path,
-               "scanInterval": "1s", "retryInitial": "20ms", "retryMax": "50ms"}
+               "scanInterval": "1s", "retryInitial": "20ms", "retryMax": "50ms",
+               "requests": {"qps": 1000, "burst": 1000}, "leaderElection": {"enabled": False},
+               # The spool's events of these tests are of 2023.
+               "gc": {"staleAfter": "0s"}}
         doc.update(config)
         yamlio.write(self.config_path, {k: v for k, v in doc.items() if v is not None})
         self.process = Process(self.argv(), self.path("worker.log"), name="portcullis-rbac-sync")

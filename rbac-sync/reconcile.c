@@ -1,0 +1,293 @@
+/* Owns the order of work on one record: snapshot, life, what is due, actions, their execution, the status. */
+#include "rbac-sync/reconcile.h"
+
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "rbac-sync/reconcile_run.h"
+
+#define RETRY_REFUSED CLOCK_SECOND /* what was refused stays so for a while; doubles from there */
+
+/* --- what is due --- */
+
+static size_t world_namespaces(void *ctx, const struct selector *sel, struct arena *a, const char ***out)
+{
+	const struct run *run = ctx;
+	return store_namespaces(run->r->store, sel, a, out);
+}
+
+static enum role_verdict world_role(void *ctx, const char *namespace_, const char *kind, const char *name,
+    bool cluster_wide, struct arena *a, const char **why)
+{
+	const struct run *run = ctx;
+	return roles_look(run->r->roles, namespace_, kind, name, cluster_wide, a, why);
+}
+
+static bool view_object(void *ctx, const struct object_id *id, struct arena *a, struct observed *out)
+{
+	(void)a; /* the run's own */
+	return reconcile_view(ctx, id, out);
+}
+
+static enum elsewhere view_elsewhere(void *ctx, const struct object_id *id, const char *record)
+{
+	const struct run *run = ctx;
+	return shared_elsewhere(run->r->shared, run->pass, id, record);
+}
+
+/* A template that is gone says what the defaults say. */
+static bool view_prunes(void *ctx, const char *template_)
+{
+	const struct run *run = ctx;
+	const struct template *t = run->config->templates.items;
+	for (size_t i = 0; i < run->config->templates.len; i++) {
+		if (text_eq(t[i].name, template_))
+			return t[i].prune;
+	}
+	return run->config->defaults.prune;
+}
+
+static bool alive(const struct life *life)
+{
+	return life->state == LIFE_ACTIVE || life->state == LIFE_STALE;
+}
+
+/* The directory's word, and what the record remembers of it. */
+static void judge_life(struct run *run)
+{
+	const struct reconciler *r = run->r;
+	struct record *rec = &run->record;
+	int64_t missing = 0;
+	enum directory_word word = DIRECTORY_UNKNOWN;
+	if (r->directories)
+		word = directories_say(r->directories, rec->identity.provider, rec->identity.username, &missing);
+	if (word == DIRECTORY_GONE && !rec->missing_since)
+		rec->missing_since = missing ? missing : clock_unix();
+	else if (word == DIRECTORY_PRESENT)
+		rec->missing_since = 0;
+	if (rec->identity.seen_at > rec->last_seen)
+		rec->last_seen = rec->identity.seen_at;
+	lifecycle(rec, &r->life, word, clock_unix(), &run->life);
+}
+
+static void make_due(struct run *run, const struct templates_held *held)
+{
+	const struct reconciler *r = run->r;
+	const struct due_world w = {
+	    .config = held->config,
+	    .rails = &r->rails,
+	    .max_objects = r->max_objects,
+	    .allow_privileged = r->allow_privileged,
+	    .now = clock_unix(),
+	    .ctx = run,
+	    .namespaces = world_namespaces,
+	    .role = r->roles ? world_role : NULL,
+	};
+	due_make(run->a, &run->record, &w, &run->due);
+	run->config = held->config;
+	run->templates_digest = arena_strdup(run->a, held->config->digest);
+}
+
+/* Tells the index what this record is due; true when that made the pass full. */
+static bool tell_shared(struct run *run)
+{
+	struct object_id *ids = ARENA_ARRAY(run->a, struct object_id, run->due.len + 1);
+	const char **owners = ARENA_ARRAY(run->a, const char *, run->due.len + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < run->due.len && alive(&run->life); i++) {
+		if (!run->due.objects[i].shared)
+			continue;
+		ids[n] = run->due.objects[i].id;
+		owners[n++] = run->due.objects[i].owner;
+	}
+	return shared_due(run->r->shared, run->pass, run->key, ids, owners, n);
+}
+
+/* --- execution --- */
+
+void reconcile_note(struct run *run, const struct action *act, struct outcome *out)
+{
+	*out = (struct outcome){.why = act->why};
+	switch (act->kind) {
+	case ACTION_KEEP:
+		out->kind = OUTCOME_STANDS;
+		if (!act->want)
+			out->entry = *act->had;
+		else
+			out->entry = reconcile_entry(run, act->want, act->live->uid, act->live->live);
+		break;
+	case ACTION_REFUSE:
+		out->kind = OUTCOME_FOREIGN;
+		break;
+	case ACTION_WAIT:
+		/* What cannot be removed yet is looked at again when it changes, or when a pass is full. */
+		out->kind = act->want ? OUTCOME_WAITS : OUTCOME_HELD;
+		run->holds |= !act->want;
+		break;
+	case ACTION_DRIFT:
+		out->kind = OUTCOME_DRIFTS;
+		break;
+	case ACTION_RELEASE:
+		out->kind = OUTCOME_RELEASED;
+		break;
+	case ACTION_APPLY:
+	case ACTION_DELETE:
+		break;
+	}
+}
+
+static void execute_one(struct run *run, size_t i)
+{
+	struct action *act = &run->actions[i];
+	struct outcome *out = &run->outcomes[i];
+	if (act->kind == ACTION_DELETE)
+		return; /* later: reconcile_removals */
+	if (act->kind == ACTION_APPLY)
+		reconcile_apply(run, act, out);
+	else
+		reconcile_note(run, act, out);
+	if (act->want)
+		tell_outcome(run, act, out);
+}
+
+static void execute(struct run *run)
+{
+	for (size_t i = 0; i < run->len && !run->trouble && !run->lost; i++)
+		execute_one(run, i);
+	if (!run->trouble && !run->lost)
+		reconcile_removals(run);
+	if (run->blocked)
+		tell_blocked(run);
+}
+
+static void plan(struct run *run)
+{
+	run->view = (struct actions_view){.ctx = run,
+	    .now = clock_unix(),
+	    .object = view_object,
+	    .due_elsewhere = view_elsewhere,
+	    .prunes = view_prunes};
+	run->len = actions_make(run->a, &run->record, &run->due, &run->life, &run->view, &run->actions);
+	run->outcomes = ARENA_ARRAY(run->a, struct outcome, run->len + 1);
+}
+
+/* --- records that came back after a deletion --- */
+
+/* What a deleted predecessor of the same name had is this one's to remove or to keep. */
+static void inherit(struct run *run)
+{
+	struct record *r = &run->record;
+	if (!store_last(run->r->store, run->key, run->a, &run->last))
+		return;
+	struct record_binding *v =
+	    ARENA_ARRAY(run->a, struct record_binding, r->nbindings + run->last.nbindings + 1);
+	size_t n = 0;
+	for (; n < r->nbindings; n++)
+		v[n] = r->bindings[n];
+	for (size_t i = 0; i < run->last.nbindings; i++) {
+		size_t k = 0;
+		while (k < n && !object_id_eq(&v[k].id, &run->last.bindings[i].id))
+			k++;
+		if (k == n)
+			v[n++] = run->last.bindings[i];
+	}
+	r->bindings = v;
+	r->nbindings = n;
+}
+
+/* --- the whole --- */
+
+static void report(const struct run *run, struct reconcile_report *out)
+{
+	out->next = run->due.next < run->life.next ? run->due.next : run->life.next;
+	out->ask = run->ask;
+	out->holds = run->holds;
+	for (size_t i = 0; i < run->len; i++) {
+		enum outcome_kind k = run->outcomes[i].kind;
+		out->waits |= k == OUTCOME_WAITS;
+		out->failures += k == OUTCOME_FOREIGN || k == OUTCOME_REFUSED || k == OUTCOME_WAITS;
+	}
+	if (run->lost) {
+		out->end = RECONCILE_IDLE;
+	} else if (run->stale) {
+		out->end = RECONCILE_AGAIN;
+	} else if (run->trouble) {
+		out->end = RECONCILE_TROUBLE;
+		out->pause = run->wait > 0 ? run->wait * CLOCK_SECOND : 0;
+	} else if (out->failures) {
+		out->end = RECONCILE_TROUBLE;
+		out->pause = RETRY_REFUSED;
+	} else {
+		out->end = RECONCILE_DONE;
+	}
+	if (run->trouble)
+		log_warn("the apiserver is in trouble", LOG_STR("record", run->key),
+		    LOG_STR("reason", run->trouble_why));
+}
+
+static void reconcile_living(struct run *run, struct reconcile_report *out)
+{
+	struct templates_held *held = templates_hold(run->r->templates);
+	run->was = run->record;
+	inherit(run);
+	judge_life(run);
+	make_due(run, held);
+	out->pass_full = tell_shared(run);
+	if (reconcile_resolve(run)) {
+		plan(run);
+		tell_refusals(run);
+		if (!run->trouble && reconcile_intend(run))
+			execute(run);
+		if (!run->trouble && !run->lost && !run->stale && !run->gone)
+			reconcile_settle(run);
+	}
+	templates_let(run->r->templates, &held);
+}
+
+/* A record that was deleted in the cluster: what its last inventory says goes with it. */
+static void reconcile_gone(struct run *run, struct reconcile_report *out)
+{
+	const struct reconciler *r = run->r;
+	out->pass_full = shared_forget(r->shared, run->pass, run->key);
+	phases_forget(r->phases, run->key);
+	run->gone = true;
+	run->life = (struct life){.state = LIFE_DELETED, .why = "the record was deleted", .next = INT64_MAX};
+	if (!store_last(r->store, run->key, run->a, &run->record)) {
+		gc_forget(r->gc, run->key);
+		return;
+	}
+	struct templates_held *held = templates_hold(r->templates);
+	make_due(run, held);
+	run->due.next = INT64_MAX;
+	if (reconcile_resolve(run)) {
+		plan(run);
+		if (!run->trouble)
+			execute(run);
+	}
+	if (!run->trouble && !run->lost && !run->held && !run->holds) {
+		gc_forget(r->gc, run->key);
+		store_bury(r->store, run->key);
+	}
+	templates_let(r->templates, &held);
+}
+
+void reconcile_record(
+    const struct reconciler *r, struct kube *k, const char *key, struct reconcile_report *out)
+{
+	struct arena a;
+	arena_init(&a, 0);
+	struct run run = {.r = r, .k = k, .a = &a, .key = key, .wait = -1, .ask = INT64_MAX};
+	*out = (struct reconcile_report){.next = INT64_MAX, .ask = INT64_MAX, .end = RECONCILE_IDLE};
+	if (run_may_write(&run)) {
+		run.pass = shared_pass(r->shared);
+		if (store_record(r->store, key, &a, &run.record))
+			reconcile_living(&run, out);
+		else if (!store_knows(r->store, key))
+			reconcile_gone(&run, out);
+		else
+			log_error("a record that cannot be read is left alone", LOG_STR("record", key));
+		report(&run, out);
+	}
+	arena_done(&a);
+}
