@@ -11,6 +11,7 @@
 #include "rbac-sync/selector.h"
 
 #define SYNC_API_VERSION "sync.portcullis.dev/v1alpha1"
+#define SYNC_SCHEMA_TITLE "Templates of portcullis-rbac-sync: who is due what"
 #define TEMPLATES_MAX 1000
 #define TEMPLATE_NAME_MAX 40	/* part of object names and of a label value */
 #define TEMPLATE_BYTES_MAX ((size_t)1 << 20)

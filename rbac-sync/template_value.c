@@ -121,8 +121,8 @@ static bool bind_pair(struct loader *l, const struct yaml_pair *pair, bool label
 	const struct yaml_node *node = pair->value;
 	size_t before = l->diags->errors;
 	if (!label_key_ok(pair->key))
-		diags_error(l->diags, l->file, pair->line, pair->col, "\"" SLICE_FMT "\" is no key of a %s",
-		    SLICE_ARG(pair->key), labels ? "label" : "annotation");
+		diags_error(l->diags, l->file, pair->line, pair->col, "\"" SLICE_FMT "\" is no key of %s",
+		    SLICE_ARG(pair->key), labels ? "a label" : "an annotation");
 	else if (is_reserved_key(pair->key))
 		diags_error(l->diags, l->file, pair->line, pair->col, "\"" SLICE_FMT "\" is not for templates",
 		    SLICE_ARG(pair->key));
