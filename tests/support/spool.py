@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import struct
+import time
 
 PARTS = ("tmp", "new", "cur", "dead")
 
@@ -68,3 +69,35 @@ class Spool:
     def reason(self, name):
         with open(os.path.join(self.folder, "dead", name + ".reason"), encoding="utf-8") as f:
             return f.read().strip()
+
+
+class Acks:
+    """What the worker writes back, by a script: common/spool_ack.h."""
+
+    def __init__(self, folder):
+        self.folder = os.path.join(str(folder), "ack")
+        os.makedirs(self.folder, exist_ok=True)
+
+    def _put(self, name, text):
+        tmp = os.path.join(os.path.dirname(self.folder), "tmp", f"ack.{name}")
+        with open(tmp, "w", encoding="utf-8") as f:
+            f.write(text + "\n")
+        os.rename(tmp, os.path.join(self.folder, name))
+
+    def alive(self):
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as f:
+            self._put("worker", f"{f.read().strip()} {time.clock_gettime_ns(time.CLOCK_MONOTONIC)}")
+
+    def down(self):
+        os.unlink(os.path.join(self.folder, "worker"))
+
+    def put(self, name, digest_):
+        self._put(name, digest_)
+
+    def get(self, name):
+        """The digest that is settled for that key, or None."""
+        try:
+            with open(os.path.join(self.folder, name), encoding="utf-8") as f:
+                return f.read().strip()
+        except FileNotFoundError:
+            return None
