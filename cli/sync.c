@@ -21,6 +21,17 @@ bool cli_sync_load(const char *path, const char *templates, struct cli_sync *out
 	return ok;
 }
 
+bool cli_sync_load_worker(const char *path, struct cli_sync *out)
+{
+	struct diags d = {0};
+	*out = (struct cli_sync){0};
+	arena_init(&out->arena, 0);
+	bool ok = worker_config_load(path ? path : WORKER_CONFIG_PATH, &out->arena, &out->worker, &d) == ERR_OK;
+	cli_print_diags(&d);
+	diags_done(&d);
+	return ok;
+}
+
 bool cli_sync_connect(
     const struct command *self, const char *kubeconfig, const char *context, struct cli_sync *s)
 {

@@ -19,6 +19,9 @@ struct cli_sync {
  * when that is not NULL (to try an edited file). False after telling what is wrong; cli_sync_done is due either way. */
 bool cli_sync_load(const char *path, const char *templates, struct cli_sync *out);
 
+/* The same without any templates: for what does not hang on them. */
+bool cli_sync_load_worker(const char *path, struct cli_sync *out);
+
 /* A client of the apiserver: KUBECONFIG and CONTEXT when they are given, else the worker's own. Speaks to nobody yet.
  * False after telling what is wrong. */
 bool cli_sync_connect(
