@@ -48,7 +48,8 @@ static struct slice note_of(const struct desired *d, const char *key)
 
 enum owner { OWNER_UNSAID, OWNER_US, OWNER_ANOTHER };
 
-/* What the annotations of LIVE say against those of WANT: one that contradicts is enough. */
+/* What the annotations of LIVE say against those of WANT. One too many, beside all of ours, says nothing: an apply
+ * could not take it away again. */
 static enum owner owner_of(const struct desired *want, const struct observed *live)
 {
 	const struct {
@@ -58,15 +59,17 @@ static enum owner owner_of(const struct desired *want, const struct observed *li
 	    {ANNOTATION_GROUP, live->group},
 	    {ANNOTATION_PROVIDER, live->provider},
 	};
-	bool all = true;
+	bool all = true, another = false;
 	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
 		struct slice w = note_of(want, notes[i].key);
-		if (notes[i].live && !(w.p && slice_is(w, notes[i].live)))
-			return OWNER_ANOTHER;
-		all &= !w.p || notes[i].live;
+		bool equal = w.p && notes[i].live && slice_is(w, notes[i].live);
+		all &= !w.p || equal;
+		another |= notes[i].live && !equal;
 	}
-	/* All that we make names a provider; what is a template's own names nobody else. */
-	return all && live->provider ? OWNER_US : OWNER_UNSAID;
+	/* All that we make names a provider. */
+	if (all && live->provider)
+		return OWNER_US;
+	return another ? OWNER_ANOTHER : OWNER_UNSAID;
 }
 
 /* The namespace was made for the same owner: what stands in it under a name of ours took the place of ours. */
@@ -308,20 +311,37 @@ static const struct action *find_action(const struct maker *m, size_t n, const s
 	return NULL;
 }
 
-/* The grant that takes the place of HAD: a new object of the same template for the same subject in the same place. */
-static const struct desired *successor(const struct maker *m, size_t n, const struct record_binding *had,
-    const struct observed *live)
+/* The name of WANT's grant if it gave the role that LIVE gives. */
+static const char *with_role_of(const struct maker *m, const struct desired *want, const struct observed *live)
 {
-	if (!is_binding(had->id.kind) || !live)
-		return NULL;
-	for (size_t i = 0; i < n; i++) {
+	const json_t *subject = json_array_get(json_object_get(want->body, "subjects"), 0);
+	struct slice kind = jsonx_text(json_object_get(subject, "kind"));
+	const struct due_name n = {note_of(want, ANNOTATION_PROVIDER),
+	    slice_is(kind, "Group") ? SUBJECT_GROUP : SUBJECT_USER, jsonx_text(json_object_get(subject, "name")),
+	    live->role_kind, live->role, want->id.namespace_};
+	return due_name(m->arena, want->template_, &n);
+}
+
+/* The grant that comes in the place of HAD, if any: of the same template in the same place. *EXACT: to the same
+ * subject, which is told by what nobody can change, the old one's name and role. Else it may be another's: HAD then
+ * waits for it, but goes as any other. */
+static const struct desired *successor(const struct maker *m, size_t n, const struct record_binding *had,
+    const struct observed *live, bool *exact)
+{
+	const struct desired *found = NULL;
+	*exact = false;
+	for (size_t i = 0; is_binding(had->id.kind) && i < n && !*exact; i++) {
 		const struct action *x = &m->actions[i];
-		if (x->want->id.kind == had->id.kind && text_eq(x->want->id.namespace_, had->id.namespace_) &&
-		    text_eq(x->want->template_, had->template_) && owner_of(x->want, live) == OWNER_US &&
-		    (x->kind == ACTION_APPLY || x->kind == ACTION_KEEP || x->kind == ACTION_DRIFT))
-			return x->want;
+		bool stays = x->kind == ACTION_APPLY || x->kind == ACTION_KEEP || x->kind == ACTION_DRIFT;
+		if (!stays || x->want->id.kind != had->id.kind ||
+		    !text_eq(x->want->id.namespace_, had->id.namespace_) ||
+		    !text_eq(x->want->template_, had->template_))
+			continue;
+		*exact = live && live->role && strcmp(with_role_of(m, x->want, live), had->id.name) == 0;
+		if (*exact || (!found && !x->had))
+			found = x->want;
 	}
-	return NULL;
+	return found;
 }
 
 static bool expired(const struct maker *m, const struct record_binding *had)
@@ -342,8 +362,9 @@ static enum removal removal_of(const struct maker *m, size_t n, const struct act
 		return REMOVAL_DISABLED;
 	if (m->life->state == LIFE_DELETED)
 		return REMOVAL_DELETED;
-	*after = successor(m, n, x->had, x->live);
-	return *after ? REMOVAL_REPLACED : REMOVAL_UNDUE;
+	bool exact;
+	*after = successor(m, n, x->had, x->live, &exact);
+	return exact ? REMOVAL_REPLACED : REMOVAL_UNDUE;
 }
 
 /* The template cannot say yet what it gives: what it gave stays, this or what would come in its place. */

@@ -34,7 +34,7 @@ struct action {
 	const struct record_binding *had;	/* its entry of the inventory; or NULL */
 	const struct observed *live;		/* or NULL */
 	enum removal removal;
-	const struct desired *successor;	/* of a removal that is REPLACED */
+	const struct desired *successor;	/* of a removal: the grant that may come in its place; or NULL */
 	bool drift;				/* an APPLY that repairs what somebody changed or deleted */
 	const char *why;			/* a sentence, unless it is a plain KEEP, APPLY or DELETE */
 };
@@ -55,8 +55,8 @@ struct actions_view {
 };
 
 /* Applies come first, in the order of kinds, removals last: a changed roleRef leaves no moment without a grant, and
- * a removal that is REPLACED must not be done when its successor's apply failed for the moment (the executor's duty;
- * when it was refused for good, the removal is as one that is UNDUE). LIFE says whether DUE counts: who is disabled or
+ * a removal with a SUCCESSOR must not be done when that one's apply failed for the moment (the executor's duty; when
+ * it was refused for good, the removal is as one that is UNDUE and has none). LIFE says whether DUE counts: who is disabled or
  * suspended is due no bindings, and what else was made (namespaces with their quotas, limits, policies) stays and is
  * kept in order; who is deleted is due nothing. DUE is to be made in any case: it tells of namespaces whether they
  * are left. Those go only when LIFE is deleted, DUE still has them and they are neither orphan nor adopted.

@@ -59,6 +59,19 @@ struct due_world {
 	    bool cluster_wide, struct arena *a, const char **why);
 };
 
+/* What a binding's name is made of. */
+struct due_name {
+	struct slice provider;
+	enum subject_kind kind;
+	struct slice subject;
+	const char *role_kind, *role; /* "ClusterRole" or "Role" */
+	const char *namespace_;	      /* NULL: cluster scope */
+};
+
+/* portcullis:<template>:<hash10>: 50 bits over whom, which role and where: another role gives another name, so that a
+ * roleRef, which is immutable, never needs to change. In ARENA. */
+const char *due_name(struct arena *a, const char *template_, const struct due_name *n);
+
 /* Everything lives in ARENA. The order of the record's groups does not matter. Grants that have ended or not begun
  * (startTime, endTime, ttl, schedule; record.expires_at ends all) are not in it; NEXT says when to ask again. A
  * grant ends 60 seconds late and begins on time, so that clocks may differ. Phase and state are the caller's affair

@@ -40,24 +40,31 @@ void due_owner_key(const struct due_body *b, char out[SPOOL_KEY_LEN + 1])
 		pattern_group_key(SLICE(PROVIDER_ANY), slice_of(b->t->name), out);
 }
 
-const char *due_binding_name(struct arena *a, const struct due_body *b, enum subject_kind kind)
+const char *due_name(struct arena *a, const char *template_, const struct due_name *n)
 {
 	struct buf text;
 	char key[SPOOL_KEY_LEN + 1];
 	buf_init(&text, SPOOL_EVENT_MAX);
 	/* No part can hold NUL. */
-	buf_adds(&text, subject_name(kind));
+	buf_adds(&text, subject_name(n->kind));
 	buf_addc(&text, '\0');
-	buf_slice(&text, b->subject);
+	buf_slice(&text, n->subject);
 	buf_addc(&text, '\0');
-	buf_adds(&text, role_kind(b->grant));
+	buf_adds(&text, n->role_kind);
 	buf_addc(&text, '\0');
-	buf_adds(&text, role_name(b->grant));
+	buf_adds(&text, n->role);
 	buf_addc(&text, '\0');
-	buf_slice(&text, slice_of(b->id.namespace_));
-	spool_key(b->values->provider, buf_view(&text), key);
+	buf_slice(&text, slice_of(n->namespace_));
+	spool_key(n->provider, buf_view(&text), key);
 	buf_done(&text);
-	return arena_printf(a, "portcullis:%s:%.*s", b->t->name, HASH_LEN, key);
+	return arena_printf(a, "portcullis:%s:%.*s", template_, HASH_LEN, key);
+}
+
+const char *due_binding_name(struct arena *a, const struct due_body *b, enum subject_kind kind)
+{
+	const struct due_name n = {b->values->provider, kind, b->subject, role_kind(b->grant),
+	    role_name(b->grant), b->id.namespace_};
+	return due_name(a, b->t->name, &n);
 }
 
 /* --- metadata --- */

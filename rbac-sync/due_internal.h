@@ -34,8 +34,7 @@ struct due_body {
 /* The key of whose object it is: the user's, the group's or the template's. */
 void due_owner_key(const struct due_body *b, char out[SPOOL_KEY_LEN + 1]);
 
-/* portcullis:<template>:<hash10>: 50 bits over whom, which role and where: another role gives another name, so that a
- * roleRef, which is immutable, never needs to change. */
+/* due_name of a binding. */
 const char *due_binding_name(struct arena *a, const struct due_body *b, enum subject_kind kind);
 
 /* The whole object into *OUT, the arena's, and its digest into HASH. ERR_REFUSED with a sentence. */

@@ -321,7 +321,7 @@ static void test_a_namespaces_labels_count_if_the_template_names_them(void **sta
 
 /* --- whose is it --- */
 
-enum marks { NONE, LABEL, NOTES, BOTH, OTHER_USER, OTHER_PROVIDER, OTHER_GROUP };
+enum marks { NONE, LABEL, NOTES, BOTH, OTHER_USER, OTHER_PROVIDER, ALSO_GROUP, GROUP_INSTEAD };
 
 static void set_these(json_t *o, enum marks m)
 {
@@ -331,8 +331,10 @@ static void set_these(json_t *o, enum marks m)
 		set_marks(o, "rec-alice", "devs", m == OTHER_USER ? "bob" : "alice");
 	if (m == OTHER_PROVIDER)
 		set_note(o, ANNOTATION_PROVIDER, "ldap:other");
-	if (m == OTHER_GROUP)
+	if (m == ALSO_GROUP || m == GROUP_INSTEAD)
 		set_note(o, ANNOTATION_GROUP, "devs");
+	if (m == GROUP_INSTEAD)
+		set_note(o, ANNOTATION_USER, NULL);
 	if (m == NOTES)
 		json_object_del(meta_of(o), "labels");
 	if (m == LABEL)
@@ -355,7 +357,8 @@ static void test_objects_of_others_are_refused(void **state)
 	    {KIND_ROLE_BINDING, false, false, false, BOTH, ACTION_APPLY},
 	    {KIND_ROLE_BINDING, false, false, false, OTHER_USER, ACTION_REFUSE},
 	    {KIND_ROLE_BINDING, false, false, false, OTHER_PROVIDER, ACTION_REFUSE},
-	    {KIND_ROLE_BINDING, false, false, false, OTHER_GROUP, ACTION_REFUSE},
+	    {KIND_ROLE_BINDING, false, false, false, ALSO_GROUP, ACTION_APPLY},
+	    {KIND_ROLE_BINDING, false, false, false, GROUP_INSTEAD, ACTION_REFUSE},
 	    {KIND_NETWORK_POLICY, false, false, false, NONE, ACTION_REFUSE},
 	    {KIND_NETWORK_POLICY, false, false, false, OTHER_USER, ACTION_REFUSE},
 	    {KIND_NETWORK_POLICY, false, false, false, BOTH, ACTION_APPLY},
@@ -533,25 +536,49 @@ static void test_what_went_with_its_namespace_is_gone(void **state)
 	json_decref(s->cluster[0]);
 }
 
+static const char *real_name(struct scene *s, const char *role, enum subject_kind kind, const char *subject)
+{
+	const struct due_name n = {SLICE("ldap:corp"), kind, slice_of(subject), "ClusterRole", role, "team"};
+	return due_name(&s->a, "devs", &n);
+}
+
 static void test_another_role_replaces(void **state)
 {
 	struct scene *s = *state;
 	put_namespace(s, "team");
-	json_t *old = made_before(s, "portcullis:devs:old", "edit");
-	struct desired *d = due_binding(s, "portcullis:devs:new", "view");
-	assert_actions(s, "apply portcullis:devs:new unseen, delete:replaced portcullis:devs:old");
+	json_t *old = made_before(s, real_name(s, "edit", SUBJECT_USER, "alice"), "edit");
+	struct desired *d = due_binding(s, real_name(s, "view", SUBJECT_USER, "alice"), "view");
+	const char *want = arena_printf(
+	    &s->a, "apply %s unseen, delete:replaced %s", d->id.name, s->had[0].id.name);
+	const char *undue = arena_printf(&s->a, "apply %s unseen, delete:undue %s", d->id.name, s->had[0].id.name);
+	assert_actions(s, want);
 	assert_ptr_equal(s->actions[1].successor, d);
-	/* Another template's, another subject's, another place's grant replaces nothing. */
+	/* Whatever is written into the old one: it is known by its name and role. */
+	set_note(old, ANNOTATION_USER, "mallory");
+	set_subject(old, "User", "mallory");
+	assert_actions(s, want);
+	/* Another's grant in the same place replaces nothing, but comes first. */
+	set_subject(d->body, "User", "bob");
+	assert_actions(s, undue);
+	assert_ptr_equal(s->actions[1].successor, d);
+	set_subject(d->body, "Group", "alice");
+	assert_actions(s, undue);
+	set_subject(d->body, "User", "alice");
+	/* Another template's or another place's has nothing to do with it. */
 	d->template_ = "ops";
-	assert_actions(s, "apply portcullis:devs:new unseen, delete:undue portcullis:devs:old");
+	assert_actions(s, undue);
+	assert_null(s->actions[1].successor);
 	d->template_ = "devs";
 	d->id.namespace_ = "elsewhere";
 	put_namespace(s, "elsewhere");
-	assert_actions(s, "apply portcullis:devs:new unseen, delete:undue portcullis:devs:old");
+	assert_actions(s, undue);
+	assert_null(s->actions[1].successor);
+	/* What cannot be seen may be replaced. */
 	d->id.namespace_ = "team";
-	set_note(old, ANNOTATION_USER, NULL);
-	set_note(old, ANNOTATION_GROUP, "devs");
-	assert_actions(s, "apply portcullis:devs:new unseen, delete:undue portcullis:devs:old");
+	set_label(old, LABEL_MANAGED_BY, NULL);
+	make(s);
+	assert_int_equal(s->actions[1].removal, REMOVAL_UNDUE);
+	assert_ptr_equal(s->actions[1].successor, d);
 }
 
 static void test_a_successor_that_is_refused_replaces_nothing(void **state)
@@ -770,10 +797,9 @@ static void test_what_is_a_templates_own_names_no_user(void **state)
 	json_t *o = made(s, q);
 	s->r.nbindings = 0;
 	assert_actions(s, "keep default");
-	set_subject(o, "User", "x");
-	assert_actions(s, "apply default");
+	/* Somebody wrote another's name beside: an apply cannot take it away, so it says nothing. */
 	set_note(o, ANNOTATION_USER, "bob");
-	assert_actions(s, "refuse default");
+	assert_actions(s, "apply default");
 	set_note(o, ANNOTATION_USER, NULL);
 	set_note(o, ANNOTATION_PROVIDER, "ldap:corp");
 	assert_actions(s, "refuse default");
