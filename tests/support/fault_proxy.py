@@ -310,8 +310,6 @@ class _Stream:
 
     def finish(self):
         """The body's proper end; the connection stays for the next request."""
-        if self.proxy.is_doomed(self.conn):
-            raise _Gone
         self._write(b"0\r\n\r\n")
         raise StopIteration
 
@@ -344,6 +342,8 @@ class _Stream:
         self._write("\r\n".join(lines).encode("latin-1"))
 
     def _write(self, data):
+        if self.proxy.is_doomed(self.conn):
+            raise _Gone
         try:
             self.conn.sendall(data)
         except OSError as e:
@@ -495,8 +495,11 @@ class FaultProxy(Service):
         return http.client.HTTPSConnection("127.0.0.1", self.api.port, context=self._client_context, timeout=900)
 
     def track(self, stream, up):
+        """From now on the stream is woken when its client's connection is to end."""
         with self._lock:
             self._streams[stream] = up
+            if stream.conn in self._doomed:
+                raise _Gone
 
     def is_doomed(self, conn):
         with self._lock:
