@@ -69,13 +69,14 @@ static bool on_tick(void *ctx)
 	return credentials_rotated(&s->k->credentials) ? end(s, KUBE_OK) : true;
 }
 
-static void finish(struct stream *s, enum err_code rc, const struct httpc_response *res)
+static void finish(struct stream *s, enum err_code rc, const struct err *e, const struct httpc_response *res)
 {
 	struct kube_answer *out = s->out;
 	if (s->ended)
 		return;
 	if (rc != ERR_OK) {
-		out->verdict = KUBE_LATER; /* WHY is there */
+		out->verdict = KUBE_LATER;
+		out->why = *e;
 		return;
 	}
 	kube_answer_read(res, true, out);
@@ -89,6 +90,7 @@ void kube_watch(struct kube *k, const char *collection, const char *query, const
     kube_event *each, void *ctx, struct kube_answer *out)
 {
 	struct arena a;
+	struct err e = {0};
 	struct httpc_response res;
 	struct stream s = {.k = k, .each = each, .ctx = ctx, .out = out};
 	const struct httpc_reader reader = {
@@ -111,7 +113,8 @@ void kube_watch(struct kube *k, const char *collection, const char *query, const
 	    .timeout_ms = (int64_t)seconds * 1000 + GRACE_MS,
 	    .reader = &reader,
 	};
-	finish(&s, kube_exchange(k, &call, &res, &out->why), &res);
+	enum err_code rc = kube_exchange(k, &call, &res, &e);
+	finish(&s, rc, &e, &res);
 	httpc_response_done(&res);
 	kube_lines_done(&s.lines);
 	buf_done(&path);

@@ -1,0 +1,194 @@
+/* Proves what the API client makes of answers, whatever is answered: objects, pauses, lists in pages, watches. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "tests/support/kube_server.h"
+
+#define VIEW "{\"kind\":\"ClusterRole\",\"metadata\":{\"name\":\"view\"}}"
+#define PATH "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
+#define STATUS(code, rest) "{\"kind\":\"Status\",\"code\":" #code "," rest "}"
+
+static void test_something_else_that_answers_200(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *body;
+		bool good;
+	} rows[] = {
+	    {VIEW, true},
+	    {"{\"kind\":\"ClusterRole\",\"metadata\":{\"name\":\"edit\"}}", false},
+	    {"{\"kind\":\"Role\",\"metadata\":{\"name\":\"view\"}}", false},
+	    {"{\"metadata\":{\"name\":\"view\"}}", false},
+	    {"{\"kind\":\"ClusterRole\"}", false},
+	    {"{}", false},
+	    {"[]", false},
+	    {"<html>log in first</html>", false},
+	    {"", false},
+	};
+	void (*const calls[])(struct kube *, const char *, const json_t *, struct kube_answer *) = {
+	    kube_get, kube_create, kube_put};
+	AUTO(jsonx_unref) json_t *view = ks_json(VIEW);
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t c = 0; c < ARRAY_LEN(calls) + 1; c++) {
+			struct kube_answer a;
+			KS_SCRIPT({.status = 200, .body = rows[i].body});
+			if (c < ARRAY_LEN(calls))
+				calls[c](k, PATH, view, &a);
+			else
+				kube_apply(k, PATH, view, "7", &a);
+			if (a.verdict != (rows[i].good ? KUBE_OK : KUBE_LATER) || (a.body != NULL) != rows[i].good)
+				fail_msg("%s: %d", rows[i].body, a.verdict);
+			kube_answer_done(&a);
+		}
+	}
+}
+
+static void test_what_an_answer_says(void **state)
+{
+	(void)state;
+	static const struct {
+		struct tls_reply reply;
+		enum kube_verdict verdict;
+		int64_t wait;
+		const char *reason, *cause, *text;
+	} rows[] = {
+	    {{.status = 404, .body = STATUS(404, "\"reason\":\"NotFound\",\"message\":\"not there\"")}, KUBE_ABSENT, -1,
+		"NotFound", "", "HTTP 404: not there"},
+	    {{.status = 429, .headers = "Retry-After: 3\r\n", .body = ""}, KUBE_LATER, 3, "", "", "HTTP 429"},
+	    {{.status = 503, .headers = "Retry-After: 86400\r\n", .body = "<html>"}, KUBE_LATER, 300, "", "", "HTTP 503"},
+	    {{.status = 504, .body = STATUS(504,
+				"\"reason\":\"Timeout\",\"details\":{\"retryAfterSeconds\":1,\"causes\":[{\"reason\":"
+				"\"ResourceVersionTooLarge\"}]}")},
+		KUBE_LATER, 1, "Timeout", "ResourceVersionTooLarge", "HTTP 504"},
+	    {{.status = 403, .body = STATUS(403, "\"reason\":\"Forbidden\\u202e\",\"message\":\"a\\nb\"")}, KUBE_REFUSED, -1,
+		"", "", "HTTP 403: (message withheld)"},
+	    {{.status = 410, .body = STATUS(410, "\"reason\":\"Expired\",\"code\":410")}, KUBE_GONE, -1, "", "",
+		"HTTP 410"}, /* a key twice: no object */
+	    {{.status = 409, .body = STATUS(409, "\"reason\":7,\"details\":[],\"message\":{}")}, KUBE_CONFLICT, -1, "", "",
+		"HTTP 409"},
+	};
+	AUTO(jsonx_unref) json_t *view = ks_json(VIEW);
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct kube_answer a;
+		ks_script(&rows[i].reply, 1);
+		kube_get(k, PATH, view, &a);
+		if (a.verdict != rows[i].verdict || a.wait != rows[i].wait || a.body ||
+		    strcmp(a.reason, rows[i].reason) != 0 || strcmp(a.cause, rows[i].cause) != 0 ||
+		    strcmp(a.why.msg, rows[i].text) != 0 || a.status != rows[i].reply.status)
+			fail_msg("row %zu: %d %lld %s %s %s", i, a.verdict, (long long)a.wait, a.reason, a.cause, a.why.msg);
+	}
+}
+
+/* A tenant may write a NUL where he may write; the rest of us must be able to read on. */
+static void test_a_nul_in_a_text_of_others(void **state)
+{
+	(void)state;
+	AUTO(jsonx_unref) json_t *view = ks_json(VIEW);
+	struct kube_answer a;
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	KS_SCRIPT({.status = 200,
+	    .body = "{\"kind\":\"ClusterRole\",\"metadata\":{\"name\":\"view\",\"annotations\":{\"a\":\"x\\u0000y\\\\u0000\"}}}"});
+	kube_get(k, PATH, view, &a);
+	assert_int_equal(a.verdict, KUBE_OK);
+	const json_t *notes = json_object_get(json_object_get(a.body, "metadata"), "annotations");
+	assert_string_equal(json_string_value(json_object_get(notes, "a")), "x\xEF\xBF\xBDy\\u0000");
+	kube_answer_done(&a);
+}
+
+/* --- pauses --- */
+
+struct caller {
+	struct kube *k;
+	enum kube_verdict verdict;
+};
+
+static void *call(void *arg)
+{
+	struct caller *c = arg;
+	struct kube_answer a;
+	AUTO(jsonx_unref) json_t *view = ks_json(VIEW);
+	kube_get(c->k, PATH, view, &a);
+	c->verdict = a.verdict;
+	kube_answer_done(&a);
+	return NULL;
+}
+
+static void test_one_is_told_to_wait_and_all_do(void **state)
+{
+	(void)state;
+	static const struct {
+		struct tls_reply reply;
+		bool pauses;
+	} rows[] = {
+	    {{.status = 429, .headers = "Retry-After: 200\r\n"}, true},
+	    {{.status = 503, .headers = "Retry-After: 200\r\n"}, true},
+	    {{.status = 429}, false},
+	    {{.status = 500}, false},
+	    {{.status = 403, .headers = "Retry-After: 200\r\n"}, false},
+	    {{.status = 200, .headers = "Retry-After: 200\r\n", .body = VIEW}, false},
+	    {{.status = 503, .headers = "Retry-After: 0\r\n"}, false},
+	};
+	ks_configure("token: t");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct kube_gate *g = kube_gate_new(1000, 1000);
+		struct caller one = {.k = ks_open((struct kube_options){.gate = g})};
+		struct caller other = {.k = ks_open((struct kube_options){.gate = g})};
+		pthread_t t;
+		ks_script((const struct tls_reply[]){rows[i].reply, {.status = 200, .body = VIEW}}, 2);
+		call(&one);
+		int64_t pause = kube_gate_pause(g);
+		if ((pause != 0) != rows[i].pauses)
+			fail_msg("row %zu", i);
+		assert_int_equal(pthread_create(&t, NULL, call, &other), 0);
+		if (rows[i].pauses) {
+			assert_int_equal(ks_asked(), 1);
+			clock_advance(pause - clock_mono());
+		}
+		pthread_join(t, NULL);
+		assert_int_equal(other.verdict, KUBE_OK);
+		kube_free(&one.k);
+		kube_free(&other.k);
+		kube_gate_free(&g);
+	}
+}
+
+static void test_a_request_can_be_given_up(void **state)
+{
+	(void)state;
+	atomic_bool cancel = true;
+	struct kube_gate *g = kube_gate_new(1, 1);
+	ks_configure("token: t");
+	KS_SCRIPT({.how = TLS_HANG});
+	struct caller c = {.k = ks_open((struct kube_options){.cancel = &cancel, .timeout_ms = 600000})};
+	call(&c);
+	assert_int_equal(c.verdict, KUBE_LATER);
+	kube_free(&c.k);
+	c.k = ks_open((struct kube_options){.cancel = &cancel, .gate = g});
+	KS_SCRIPT({.status = 200, .body = VIEW});
+	call(&c);
+	assert_int_equal(c.verdict, KUBE_LATER);
+	assert_int_equal(ks_asked(), 0);
+	kube_free(&c.k);
+	kube_gate_free(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_something_else_that_answers_200),
+	    cmocka_unit_test(test_what_an_answer_says),
+	    cmocka_unit_test(test_a_nul_in_a_text_of_others),
+	    cmocka_unit_test(test_one_is_told_to_wait_and_all_do),
+	    cmocka_unit_test(test_a_request_can_be_given_up),
+	};
+	return cmocka_run_group_tests(tests, ks_setup, ks_teardown);
+}
