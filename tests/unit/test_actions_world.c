@@ -14,7 +14,7 @@
 #define GROUPS 2
 #define OBJECTS 256
 #define INVENTORY 32
-#define WORLDS 400
+#define WORLDS 150
 #define STEPS 80
 #define PROVIDER "ldap:corp"
 
