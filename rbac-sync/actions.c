@@ -503,6 +503,18 @@ void action_settle(struct action *x, struct arena *a, const struct record *r, co
 		decide_removal(&m, x, true);
 }
 
+bool actions_goes_along(const struct due *due, const struct desired *want)
+{
+	const struct object_id ns = {KIND_NAMESPACE, NULL, want->id.namespace_};
+	const struct maker m = {.due = due};
+	if (want->shared)
+		return false;
+	if (is_binding(want->id.kind))
+		return true;
+	const struct desired *place = want->id.namespace_ ? find_due(&m, &ns) : want;
+	return !place || (!place->orphan && !place->adopt);
+}
+
 const char *action_name(enum action_kind kind)
 {
 	static const char *const names[] = {"keep", "apply", "refuse", "wait", "drift", "delete", "release"};

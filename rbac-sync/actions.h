@@ -72,6 +72,10 @@ size_t actions_make(struct arena *a, const struct record *r, const struct due *d
 void action_settle(struct action *x, struct arena *a, const struct record *r, const struct life *life,
     const struct actions_view *view, const struct observed *live);
 
+/* May the cluster take WANT, one of DUE, along when it takes the record (ownerReferences)? Not what is shared, not a
+ * namespace that is left or was there before, and not what limits such a namespace. */
+bool actions_goes_along(const struct due *due, const struct desired *want);
+
 /* "apply", "delete" … and "undue", "replaced" …, for logs and reports. */
 const char *action_name(enum action_kind kind);
 const char *removal_name(enum removal removal);

@@ -226,16 +226,28 @@ static void report(const struct run *run, struct reconcile_report *out)
 		    LOG_STR("reason", run->trouble_why));
 }
 
-static void reconcile_living(struct run *run, struct reconcile_report *out)
+bool reconcile_expect(struct run *run, const struct templates_held *held)
 {
-	struct templates_held *held = templates_hold(run->r->templates);
 	run->was = run->record;
 	inherit(run);
 	judge_life(run);
 	make_due(run, held);
-	out->pass_full = tell_shared(run);
-	if (reconcile_resolve(run)) {
-		plan(run);
+	return tell_shared(run);
+}
+
+bool reconcile_plan(struct run *run)
+{
+	if (!reconcile_resolve(run))
+		return false;
+	plan(run);
+	return true;
+}
+
+static void reconcile_living(struct run *run, struct reconcile_report *out)
+{
+	struct templates_held *held = templates_hold(run->r->templates);
+	out->pass_full = reconcile_expect(run, held);
+	if (reconcile_plan(run)) {
 		tell_refusals(run);
 		if (!run->trouble && reconcile_intend(run))
 			execute(run);

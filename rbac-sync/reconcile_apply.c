@@ -153,13 +153,13 @@ struct record_binding reconcile_entry(
 	};
 }
 
-/* The desired body, owned by the record where it shall go with it. The caller owns it. */
-static json_t *body_of(const struct run *run, const struct desired *want)
+/* Owned by the record where it shall go with it. */
+json_t *reconcile_body(const struct run *run, const struct desired *want)
 {
 	json_t *body = json_deep_copy(want->body);
 	if (!body)
 		abort();
-	if (want->shared || (want->id.kind == KIND_NAMESPACE && want->orphan))
+	if (!actions_goes_along(&run->due, want))
 		return body;
 	json_t *owner = json_pack("[{s:s,s:s,s:s,s:s,s:b,s:b}]", "apiVersion", API_VERSION, "kind",
 	    object_types[KIND_USER_RECORD].kind, "name", run->key, "uid", run->record.uid, "controller", 1,
@@ -320,7 +320,7 @@ void reconcile_apply(struct run *run, struct action *act, struct outcome *out)
 	struct attempt t = {
 	    .act = act,
 	    .path = object_path(run->a, &act->want->id),
-	    .body = body_of(run, act->want),
+	    .body = reconcile_body(run, act->want),
 	    .version = act->live ? act->live->resource_version : NULL,
 	    .look = !act->live,
 	};
@@ -335,11 +335,18 @@ void reconcile_apply(struct run *run, struct action *act, struct outcome *out)
 
 /* --- removal --- */
 
-void reconcile_look(struct run *run, struct action *act)
+bool reconcile_ask(struct run *run, struct action *act)
 {
 	struct observed *live = ARENA_NEW(run->a, struct observed);
-	if (ask(run, &act->had->id, live))
-		action_settle(act, run->a, &run->record, &run->life, &run->view, live->uid ? live : NULL);
+	if (!ask(run, act->want ? &act->want->id : &act->had->id, live))
+		return false;
+	action_settle(act, run->a, &run->record, &run->life, &run->view, live->uid ? live : NULL);
+	return true;
+}
+
+void reconcile_look(struct run *run, struct action *act)
+{
+	reconcile_ask(run, act); /* RUN notes the trouble */
 }
 
 static void note_removed(struct run *run, const struct action *act, struct outcome *out)

@@ -14,7 +14,7 @@ static enum outcome_kind successor(const struct run *run, const struct action *g
 	return OUTCOME_OPEN;
 }
 
-/* A removal that is replaced waits for its successor; one whose successor was refused is limited as any other. */
+/* A removal waits for what comes in its place; one whose successor was refused is limited as any other. */
 static void judge_replaced(const struct run *run, struct action *act, struct outcome *out)
 {
 	switch (successor(run, act)) {
@@ -135,7 +135,7 @@ static void judge(struct run *run)
 			if (act->kind != ACTION_DELETE)
 				reconcile_note(run, act, &run->outcomes[i]);
 		}
-		if (act->kind == ACTION_DELETE && act->removal == REMOVAL_REPLACED)
+		if (act->kind == ACTION_DELETE && act->successor)
 			judge_replaced(run, act, &run->outcomes[i]);
 	}
 }

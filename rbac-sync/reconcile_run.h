@@ -74,10 +74,19 @@ void reconcile_remove(struct run *run, struct action *act, struct outcome *out);
 bool reconcile_resolve(struct run *run);
 /* What stands at ID: from the store, or from the apiserver for a kind that is not watched. Notes trouble in RUN. */
 bool reconcile_view(struct run *run, const struct object_id *id, struct observed *out);
+/* What is written for WANT; the caller owns it. */
+json_t *reconcile_body(const struct run *run, const struct desired *want);
 struct record_binding reconcile_entry(
     const struct run *run, const struct desired *want, const char *uid, const uint8_t live[SHA256_LEN]);
 
 /* --- reconcile.c --- */
+/* The two below write nothing: `portcullis sync plan` asks them too. RUN has record, key, pass, r, k and an arena. */
+/* What the record is due, told to the index of what is shared; true when that made the pass full. */
+bool reconcile_expect(struct run *run, const struct templates_held *held) MUST_CHECK;
+/* Then what is to be done. False: not known now, TROUBLE says why. */
+bool reconcile_plan(struct run *run) MUST_CHECK;
+/* The answer to the question that an action without LIVE asks: it may become another. False: trouble. */
+bool reconcile_ask(struct run *run, struct action *act);
 /* What an action that is no write and no removal means. */
 void reconcile_note(struct run *run, const struct action *act, struct outcome *out);
 

@@ -814,6 +814,25 @@ static void test_an_entry_that_is_there_twice_counts_once(void **state)
 	assert_actions(s, "delete:undue portcullis:devs:1");
 }
 
+static void test_the_cluster_takes_along_what_goes_with_the_user_alone(void **state)
+{
+	struct scene *s = *state;
+	sandbox(s);
+	struct desired *d = due_binding(s, "portcullis:devs:2", "view");
+	for (size_t i = 0; i < 4; i++)
+		assert_true(actions_goes_along(&s->want, &s->due[i]));
+	d->shared = true;
+	assert_false(actions_goes_along(&s->want, d));
+	/* A namespace that is left keeps its limits; grants in it go. */
+	for (int adopt = 0; adopt < 2; adopt++) {
+		s->due[0].orphan = !adopt;
+		s->due[0].adopt = adopt;
+		assert_false(actions_goes_along(&s->want, &s->due[0]));
+		assert_false(actions_goes_along(&s->want, &s->due[1]));
+		assert_true(actions_goes_along(&s->want, &s->due[2]));
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -845,6 +864,7 @@ int main(void)
 	    TEST(test_what_stands_in_a_namespace_of_others_goes_as_grants_do),
 	    TEST(test_a_shared_namespace_goes_with_the_last),
 	    TEST(test_what_is_a_templates_own_names_no_user),
+	    TEST(test_the_cluster_takes_along_what_goes_with_the_user_alone),
 	    TEST(test_an_entry_that_is_there_twice_counts_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
