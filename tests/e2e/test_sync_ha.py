@@ -1,0 +1,269 @@
+"""Two replicas of the worker on a real apiserver through what befalls clusters: whoever leads, whatever fails, the
+cluster comes to hold just what is due, nothing twice; nobody else's object is touched, and none but the leader writes.
+"""
+import itertools
+
+import pytest
+
+from support.fault_proxy import Answer, Cut, Hold
+from support.proc import wait_until
+from support.sync_replicas import LEASE, RBAC, RECORDS, Cluster, Replica, now
+from support.spool import key
+
+DEVS = {"name": "devs", "match": {"groups": ["dev-*"]},
+        "grants": [{"clusterRole": "dev", "namespaces": ["team-${group|replace:dev-:}"]},
+                   {"clusterRole": "see", "scope": "cluster", "subject": {"kind": "Group", "name": "${group}"}}]}
+NOBODY = {"name": "nobody", "match": {"groups": ["no-such-group"]},
+          "grants": [{"clusterRole": "see", "scope": "cluster"}]}
+
+
+class World:
+    """Both replicas, and who is told to be in which groups."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.replicas = {n: Replica(cluster, n, [DEVS]) for n in cluster.names}
+        self.people = {}
+        self.clock = itertools.count(now() - 100000)
+        self.steady = {}
+
+    def stop(self):
+        for r in self.replicas.values():
+            r.stop()
+
+    # --- people ---
+    def put(self, replica, user, *groups):
+        """A login that the spool of REPLICA tells of."""
+        self.people[user] = groups
+        replica.worker.spool.put(user, groups, seen_at=next(self.clock))
+
+    def want(self):
+        due = [(f"team-{g[4:]}", "dev", "User", u) for u, groups in self.people.items() for g in groups]
+        return due + [("", "see", "Group", g) for g in sorted({g for gs in self.people.values() for g in gs})]
+
+    def settle(self):
+        """What is due is there; so far nothing went wrong on the way."""
+        self.cluster.expect(self.want())
+        self.cluster.check_foreign()
+        for user, uid in self.steady.items():
+            assert self.uids()[user] == uid, f"{user}'s binding was made anew"
+        assert self.cluster.prove_one_writer() > 0
+
+    def uids(self):
+        return {m[3]: o["metadata"]["uid"] for m, o in self.cluster.bindings() if m[2] == "User"}
+
+    # --- who leads ---
+    def leader(self):
+        """The replica that leads, and the other."""
+        def look():
+            user = self.cluster.leader()
+            return next((r for r in self.replicas.values() if r.user == user), None)
+        leading = wait_until(look, "somebody to lead")
+        return leading, next(r for r in self.replicas.values() if r is not leading)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("ha"), ["a", "b"]) as cluster:
+        w = World(cluster)
+        try:
+            for r in w.replicas.values():
+                r.start()
+            leading, _ = w.leader()
+            for user in ("steady-1", "steady-2"):
+                w.put(leading, user, "dev-a")
+            w.put(leading, "steady-3", "dev-b")
+            w.settle()
+            w.steady = {u: uid for u, uid in w.uids().items() if u.startswith("steady")}
+            yield w
+        finally:
+            w.stop()
+
+
+@pytest.fixture(autouse=True)
+def calm(world):
+    """Each test begins with two well replicas, and ends with the proof."""
+    for r in world.replicas.values():
+        assert r.process.running
+    world.leader()
+    yield
+    for r in world.replicas.values():
+        r.proxy.clear()
+        r.proxy.restore()
+        r.thaw()
+
+
+def hold_work(replica, answers=4):
+    """The next answers to REPLICA's writes of bindings wait: its reconcilers stand in the middle of their work."""
+    return replica.proxy.on("PATCH", "rolebindings/", Hold(), times=answers)
+
+
+def release(rule):
+    rule.drop()
+    rule.action.release.set()
+
+
+def test_leader_killed_in_the_middle(world):
+    leading, other = world.leader()
+    held = hold_work(leading)
+    for i in range(12):
+        world.put(other, f"killed-{i}", "dev-a")
+    held.wait(2)
+    leading.process.kill()
+    release(held)
+    world.cluster.wait_leader(other)
+    world.put(other, "killed-0")
+    world.put(other, "killed-1", "dev-b")
+    world.settle()
+    leading.start()
+    world.put(leading, "killed-2", "dev-c")
+    world.settle()
+
+
+def test_leader_paused_in_the_middle_writes_no_more(world):
+    leading, other = world.leader()
+    lost = leading.told("no longer leading")
+    held = hold_work(leading)
+    for i in range(12):
+        world.put(other, f"paused-{i}", "dev-a")
+    held.wait(2)
+    leading.freeze()
+    world.cluster.wait_leader(other)
+    # What the paused one was about to make is due no more: a late write of it would stay.
+    for i in range(0, 12, 2):
+        world.put(other, f"paused-{i}")
+    world.put(other, "paused-1", "dev-c")
+    world.settle()
+    release(held)
+    leading.thaw()
+    wait_until(lambda: leading.told("no longer leading") > lost, leading.process.tail)
+    world.put(leading, "paused-3", "dev-b")  # its spool's hand-over goes on; the other one acts on it
+    world.settle()
+    assert world.cluster.leader() == other.user
+    # It leads again when it is its turn, and only then writes.
+    other.freeze()
+    world.cluster.wait_leader(leading)
+    world.put(leading, "paused-5", "dev-b")
+    world.settle()
+    other.thaw()
+    world.put(other, "paused-5", "dev-a", "dev-b")
+    world.settle()
+
+
+def test_network_of_the_leader_is_cut_and_comes_back(world):
+    leading, other = world.leader()
+    lost = leading.told("no longer leading")
+    leading.proxy.cut()
+    world.cluster.wait_leader(other)
+    world.put(other, "cut-1", "dev-a")
+    world.put(leading, "cut-2", "dev-a")  # waits in its spool
+    wait_until(lambda: leading.told("no longer leading") > lost, leading.process.tail)
+    leading.proxy.restore()
+    world.settle()
+    other.worker.wait_empty()
+    leading.worker.wait_empty()
+
+
+def test_clean_stop_hands_over_at_once(world):
+    leading, other = world.leader()
+    assert leading.worker.stop() == 0
+    world.cluster.wait_leader(other)
+    turns = world.cluster.leaders()
+    assert [u for _, u in turns[-2:]] == [None, other.user]
+    world.put(other, "stopped-1", "dev-a")
+    world.settle()
+    leading.start()
+
+
+def test_lease_deleted_by_an_admin(world):
+    world.leader()
+    holder = world.cluster.holder()
+    world.cluster.api.delete(LEASE)
+    wait_until(world.cluster.holder, "a new Lease")
+    assert world.cluster.holder() == holder  # its leader makes it again, nobody else may
+    world.put(world.leader()[0], "deleted-1", "dev-a")
+    world.settle()
+
+
+def test_watches_cut_in_the_middle_of_an_event(world):
+    leading, _ = world.leader()
+    rule = leading.proxy.on("GET", r"[?&]watch=", Cut(200), times=8)
+    assert leading.proxy.kick(r"[?&]watch=") > 0
+    for i in range(4):
+        world.put(leading, f"watch-{i}", "dev-a")
+    world.settle()
+    # Changes by others are seen through broken watches too.
+    target = next(o for m, o in world.cluster.bindings() if m[3] == "watch-0")
+    path = f"{RBAC}/namespaces/team-a/rolebindings/{target['metadata']['name']}"
+    world.cluster.api.delete(path)
+    wait_until(lambda: world.cluster.api.get(path), "the binding to be made again")
+    world.cluster.api.patch(path, {"subjects": []})
+    world.settle()
+    rule.wait(1)
+
+
+def test_apiserver_restarts_with_a_compacted_history(world):
+    """The versions that the watches know are too old for the new process: 410, and all is listed anew."""
+    leading, other = world.leader()
+    for r in (leading, other):
+        r.proxy.forget()
+        r.proxy.cut()
+    target = next(o for m, o in world.cluster.bindings() if m[3] == "watch-1")
+    world.cluster.api.delete(f"{RBAC}/namespaces/team-a/rolebindings/{target['metadata']['name']}")
+    for i in range(3):
+        world.cluster.api.patch("/api/v1/namespaces/team-c", {"metadata": {"labels": {"n": str(i)}}})
+    world.cluster.etcd.compact()
+    world.cluster.api.stop()
+    world.cluster.restart_api()
+    world.put(other, "restarted-1", "dev-a")
+    world.put(other, "watch-2")
+    for r in (leading, other):
+        r.proxy.restore()
+    world.settle()
+    lists = [q for r in (leading, other) for q in r.proxy.seen("GET", r"rolebindings\?") if "watch=" not in q.path]
+    assert lists, "nobody listed anew"
+
+
+def test_apiserver_dies_under_load_and_comes_back(world):
+    leading, other = world.leader()
+    for i in range(20):
+        world.put((leading, other)[i % 2], f"load-{i}", "dev-a" if i % 3 else "dev-b")
+    leading.proxy.wait_request("PATCH", "rolebindings/")
+    world.cluster.api.process.kill()
+    for i in range(0, 20, 2):
+        world.put((leading, other)[i % 2], f"load-{i}", "dev-c")
+    world.cluster.restart_api()
+    world.settle()
+
+
+def test_storm_of_429(world):
+    leading, other = world.leader()
+    storms = [r.proxy.on(None, ".", Answer(429, reason="TooManyRequests", retry_after=1), times=25)
+              for r in (leading, other)]
+    for i in range(6):
+        world.put((leading, other)[i % 2], f"storm-{i}", "dev-a")
+    for storm in storms:
+        storm.wait(5)
+    world.put(other, "storm-0")
+    world.settle()
+
+
+def test_no_removal_while_replicas_work_by_different_templates(world):
+    leading, other = world.leader()
+    world.put(leading, "dissent-1", "dev-a", "dev-b")
+    world.settle()
+    other.worker.write_templates([DEVS, NOBODY])
+
+    def dissent():
+        notes = world.cluster.api.get(LEASE)["metadata"].get("annotations", {})
+        return notes.get("portcullis.dev/dissent")
+    wait_until(dissent, "the other one to disagree")
+    world.put(leading, "dissent-1", "dev-b", "dev-c")
+    extra = ("team-a", "dev", "User", "dissent-1")
+    world.cluster.expect(world.want() + [extra])  # the new binding is made, the old one stays
+    record = world.cluster.api.get(f"{RECORDS}/{key('ldap:corp', 'dissent-1')}")
+    assert record["spec"]["identity"]["groups"] == ["dev-b", "dev-c"]
+    world.cluster.expect(world.want() + [extra])
+    leading.worker.write_templates([DEVS, NOBODY])
+    wait_until(lambda: not dissent(), "both to agree again")
+    world.settle()
