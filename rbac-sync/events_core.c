@@ -169,7 +169,7 @@ static json_t *micro_time(int64_t wall)
 
 static const char *home(const struct events_core *c, const struct event_item *it)
 {
-	return it->record[0] ? "default" : c->lease_namespace;
+	return it->record[0] ? EVENTS_NAMESPACE : c->lease_namespace;
 }
 
 static json_t *regarding(const struct events_core *c, const struct event_item *it)

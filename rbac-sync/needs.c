@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "rbac-sync/events.h"
+
 #define RBAC "rbac.authorization.k8s.io"
 
 /* What the templates make of the worker. */
@@ -163,7 +165,7 @@ static void for_leader(struct list *l, const struct worker_config *w, const char
 {
 	struct need lease = {.group = "coordination.k8s.io", .resource = "leases", .namespace_ = namespace_,
 	    .why = "nobody leads: nothing is done"};
-	struct need event = {.group = "events.k8s.io", .resource = "events", .namespace_ = "default",
+	struct need event = {.group = "events.k8s.io", .resource = "events", .namespace_ = EVENTS_NAMESPACE,
 	    .why = "no events about users are shown"};
 	add_verbs(l, "create patch", event);
 	event.namespace_ = namespace_;

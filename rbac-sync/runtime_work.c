@@ -175,6 +175,8 @@ enum err_code work_start(struct runtime *r, struct err *e)
 		struct worker_thread *t = &r->threads[i];
 		t->runtime = r;
 		TRY(kube_open(&o, &t->kube, e));
+		if (r->lease)
+			lease_guard(r->lease, t->kube);
 		if (r->o.once)
 			continue;
 		if (pthread_create(&t->thread, NULL, work, t) != 0)

@@ -72,9 +72,9 @@ static void test_form(void **state)
 	assert_int_equal(events_core_add(core, "rec", "u1", true, EVENT_REFUSED, "no such role", T0, WALL), EVENT_TAKEN);
 	struct event_item *it = events_core_next(core, T0, &wait);
 	json_t *o = events_core_body(core, it, &count);
-	assert_string_equal(events_core_collection(core, it, &a), "/apis/events.k8s.io/v1/namespaces/default/events");
+	assert_string_equal(events_core_collection(core, it, &a), "/apis/events.k8s.io/v1/namespaces/kube-system/events");
 	assert_string_equal(text_at(o, "apiVersion", NULL), "events.k8s.io/v1");
-	assert_string_equal(text_at(o, "metadata", "namespace"), "default");
+	assert_string_equal(text_at(o, "metadata", "namespace"), "kube-system");
 	assert_int_equal(strncmp(text_at(o, "metadata", "name"), "rec.", 4), 0);
 	assert_int_equal(strlen(text_at(o, "metadata", "name")), 4 + 16);
 	assert_string_equal(text_at(o, "eventTime", NULL), "2020-09-13T12:26:40.000000Z");
@@ -117,7 +117,7 @@ static void test_series(void **state)
 	struct event_item *it = events_core_next(core, T0 + 600 * S, &wait);
 	json_t *o = events_core_body(core, it, &count);
 	assert_string_equal(events_core_path(core, it, &a),
-	    arena_printf(&a, "/apis/events.k8s.io/v1/namespaces/default/events/%s", it->name));
+	    arena_printf(&a, "/apis/events.k8s.io/v1/namespaces/kube-system/events/%s", it->name));
 	assert_int_equal(json_object_size(o), 1);
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "series"), "count")), 3);
 	assert_string_equal(text_at(o, "series", "lastObservedTime"), "2020-09-13T12:53:20.000000Z");

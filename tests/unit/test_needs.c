@@ -93,7 +93,7 @@ static void test_reconciling_needs_what_it_calls(void **state)
 	    "create rolebindings.rbac.authorization.k8s.io\ndelete rolebindings.rbac.authorization.k8s.io\n"
 	    "get rolebindings.rbac.authorization.k8s.io\nlist rolebindings.rbac.authorization.k8s.io\n"
 	    "patch rolebindings.rbac.authorization.k8s.io\nwatch rolebindings.rbac.authorization.k8s.io\n"
-	    "create events.events.k8s.io in default\npatch events.events.k8s.io in default\n"
+	    "create events.events.k8s.io in kube-system\npatch events.events.k8s.io in kube-system\n"
 	    "create leases.coordination.k8s.io in portcullis-system\n"
 	    "get leases.coordination.k8s.io portcullis-rbac-sync in portcullis-system\n"
 	    "update leases.coordination.k8s.io portcullis-rbac-sync in portcullis-system\n"
