@@ -76,7 +76,7 @@ enum err_code jsonx_object(struct slice text, size_t max, json_t **out, struct e
 
 enum err_code jsonx_object_lenient(struct slice text, size_t max, json_t **out, struct err *e)
 {
-	if (text.len > max || !memmem(text.p, text.len, "\\u0000", 6))
+	if (text.len == 0 || text.len > max || !memmem(text.p, text.len, "\\u0000", 6))
 		return jsonx_object(text, max, out, e);
 	struct buf b;
 	buf_init(&b, max);
