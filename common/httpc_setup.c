@@ -168,9 +168,12 @@ static enum err_code set_proxy(CURL *c, const struct httpc_request *req, struct 
 	curl_free(scheme);
 	if (https && host_of(u, &x->proxy_host) != ERR_OK)
 		return err_set(e, ERR_INVALID, "the proxy's URL cannot be used");
-	SET(CURLOPT_PROXY, req->proxy);
-	if (socks) /* the proxy looks the name up, as with Go's client */
-		SET(CURLOPT_PROXYTYPE, (long)CURLPROXY_SOCKS5_HOSTNAME);
+	/* socks5h: the proxy looks the name up, as with Go's client. */
+	struct buf url; /* libcurl copies it */
+	buf_init(&url, 8192);
+	buf_printf(&url, "%s%s", socks ? "socks5h" : "", req->proxy + (socks ? strlen("socks5") : 0));
+	SET(CURLOPT_PROXY, buf_cstr(&url));
+	buf_wipe_done(&url);
 	SET(CURLOPT_HTTPPROXYTUNNEL, 1L);
 	SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* the proxy gets no credentials of ours */
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
