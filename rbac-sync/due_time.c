@@ -4,7 +4,7 @@
 
 /* Changes that are looked at for a begin or an end: hours with a minute between them never end. */
 #define CHANGES_MAX 64
-#define SECOND_MAX (INT64_MAX / CLOCK_SECOND - 2 * DUE_GRACE)
+#define SECOND_MAX (INT64_MAX / CLOCK_SECOND - 2 * DUE_GRACE) /* in 2262 */
 #define GRACE (DUE_GRACE * CLOCK_SECOND)
 
 /* Windows between two bounds, all in nanoseconds; END is not included. */
@@ -66,7 +66,7 @@ static int64_t next_that(const struct times *x, int64_t from, bool what, unsigne
 static int64_t last_end(const struct times *x, int64_t from, int64_t now)
 {
 	int64_t end = now;
-	for (int64_t at = next_change(x, from); at <= now; at = next_change(x, at))
+	for (int64_t at = next_change(x, from); at <= now && at != INT64_MAX; at = next_change(x, at))
 		if (!holds(x, at, at))
 			end = at;
 	return end;
@@ -93,6 +93,11 @@ static void end_of_run(const struct times *x, int64_t now, struct due_span *out)
 void due_span_at(const struct template_time *t, int64_t seen, int64_t now_s, struct due_span *out)
 {
 	int64_t end = t->end, dead, now = to_ns(now_s);
+	if (now == INT64_MIN || now == INT64_MAX) {
+		/* No clock shows that; nothing is given on its word. */
+		*out = (struct due_span){.next = INT64_MAX};
+		return;
+	}
 	if (t->ttl && !__builtin_add_overflow(seen, t->ttl, &dead) && dead < end)
 		end = dead;
 	const struct times x = {t, to_ns(t->start), to_ns(end)};

@@ -109,6 +109,21 @@ static void test_hours_a_minute_apart_have_no_end(void **state)
 	due_close(&f);
 }
 
+static void test_a_clock_out_of_its_mind_gives_nothing(void **state)
+{
+	(void)state;
+	static const int64_t times[] = {INT64_MIN, INT64_MIN / 2, INT64_MAX / 2, INT64_MAX};
+	static const char *const grants[] = {"", "    schedule: [{days: [mon], tz: UTC}]\n", "    ttl: 1h\n"};
+	for (size_t i = 0; i < ARRAY_LEN(times) * ARRAY_LEN(grants); i++) {
+		struct due_fixture f;
+		struct due_span got;
+		open_grant(&f, grants[i % ARRAY_LEN(grants)]);
+		due_span_at(time_of(&f), 0, times[i / ARRAY_LEN(grants)], &got);
+		assert_false(got.on);
+		due_close(&f);
+	}
+}
+
 static const char *const schedules[] = {
     "    schedule: [{days: [mon-fri], hours: ['08:00-12:00', '12:01-18:00'], tz: Europe/Berlin}]\n",
     "    schedule: [{hours: ['22:00-06:00'], tz: America/New_York}]\n",
@@ -236,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_bounds),
 	    cmocka_unit_test(test_hours_a_minute_apart_have_no_end),
+	    cmocka_unit_test(test_a_clock_out_of_its_mind_gives_nothing),
 	    cmocka_unit_test(test_holds_by_definition),
 	    cmocka_unit_test(test_next_is_exact),
 	    cmocka_unit_test(test_the_record_ends_its_grants_alone),
