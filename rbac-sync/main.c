@@ -185,13 +185,10 @@ static void run_daemon(struct runtime *r)
 
 static bool keep_on(struct runtime *r, const struct options *o)
 {
-	bool all = true;
 	if (o->once || o->dry == DRY_SERVER)
-		all = runtime_once(r);
-	else
-		run_daemon(r);
-	runtime_write_metrics(r);
-	return all;
+		return runtime_once(r);
+	run_daemon(r);
+	return true;
 }
 
 static int failed(enum err_code rc, const struct diags *d, const struct err *e)

@@ -213,6 +213,7 @@ enum err_code runtime_new(
 	r->c = o->config;
 	r->wake = -1;
 	enum err_code rc = open_all(r, d, e);
+	r->open = rc == ERR_OK;
 	if (rc != ERR_OK)
 		runtime_stop(&r);
 	*out = r;
@@ -258,6 +259,8 @@ void runtime_stop(struct runtime **rp)
 		watch_stop(&r->watches[k]);
 	directories_stop(&r->directories);
 	events_stop(&r->events);
+	if (r->open)
+		runtime_write_metrics(r); /* all is counted */
 	lease_stop(&r->lease); /* last: nobody else may lead while we might still write */
 	free_parts(r);
 }

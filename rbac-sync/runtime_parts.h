@@ -34,6 +34,7 @@ struct worker_thread {
 struct runtime {
 	struct runtime_options o;
 	const struct worker_config *c;
+	bool open; /* whole, not only begun */
 	bool reconciles, takes; /* by mode: works on records; takes events from the spool */
 
 	atomic_bool stopping; /* ends requests and waits of all clients but the Lease's */

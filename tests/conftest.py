@@ -7,6 +7,9 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from support import attacks, etcd, oidc, pki, reasons, samba, slapd  # noqa: E402  pylint: disable=wrong-import-position
+from support import kubeconfig  # noqa: E402  pylint: disable=wrong-import-position
+from support.fake_apiserver import FakeApiserver  # noqa: E402  pylint: disable=wrong-import-position
+from support.rbac_sync import Worker  # noqa: E402  pylint: disable=wrong-import-position
 from support.portcullisd import Portcullisd  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -94,3 +97,34 @@ def daemon(tmp_path):
         bad += [f"unknown reason: {r}" for r in d.audit() if r["type"].startswith("authn.")
                 and r.get("reason") not in reasons.words()]
     assert not bad, "\n".join(bad)
+
+
+@pytest.fixture
+def fake_api(tmp_path):
+    """A scripted apiserver that serves what the worker asks for."""
+    with FakeApiserver(tmp_path / "api") as a:
+        yield a
+
+
+@pytest.fixture
+def fake_config(tmp_path, fake_api):
+    return kubeconfig.write(tmp_path / "kubeconfig", fake_api.url, fake_api.ca, token="secret-token")
+
+
+@pytest.fixture
+def worker(tmp_path, fake_config):
+    """Makes workers against the scripted apiserver; none may end badly or tell a token."""
+    made = []
+
+    def make(templates, kubeconfig_path=fake_config, **kw):
+        w = Worker(tmp_path / f"worker{len(made)}", kubeconfig_path, list(templates), **kw)
+        made.append(w)
+        return w
+
+    yield make
+    for w in made:
+        code = w.stop()
+        assert code in (0, None, -9, 1), f"exit {code}\n{w.process.output()}"
+        text = w.process.output() if w.process.popen else ""
+        assert "Sanitizer" not in text and "runtime error" not in text, text
+        assert "secret-token" not in text

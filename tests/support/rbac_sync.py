@@ -10,6 +10,12 @@ from .spool import Spool
 HEAD = {"apiVersion": "sync.portcullis.dev/v1alpha1", "kind": "SyncConfig", "subjectMode": "user-first"}
 
 
+DEVS = {"name": "devs", "match": {"groups": ["eng-*"]},
+        "grants": [{"clusterRole": "edit", "namespaces": ["${group|replace:eng-:}"]}]}
+VIEW = {"name": "everybody", "match": {"providers": ["*"]},
+        "grants": [{"clusterRole": "view", "scope": "cluster"}]}
+
+
 class Worker:
     def __init__(self, folder, kubeconfig, templates, spool=None, **config):
         self.folder = str(folder)
@@ -52,6 +58,15 @@ class Worker:
         self.process.start()
         self.process.wait_for(lambda: '"started"' in self.process.output(), "the worker to start")
         return self
+
+    def logged(self, text):
+        return text in self.process.output()
+
+    def wait_logged(self, text):
+        self.process.wait_for(lambda: self.logged(text), f"{text!r} in the log")
+
+    def wait_for(self, check, what):
+        return self.process.wait_for(check, what)
 
     def wait_empty(self):
         self.process.wait_for(self.spool.empty, "the spool to be empty")
