@@ -30,7 +30,7 @@ def condition(api, user, kind):
 
 @pytest.mark.parametrize("trouble", list(TROUBLE))
 @pytest.mark.parametrize("method,path", [("GET", "rolebindings/"), ("PATCH", "rolebindings/"), ("GET", "rolebindings[?]"),
-                                         ("PATCH", "userrecords/[^/]*[?]"), ("PATCH", "/status")])
+                                         ("POST", "/userrecords"), ("PATCH", "/status")])
 def test_trouble_is_waited_out(worker, fake_api, method, path, trouble):
     w = worker((DEVS, VIEW))
     w.spool.put("alice", ["eng-blue"])
@@ -230,7 +230,7 @@ def test_an_object_that_changes_hands_between_look_and_write_is_left_alone(worke
 
 # --- death, wherever it comes ---
 
-STEPS = [("PATCH", "userrecords/[^/]*[?]"), ("PATCH", "/status"), ("GET", "/rolebindings/"), ("PATCH", "/rolebindings/"),
+STEPS = [("POST", "/userrecords"), ("PATCH", "/status"), ("GET", "/rolebindings/"), ("PATCH", "/rolebindings/"),
          ("GET", "/clusterrolebindings/"), ("PATCH", "/clusterrolebindings/")]
 
 

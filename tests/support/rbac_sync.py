@@ -2,12 +2,83 @@
 import os
 import re
 
+import yaml
+
 from . import yamlio
-from .paths import program
-from .proc import Process, run
+from .paths import TOP, program
+from .proc import Process, run, wait_until
 from .spool import Spool
 
 HEAD = {"apiVersion": "sync.portcullis.dev/v1alpha1", "kind": "SyncConfig", "subjectMode": "user-first"}
+
+
+DEPLOY = os.path.join(TOP, "deploy", "rbac-sync")
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+RECORDS = "/apis/portcullis.dev/v1alpha1/userrecords"
+MANAGED = "labelSelector=app.kubernetes.io/managed-by=portcullis"
+
+
+def docs(path):
+    with open(path, encoding="utf-8") as f:
+        return [d for d in yaml.safe_load_all(f) if d]
+
+
+def install_crd(api):
+    """Installs the definition of UserRecords and waits until it is served."""
+    for doc in docs(os.path.join(DEPLOY, "crd.yaml")):
+        api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", doc)
+
+    def served():
+        with api.client() as c:
+            return c.get(RECORDS).status == 200
+    wait_until(served, "the definition to be served")
+
+
+def install_rbac(api, text):
+    """Objects of `portcullis sync rbac`, as a file's path or its text."""
+    found = docs(text) if os.path.exists(text) else [d for d in yaml.safe_load_all(text) if d]
+    for doc in found:
+        ns = doc["metadata"].get("namespace")
+        if ns:
+            api.namespace(ns)
+        api.create(f"{RBAC}/{f'namespaces/{ns}/' if ns else ''}{doc['kind'].lower()}s", doc)
+
+
+def aggregate(api):
+    """Fills view, edit and admin as the controller manager would: none runs here."""
+    with api.client() as c:
+        rules = []
+        for role in ("view", "edit", "admin"):
+            path = f"{RBAC}/clusterroles/"
+            rules = rules + c.get(f"{path}system:aggregate-to-{role}").json["rules"]
+            got = c.request("PATCH", path + role, json={"rules": rules},
+                            headers={"Content-Type": "application/merge-patch+json"})
+            assert got.status == 200, got
+
+
+def records(api):
+    """username → record."""
+    return {o["spec"]["identity"]["username"]: o for o in api.get(RECORDS)["items"]}
+
+
+def phase(api, user):
+    return records(api).get(user, {}).get("status", {}).get("phase")
+
+
+def bindings(api):
+    """(namespace, name) → binding, of those with our label in the whole cluster."""
+    items = [o for kind in ("rolebindings", "clusterrolebindings") for o in api.get(f"{RBAC}/{kind}?{MANAGED}")["items"]]
+    return {(o["metadata"].get("namespace"), o["metadata"]["name"]): o for o in items}
+
+
+def remove_all(api):
+    """Records, bindings, and namespaces' marks: nothing is left for the next test."""
+    with api.client() as c:
+        for o in api.get(RECORDS)["items"]:
+            assert c.request("DELETE", f"{RECORDS}/{o['metadata']['name']}").status == 200
+        for ns, name in bindings(api):
+            kind = f"namespaces/{ns}/rolebindings" if ns else "clusterrolebindings"
+            assert c.request("DELETE", f"{RBAC}/{kind}/{name}").status in (200, 404)
 
 
 DEVS = {"name": "devs", "match": {"groups": ["eng-*"]},
