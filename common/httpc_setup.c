@@ -210,7 +210,8 @@ static enum err_code set_options(
 	SET(CURLOPT_USERAGENT, "portcullis");
 	SET(CURLOPT_HTTPHEADER, x->headers);
 	SET(CURLOPT_CONNECT_TO, x->connect_to);
-	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)req->max_bytes);
+	if (!x->reader)
+		SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)req->max_bytes);
 	exchange_listen(x, req->cancel || x->reader);
 	TRY(set_proxy(c, req, x, e));
 	set_tls(c, req);

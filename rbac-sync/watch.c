@@ -15,6 +15,7 @@
 #define PAUSE_MAX (30 * CLOCK_SECOND)
 #define CALM (120 * CLOCK_SECOND)  /* without trouble: the next pause is the first one again */
 #define HEALTHY (60 * CLOCK_SECOND) /* since the stream was last open */
+#define LOOK_EVERY (250 * CLOCK_MS) /* at a clock that tests move on */
 #define TOO_SHORT CLOCK_SECOND	   /* a watch that ends sooner, without an event, was none */
 
 struct watch {
@@ -96,8 +97,8 @@ static int64_t random_below(int64_t n)
 static void sleep_until(struct watch *w, int64_t until)
 {
 	pthread_mutex_lock(&w->lock);
-	while (!atomic_load(&w->stop) && clock_mono() < until) {
-		struct timespec t = clock_until(until);
+	for (int64_t now; !atomic_load(&w->stop) && (now = clock_mono()) < until;) {
+		struct timespec t = clock_until(until < now + LOOK_EVERY ? until : now + LOOK_EVERY);
 		pthread_cond_timedwait(&w->wake, &w->lock, &t);
 	}
 	pthread_mutex_unlock(&w->lock);

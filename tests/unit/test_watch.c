@@ -1,0 +1,285 @@
+/* Proves what a watch does when it ends, however it ends: where it goes on, when it lists anew, what it says of itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "rbac-sync/watch.h"
+#include "tests/support/kube_server.h"
+
+#define LIST(version) "{\"kind\":\"NamespaceList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" version "\"},\"items\":[{\"metadata\":{\"name\":\"n\"}}]}"
+#define EVENT(type, version) "{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"n\",\"resourceVersion\":\"" version "\"}}}\n"
+#define MINUTE (60 * CLOCK_SECOND)
+/* A deadline that only a failure reaches. */
+#define PATIENCE_MS 60000
+
+/* --- a store that notes what it is told --- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct buf told;
+
+static void note(const char *word, const json_t *object)
+{
+	const json_t *meta = json_object_get(object, "metadata");
+	const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
+	pthread_mutex_lock(&lock);
+	buf_printf(&told, "%s%s ", word, version ? version : "");
+	pthread_mutex_unlock(&lock);
+}
+
+void store_list_begin(struct store *s, enum object_kind kind)
+{
+	(void)s, (void)kind;
+	note("begin", NULL);
+}
+
+void store_list_end(struct store *s, enum object_kind kind)
+{
+	(void)s, (void)kind;
+	note("end", NULL);
+}
+
+void store_put(struct store *s, enum object_kind kind, const json_t *object)
+{
+	(void)s, (void)kind;
+	note("put", object);
+}
+
+void store_remove(struct store *s, enum object_kind kind, const json_t *object)
+{
+	(void)s, (void)kind;
+	note("remove", object);
+}
+
+/* --- */
+
+static struct watch *start(void)
+{
+	pthread_mutex_lock(&lock);
+	told.len = 0;
+	pthread_mutex_unlock(&lock);
+	ks_configure("token: t");
+	return watch_start(ks_open((struct kube_options){.idle_ms = 1000000000}), NULL, KIND_NAMESPACE, "a=b,c");
+}
+
+/* Waits for the Nth request, moving the clock on over the pauses; its path. */
+static const char *request(size_t n)
+{
+	static char path[2048];
+	for (int i = 0; ks_asked() <= n; i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+		clock_advance(5 * CLOCK_SECOND);
+	}
+	pthread_mutex_lock(&ks.lock);
+	path[0] = '\0';
+	(void)sscanf(ks.requests[n], "%*s %2047s", path);
+	pthread_mutex_unlock(&ks.lock);
+	return path;
+}
+
+static double restarts(const char *reason)
+{
+	char labels[128];
+	snprintf(labels, sizeof(labels), "resource=\"namespaces\",reason=\"%s\"", reason);
+	return metric_value(metrics_counter("portcullis_sync_watch_restarts_total", "", labels));
+}
+
+#define FIRST "/api/v1/namespaces?limit=500&labelSelector=a%3Db%2Cc&resourceVersion=0"
+#define QUORUM "/api/v1/namespaces?limit=500&labelSelector=a%3Db%2Cc"
+#define FROM(version) "&resourceVersion=" version "&labelSelector=a%3Db%2Cc"
+
+static void test_where_it_goes_on(void **state)
+{
+	(void)state;
+	static const struct {
+		struct tls_reply replies[4]; /* to the requests after the first list */
+		const char *paths[4];	     /* how these requests end; NULL: not looked at */
+		const char *reason;
+	} rows[] = {
+	    /* closed in order, after events: from the last one on, bookmarks too */
+	    {{{.status = 200, .body = EVENT("ADDED", "8") EVENT("BOOKMARK", "9")}, {.status = 500}}, {FROM("7"), FROM("9")},
+		"closed"},
+	    /* closed at once without any: as good as none, but nothing is lost */
+	    {{{.status = 200, .body = ""}, {.status = 500}}, {FROM("7"), FROM("7")}, "unavailable"},
+	    {{{.status = 200, .body = EVENT("ADDED", "8"), .how = TLS_CUT}, {.status = 500}}, {FROM("7"), FROM("8")},
+		"unavailable"},
+	    {{{.status = 500}, {.status = 500}}, {FROM("7"), FROM("7")}, "unavailable"},
+	    {{{.status = 403}, {.status = 500}}, {FROM("7"), FROM("7")}, "refused"},
+	    /* too old, one way or the other: a list of what is there now, not of what a cache remembers */
+	    {{{.status = 410}, {.status = 200, .body = LIST("20")}, {.status = 500}}, {FROM("7"), QUORUM, FROM("20")},
+		"expired"},
+	    {{{.status = 200, .body = "{\"type\":\"ERROR\",\"object\":{\"code\":410}}\n"},
+		 {.status = 200, .body = LIST("20")}, {.status = 500}},
+		{FROM("7"), QUORUM, FROM("20")}, "expired"},
+	    /* the list fails too: it stays a list, still of now */
+	    {{{.status = 410}, {.status = 500}, {.status = 410}, {.status = 200, .body = LIST("20")}},
+		{FROM("7"), QUORUM, QUORUM, QUORUM}, "expired"},
+	    {{{.status = 504, .body = "{\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"}]}}"},
+		 {.status = 200, .body = LIST("5")}, {.status = 500}},
+		{FROM("7"), QUORUM, FROM("5")}, "tooLarge"},
+	    {{{.status = 504}, {.status = 500}}, {FROM("7"), FROM("7")}, "unavailable"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct tls_reply all[6] = {{.status = 200, .body = LIST("7")}};
+		memcpy(all + 1, rows[i].replies, sizeof(rows[i].replies));
+		all[5] = (struct tls_reply){.status = 500};
+		double before = restarts(rows[i].reason);
+		ks_script(all, 6);
+		struct watch *w = start();
+		assert_string_equal(request(0), FIRST);
+		for (size_t n = 0; n < 4 && rows[i].paths[n]; n++) {
+			const char *path = request(n + 1);
+			size_t len = strlen(path), want = strlen(rows[i].paths[n]);
+			if (len < want || strcmp(path + len - want, rows[i].paths[n]) != 0)
+				fail_msg("row %zu, request %zu: %s", i, n + 1, path);
+		}
+		watch_stop(&w);
+		assert_null(w);
+		if (restarts(rows[i].reason) <= before)
+			fail_msg("row %zu: not counted", i);
+	}
+}
+
+static void test_what_the_store_is_told(void **state)
+{
+	(void)state;
+	KS_SCRIPT({.status = 200, .body = LIST("7")},
+	    {.status = 200, .body = EVENT("ADDED", "8") EVENT("MODIFIED", "9") EVENT("BOOKMARK", "10") EVENT("DELETED", "11") EVENT("NEW", "12")},
+	    {.status = 410}, {.status = 200, .body = LIST("20")}, {.how = TLS_HANG});
+	struct watch *w = start();
+	request(4);
+	watch_stop(&w);
+	pthread_mutex_lock(&lock);
+	assert_string_equal(buf_cstr(&told), "begin put end put8 put9 remove11 begin put end ");
+	pthread_mutex_unlock(&lock);
+}
+
+static void test_a_list_that_fails_is_not_the_end_of_what_was_listed(void **state)
+{
+	(void)state;
+	KS_SCRIPT({.status = 500}, {.status = 200, .body = "{}"}, {.status = 200, .body = LIST("7")}, {.how = TLS_HANG});
+	struct watch *w = start();
+	request(3);
+	watch_stop(&w);
+	pthread_mutex_lock(&lock);
+	assert_string_equal(buf_cstr(&told), "begin begin begin put end ");
+	pthread_mutex_unlock(&lock);
+}
+
+static void test_health(void **state)
+{
+	(void)state;
+	struct err why = {0};
+	KS_SCRIPT({.status = 403, .body = "{\"message\":\"not you\"}"}, {.status = 200, .body = LIST("7")},
+	    {.status = 200, .how = TLS_DRIP});
+	struct watch *w = start();
+	request(1);
+	request(2);
+	for (int i = 0; !watch_healthy(w, &why); i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+	clock_advance(30 * MINUTE); /* an open stream may be silent */
+	assert_true(watch_healthy(w, &why));
+	watch_stop(&w);
+
+	KS_SCRIPT({.status = 403, .body = "{\"message\":\"not you\"}"});
+	w = start();
+	request(1);
+	assert_false(watch_healthy(w, &why));
+	assert_string_equal(why.msg, "namespaces: HTTP 403: not you");
+	watch_stop(&w);
+
+	/* Listed, then no stream: well for a minute more. */
+	KS_SCRIPT({.status = 200, .body = LIST("7")}, {.status = 503});
+	w = start();
+	request(1);
+	clock_advance(2 * MINUTE);
+	assert_false(watch_healthy(w, &why));
+	watch_stop(&w);
+}
+
+static void test_a_circle_of_410_rests(void **state)
+{
+	(void)state;
+	/* Lists are fine and each watch is too old: without a rest there would be thousands. */
+	static struct tls_reply all[REPLIES_MAX];
+	for (size_t i = 0; i < REPLIES_MAX; i++)
+		all[i] = i % 2 ? (struct tls_reply){.status = 410} : (struct tls_reply){.status = 200, .body = LIST("7")};
+	ks_script(all, REPLIES_MAX);
+	struct watch *w = start();
+	/* The first 410 lists at once, the second waits for a clock that nobody moves on. */
+	for (int i = 0; ks_asked() < 4; i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+	usleep(300000);
+	assert_int_equal(ks_asked(), 4);
+	watch_stop(&w);
+}
+
+static void test_stopping_in_the_midst_of_it(void **state)
+{
+	(void)state;
+	static const struct tls_reply hang[] = {{.how = TLS_HANG}};
+	ks_script(hang, 1);
+	struct watch *w = start(); /* of a list */
+	request(0);
+	watch_stop(&w);
+	KS_SCRIPT({.status = 500});
+	w = start(); /* of a pause, of up to an hour */
+	request(0);
+	watch_stop(&w);
+	watch_stop(&w);
+}
+
+static void test_one_list_for_commands(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	KS_SCRIPT({.status = 410}, {.status = 200, .body = LIST("7")});
+	assert_int_equal(watch_list_once(k, NULL, KIND_NAMESPACE, "a=b,c", &e), ERR_OK);
+	assert_int_equal(ks_asked(), 2);
+	KS_SCRIPT({.status = 410});
+	assert_int_equal(watch_list_once(k, NULL, KIND_NAMESPACE, NULL, &e), ERR_REFUSED);
+	assert_int_equal(ks_asked(), 2);
+	KS_SCRIPT({.status = 403});
+	assert_int_equal(watch_list_once(k, NULL, KIND_NAMESPACE, NULL, &e), ERR_REFUSED);
+	assert_string_equal(e.msg, "listing namespaces: HTTP 403");
+	KS_SCRIPT({.status = 503});
+	assert_int_equal(watch_list_once(k, NULL, KIND_NAMESPACE, NULL, &e), ERR_UNAVAILABLE);
+}
+
+static int setup(void **state)
+{
+	log_init("test", LOG_LEVEL_ERROR);
+	buf_init(&told, (size_t)1 << 20);
+	return ks_setup(state);
+}
+
+static int teardown(void **state)
+{
+	buf_done(&told);
+	return ks_teardown(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_where_it_goes_on),
+	    cmocka_unit_test(test_what_the_store_is_told),
+	    cmocka_unit_test(test_a_list_that_fails_is_not_the_end_of_what_was_listed),
+	    cmocka_unit_test(test_health),
+	    cmocka_unit_test(test_a_circle_of_410_rests),
+	    cmocka_unit_test(test_stopping_in_the_midst_of_it),
+	    cmocka_unit_test(test_one_list_for_commands),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
