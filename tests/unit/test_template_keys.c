@@ -293,21 +293,50 @@ static void test_the_digest_tells_files_apart(void **state)
 	sync_config_free(&c);
 }
 
+/* A file of the tree. */
+static const char *in_tree(struct arena *a, const char *name)
+{
+	const char *top = getenv("top_srcdir");
+	struct slice text;
+	struct err e;
+	if (file_read(a, arena_printf(a, "%s/%s", top ? top : ".", name), 1 << 20, &text, &e) != ERR_OK)
+		fail_msg("%s", e.msg);
+	return text.p;
+}
+
+static void test_examples_of_the_manual_load(void **state)
+{
+	(void)state;
+	struct arena a;
+	size_t n = 0;
+	arena_init(&a, 0);
+	const char *at = in_tree(&a, "docs/rbac-sync.md");
+	while ((at = strstr(at, "```yaml\n"))) {
+		at += strlen("```yaml\n");
+		const char *end = strstr(at, "```"), *text = arena_strndup(&a, at, (size_t)(end - at));
+		at = end + 3;
+		if (!strstr(text, "kind: SyncConfig"))
+			continue;
+		struct sync_config *c = load(text);
+		sync_config_free(&c);
+		n++;
+	}
+	assert_true(n >= 4);
+	struct sync_config *c = load(in_tree(&a, "deploy/examples/templates.yaml"));
+	sync_config_free(&c);
+	arena_done(&a);
+}
+
 /* What editors are given is what the tables say. */
 static void test_json_schema_is_of_the_tables(void **state)
 {
 	(void)state;
-	const char *top = getenv("top_srcdir");
 	struct arena a;
-	struct slice text;
 	struct buf want;
-	struct err e;
 	arena_init(&a, 0);
 	buf_init(&want, 1 << 20);
-	if (file_read(&a, arena_printf(&a, "%s/docs/sync-config.schema.json", top ? top : "."), 1 << 20, &text, &e))
-		fail_msg("%s", e.msg);
 	schema_print_json(&sync_config_schema, SYNC_SCHEMA_TITLE, &want);
-	assert_string_equal(text.p, buf_cstr(&want));
+	assert_string_equal(in_tree(&a, "docs/sync-config.schema.json"), buf_cstr(&want));
 	buf_done(&want);
 	arena_done(&a);
 }
@@ -321,6 +350,7 @@ int main(void)
 	    cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_what_is_left_out_is_filled_in),
 	    cmocka_unit_test(test_the_digest_tells_files_apart),
+	    cmocka_unit_test(test_examples_of_the_manual_load),
 	    cmocka_unit_test(test_json_schema_is_of_the_tables),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
