@@ -22,6 +22,16 @@ struct planner {
 
 /* --- refusals --- */
 
+/* The sentence goes to logs, terminals and statuses; names in it are other people's choice, and it may have been cut
+ * inside of a character. */
+static void make_plain(char *text)
+{
+	if (slice_printable(slice_of(text)))
+		return;
+	for (; *text; text++)
+		*text = *text >= ' ' && *text <= '~' ? *text : '?';
+}
+
 static void refuse(struct planner *p, const struct due_refusal *r, const char *fmt, ...) PRINTF(3, 4);
 
 /* Each is told once, though it may concern many objects. */
@@ -33,6 +43,7 @@ static void refuse(struct planner *p, const struct due_refusal *r, const char *f
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	make_plain(text);
 	for (size_t i = 0; i < out->nrefusals; i++) {
 		const struct due_refusal *o = &out->refusals[i];
 		if (o->template_ == p->t->name && strcmp(o->what, text) == 0 && !r->id.name)

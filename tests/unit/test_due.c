@@ -299,6 +299,25 @@ static void test_a_reserved_user_gets_nothing_at_all(void **state)
 	}
 }
 
+static void test_refusals_are_fit_to_be_shown(void **state)
+{
+	(void)state;
+	char longest[1001];
+	memset(longest, 0, sizeof(longest));
+	for (size_t i = 0; i + 4 <= sizeof(longest) - 1; i += 4)
+		memcpy(longest + i, "\xf0\x9f\x90\x95", 4);
+	const char *const names[] = {"al\nice", "a\x1b[2J", "a\xe2\x80\xae" "b", longest};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct due_fixture f;
+		due_open(&f, "templates:\n" ENG "  grants: [{clusterRole: view, namespaces: ['x${user}']}]\n");
+		f.record.identity.username = slice_of(names[i]);
+		due_plan(&f);
+		assert_int_equal(f.due.nrefusals, 1);
+		assert_true(slice_printable(slice_of(f.due.refusals[0].what)));
+		due_close(&f);
+	}
+}
+
 static void test_what_is_over_the_limit_is_refused_in_order(void **state)
 {
 	(void)state;
@@ -359,6 +378,7 @@ int main(void)
 	    cmocka_unit_test(test_refused_with_its_reason),
 	    cmocka_unit_test(test_dangerous_roles_need_two_words),
 	    cmocka_unit_test(test_a_reserved_user_gets_nothing_at_all),
+	    cmocka_unit_test(test_refusals_are_fit_to_be_shown),
 	    cmocka_unit_test(test_what_is_over_the_limit_is_refused_in_order),
 	    cmocka_unit_test(test_two_templates_do_not_share_a_namespace),
 	    cmocka_unit_test(test_without_a_view_of_the_cluster),
