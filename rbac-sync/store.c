@@ -90,13 +90,13 @@ static void notice_of(enum object_kind kind, const struct entry *was, const stru
 			note(n->is, (is ? is : was)->text);
 		return;
 	}
-	if (!was || !is || !entry_same_object(was, is)) {
+	n->any = kind == KIND_NAMESPACE && (!was || !is || !entry_same_labels(was, is));
+	if (n->any || !was || !is || !entry_same_object(was, is)) {
 		note(n->was, was ? entry_text(was, was->record) : NULL);
 		note(n->is, is ? entry_text(is, is->record) : NULL);
 		if (strcmp(n->was, n->is) == 0)
 			n->was[0] = '\0';
 	}
-	n->any = kind == KIND_NAMESPACE && (!was || !is || !entry_same_labels(was, is));
 }
 
 static void tell(struct store *s, enum object_kind kind, const struct notice *n)

@@ -373,6 +373,11 @@ static void test_namespaces_are_told_when_labels_or_life_change(void **state)
 	set_marks(j, "rec", "t", "bob");
 	put(h, KIND_NAMESPACE, j);
 	assert_heard(h, "0:rec ");
+	/* A label that is not ours may be its template's. */
+	j = namespace_("u", "eng", 8);
+	set_marks(j, "rec", "t", "bob");
+	put(h, KIND_NAMESPACE, j);
+	assert_heard(h, "0:rec 0:* ");
 }
 
 static void test_a_namespaces_labels_can_be_asked_for(void **state)
