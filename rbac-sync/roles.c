@@ -82,6 +82,14 @@ uint64_t roles_version(struct roles *r)
 	return version;
 }
 
+void roles_expire(struct roles *r)
+{
+	pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < r->len; i++)
+		r->entries[i]->due_at = 0;
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* --- entries; under the lock --- */
 
 static int place_cmp(const struct entry *e, const char *namespace_, const char *name)

@@ -44,6 +44,9 @@ bool roles_refresh(struct roles *r, struct kube *k, const struct sync_config *c)
  * got ROLE_UNKNOWN and would rather know now: to be asked again when roles_version has changed. */
 void roles_catch_up(struct roles *r, struct kube *k);
 
+/* All that was read is to be read again at the next refresh; verdicts hold until then. */
+void roles_expire(struct roles *r);
+
 /* Grows with each change of a verdict. */
 uint64_t roles_version(struct roles *r);
 

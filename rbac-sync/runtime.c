@@ -12,6 +12,7 @@
 #include "rbac-sync/runtime_parts.h"
 
 #define ROLE_AGE (60 * CLOCK_SECOND)
+#define CHECK_AGAIN (30 * CLOCK_SECOND) /* while rights are missing, or nobody could say */
 #define RETRY_MAX (1000 * CLOCK_SECOND) /* as client-go's queues have it */
 #define RETRY_FIRST (5 * CLOCK_MS)
 
@@ -267,11 +268,28 @@ void runtime_stop(struct runtime **rp)
 
 /* --- the main thread's share --- */
 
+void runtime_check(struct runtime *r, struct kube *k, const struct sync_config *c)
+{
+	struct err e;
+	if (clock_mono() < r->checked)
+		return;
+	r->checked = clock_mono() + CHECK_AGAIN;
+	if (selfcheck_run(k, r->c, c, &r->found, &e) != ERR_OK)
+		return;
+	atomic_store(&r->denied, r->found.denied > 0);
+	if (r->found.denied)
+		events_emit(r->events, NULL, NULL, true, EVENT_SELF_CHECK_FAILED, r->found.text);
+	else
+		r->checked = INT64_MAX;
+}
+
 void runtime_run(struct runtime *r)
 {
 	int64_t max_users = atomic_load(&r->max_users);
 	if (!r->intake)
 		return;
+	if (!r->reconciles && !r->o.once)
+		runtime_check(r, r->intake_kube, NULL); /* else the keeper asks for both halves */
 	if (max_users)
 		intake_limit(r->intake, max_users, atomic_load(&r->new_users));
 	intake_run(r->intake);
@@ -293,6 +311,8 @@ void runtime_reload(struct runtime *r)
 	if (r->intake) {
 		if (kube_reload(r->intake_kube, &e) != ERR_OK)
 			log_error("kubeconfig rejected, the last good one stays", LOG_STR("reason", e.msg));
+		if (!r->reconciles)
+			r->checked = 0;
 		intake_retry_now(r->intake);
 	}
 	atomic_store(&r->reload, true);

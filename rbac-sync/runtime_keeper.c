@@ -11,13 +11,11 @@
 #include "common/metrics.h"
 #include "common/secret.h"
 #include "rbac-sync/runtime_parts.h"
-#include "rbac-sync/selfcheck.h"
 
 #define TICK (CLOCK_SECOND / 2)
 #define ROLES_EVERY (60 * CLOCK_SECOND)
 #define RESYNC_EVERY (3600 * CLOCK_SECOND) /* what a watch may have missed */
 #define CLOCK_STEP CLOCK_SECOND		   /* a wall clock that moved so far against the other was set */
-#define CHECK_AGAIN (30 * CLOCK_SECOND)	   /* when nobody could say what the worker may do */
 #define NOTE_MAX 256
 
 /* --- what is watched --- */
@@ -127,6 +125,7 @@ static void follow_templates(struct runtime *r)
 		if (kube_reload(r->keeper_kube, &e) != ERR_OK)
 			log_error("kubeconfig rejected, the last good one stays", LOG_STR("reason", e.msg));
 		r->refreshed = r->checked = 0;
+		roles_expire(r->roles);
 		atomic_store(&r->quiet_until, 0);
 	}
 	if (force || moved || now - r->looked >= r->c->scan_interval) {
@@ -162,18 +161,8 @@ static void follow_roles(struct runtime *r)
 /* What the generated ClusterRole gives, asked before it is missed. */
 static void self_check(struct runtime *r)
 {
-	struct selfcheck found;
-	struct err e;
-	if (clock_mono() < r->checked)
-		return;
-	r->checked = clock_mono() + CHECK_AGAIN;
 	struct templates_held *held = templates_hold(r->templates);
-	if (selfcheck_run(r->keeper_kube, r->c, held->config, &found, &e) == ERR_OK) {
-		r->checked = INT64_MAX;
-		atomic_store(&r->denied, found.denied > 0);
-		if (found.denied)
-			events_emit(r->events, NULL, NULL, true, EVENT_SELF_CHECK_FAILED, found.text);
-	}
+	runtime_check(r, r->keeper_kube, held->config);
 	templates_let(r->templates, &held);
 }
 

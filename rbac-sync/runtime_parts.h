@@ -13,6 +13,7 @@
 #include "rbac-sync/reconcile.h"
 #include "rbac-sync/roles.h"
 #include "rbac-sync/runtime.h"
+#include "rbac-sync/selfcheck.h"
 #include "rbac-sync/watch.h"
 
 #define THREADS_MAX 64
@@ -80,6 +81,7 @@ struct runtime {
 	struct templates_held *candidate; /* read, and waiting for its kinds to be listed; or NULL */
 	int64_t looked, refreshed, resynced; /* clock_mono of the last time */
 	int64_t checked;		  /* clock_mono before which there is no self-check */
+	struct selfcheck found;		  /* by the last one */
 	int64_t clock_offset;		  /* wall clock less monotonic clock */
 	uint64_t roles_seen;
 	unsigned kinds;			  /* that are watched */
@@ -110,5 +112,7 @@ void keeper_stop(struct runtime *r);
 /* --- runtime_ready.c --- */
 bool runtime_ready(void *ctx, struct buf *lines);
 void runtime_gauges(struct runtime *r);
+/* Asks whether the worker may do what it needs when that is due; K's thread. C NULL: intake alone. */
+void runtime_check(struct runtime *r, struct kube *k, const struct sync_config *c);
 
 #endif
