@@ -5,36 +5,20 @@ import os
 import pytest
 import yaml
 
-from support.apiserver import ApiServer
+from support import kubeconfig
+from support.apiserver import RECORDS, ApiServer
 from support.kubectl import Kubectl
 from support.paths import TOP
-from support.proc import wait_until
+from support.rbac_sync import Worker
 from support.spool import key
 
-CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-RECORDS = "/apis/portcullis.dev/v1alpha1/userrecords"
 MERGE = {"Content-Type": "application/merge-patch+json"}
-
-
-def install_crd(api):
-    """Installs the definition and waits until it serves."""
-    with open(os.path.join(TOP, "deploy", "rbac-sync", "crd.yaml"), encoding="utf-8") as f:
-        doc = yaml.safe_load(f)
-    api.create(CRDS, doc, ok=(201,))
-
-    def established():
-        have = api.get(f"{CRDS}/{doc['metadata']['name']}")
-        told = {c["type"]: c["status"] for c in have.get("status", {}).get("conditions") or []}
-        assert told.get("NonStructuralSchema", "False") == "False", have["status"]
-        with api.client() as c:
-            return told.get("Established") == "True" and c.get(RECORDS).status == 200
-    wait_until(established, "the definition to be established")
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, etcd_server):
     with ApiServer(tmp_path_factory.mktemp("records"), etcd_server) as api:
-        install_crd(api)
+        api.install_records()
         yield api
 
 
@@ -170,3 +154,59 @@ def test_a_bad_status_is_refused(cluster, path, value):
 def test_the_largest_identity_is_taken(cluster):
     groups = [f"{i:05}" + "g" * 19 for i in range(10000)]
     cluster.create(RECORDS, record("large", identity={"groups": groups}), ok=(201,))
+
+
+# --- the intake ---
+
+@pytest.fixture
+def intakes(cluster, tmp_path):
+    """Two nodes' intakes, each with its own spool, with the rights of deploy/rbac-sync/rbac-intake.yaml."""
+    made = []
+    for node in ("a", "b"):
+        user = f"portcullis-intake:node-{node}"
+        config = kubeconfig.write(tmp_path / f"kubeconfig-{node}", cluster.url, cluster.ca,
+                                  pair=cluster.ca.client(user, org=("portcullis-intake",)))
+        made.append(Worker(tmp_path / node, config, [], mode="intake", templates=None).start())
+    yield made
+    for w in made:
+        assert w.stop() in (0, None), w.process.output()
+
+
+def test_intakes_merge_and_the_newest_token_wins(cluster, intakes):
+    with open(os.path.join(TOP, "deploy", "rbac-sync", "rbac-intake.yaml"), encoding="utf-8") as f:
+        cluster.create_rbac(yaml.safe_load_all(f))
+    a, b = intakes
+
+    def told(worker, groups, iat, seen_at):
+        name = worker.spool.put("merge", groups, iat=iat, seen_at=seen_at)
+        worker.wait_empty()
+        return cluster.get(f"{RECORDS}/{name}")
+
+    first = told(a, ["dev", "admins"], 1000, 1795428000)
+    assert first["spec"]["identity"]["groups"] == ["admins", "dev"]
+    assert [(m["manager"], m["operation"]) for m in first["metadata"]["managedFields"]] == [
+        ("portcullis-intake", "Update")]
+    # The other node saw a newer token, which lost a group.
+    second = told(b, ["dev"], 2000, 1795428010)
+    assert second["spec"]["identity"]["groups"] == ["dev"] and second["spec"]["iat"] == 2000
+    # The old token is seen again, later, on the first: it brings nothing back and is not tried for ever.
+    third = told(a, ["dev", "admins"], 1000, 1795428020)
+    assert third["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
+    assert a.spool.names("dead") == [] == b.spool.names("dead")
+    # An admin's word stays, whatever is told later.
+    cluster.patch(f"{RECORDS}/{third['metadata']['name']}", {"spec": {"state": "Suspended", "keep": True}})
+    last = told(a, ["dev", "ops"], 3000, 1795428030)
+    assert last["spec"]["identity"]["groups"] == ["dev", "ops"]
+    assert last["spec"]["state"] == "Suspended" and last["spec"]["keep"] is True
+
+
+def test_nodes_that_race_for_new_users_leave_the_newest(cluster, intakes):
+    for n in range(20):
+        for worker, iat in zip(intakes, (100, 200) if n % 2 else (200, 100)):
+            worker.spool.put(f"racer-{n}", [f"of-{iat}"], iat=iat)
+    for worker in intakes:
+        worker.wait_empty()
+        assert worker.spool.names("dead") == []
+    have = {r["spec"]["identity"]["username"]: r["spec"] for r in cluster.get(RECORDS)["items"]}
+    for n in range(20):
+        assert have[f"racer-{n}"]["iat"] == 200 and have[f"racer-{n}"]["identity"]["groups"] == ["of-200"]

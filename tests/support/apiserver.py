@@ -16,6 +16,7 @@ from .ports import free_port
 from .proc import Process, Service, run
 
 API_AUDIENCE = "https://kubernetes.default.svc"
+RECORDS = "/apis/portcullis.dev/v1alpha1/userrecords"
 
 
 def binary():
@@ -162,6 +163,21 @@ class ApiServer(Service):
                 self.namespace(ns)
             where = f"/namespaces/{ns}" if ns else ""
             self.create(f"/apis/rbac.authorization.k8s.io/v1{where}/{doc['kind'].lower()}s", doc)
+
+    def install_records(self):
+        """deploy/rbac-sync/crd.yaml; returns when UserRecords are served."""
+        with open(os.path.join(TOP, "deploy", "rbac-sync", "crd.yaml"), encoding="utf-8") as f:
+            doc = yaml.safe_load(f)
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        self.create(path, doc, ok=(201,))
+
+        def served():
+            have = self.get(f"{path}/{doc['metadata']['name']}")
+            told = {c["type"]: c["status"] for c in have.get("status", {}).get("conditions") or []}
+            assert told.get("NonStructuralSchema", "False") == "False", have["status"]
+            with self.client() as c:
+                return told.get("Established") == "True" and c.get(RECORDS).status == 200
+        self.process.wait_for(served, "user records to be served")
 
     def get(self, path):
         """The object at PATH, or None."""

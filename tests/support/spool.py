@@ -35,9 +35,12 @@ def digest(ev):
     return hashlib.sha256(data).hexdigest()
 
 
-def event(username, groups=(), provider="ldap:corp", uid="", issuer="", extra=None, seen_at=1700000000):
+def event(username, groups=(), provider="ldap:corp", uid="", issuer="", extra=None, seen_at=1700000000,
+          iat=0):
     ev = {"v": 1, "provider": provider, "issuer": issuer, "username": username, "uid": uid,
           "groups": list(groups), "extra": extra or {}, "seenAt": seen_at, "node": "test"}
+    if iat:
+        ev["iat"] = iat
     ev["digest"] = digest(ev)
     return ev
 
