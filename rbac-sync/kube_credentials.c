@@ -8,7 +8,7 @@
 #define TOKEN_MAX ((size_t)64 << 10)
 #define READ_EVERY (60 * CLOCK_SECOND)	   /* the kubelet renews a token minutes before its end */
 #define EXPIRY_LEEWAY (10 * CLOCK_SECOND)  /* a request takes its time, and clocks differ */
-#define PLUGIN_PAUSE (5 * CLOCK_SECOND)	   /* between runs of a plugin that gives what is about to expire */
+#define PLUGIN_PAUSE (5 * CLOCK_SECOND)	   /* between runs of one that gives what is about to expire, or has */
 
 static enum err_code load_config(const struct credentials *c, struct kubeconfig **out, struct err *e)
 {
@@ -90,7 +90,7 @@ static bool plugin_due(const struct credentials *c)
 		return true;
 	if (!p->expires || clock_now() < p->expires - EXPIRY_LEEWAY)
 		return false;
-	return clock_now() >= p->expires || clock_mono() - c->plugin_ran >= PLUGIN_PAUSE;
+	return clock_mono() - c->plugin_ran >= PLUGIN_PAUSE;
 }
 
 static enum err_code run_plugin(struct credentials *c, struct err *e)

@@ -5,7 +5,8 @@ import pytest
 
 from support import fault_proxy, kubeconfig
 from support.apiserver import ApiServer
-from support.fault_proxy import Answer, Close, Cut, ErrorEvent, FaultProxy, Gone, Hold, Lost, Mute, Rechunk, Reset
+from support.fault_proxy import (Answer, Close, Cut, Delay, End, ErrorEvent, FaultProxy, Gone, Hold, Lost, Mute, Rechunk,
+                                 Reset, Rewrite, Unauthorized)
 from support.kube_probe import KubeProbe
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -169,7 +170,7 @@ def test_a_watch_that_ends_in_order_goes_on_where_it_was(probe, proxy, cluster):
     assert p.metric("portcullis_sync_watch_restarts_total", resource="rolebindings", reason="closed") == 1
 
 
-@pytest.mark.parametrize("action", [Cut(events=1), Cut(300), Close(events=0)])
+@pytest.mark.parametrize("action", [Cut(events=1), Cut(300), End(events=1), End(10), Close(events=0)])
 def test_a_watch_that_breaks_loses_nothing(probe, proxy, cluster, action):
     rule = proxy.on("GET", "watch=1", action)
     p = watching(probe)
@@ -183,6 +184,19 @@ def test_a_watch_that_breaks_loses_nothing(probe, proxy, cluster, action):
     assert len(p.told(event="begin")) == 1
     assert p.metric("portcullis_sync_watch_restarts_total", resource="rolebindings", reason="unavailable") == 1
     assert [s["name"] for s in p.told(event="put")] == ["cut-1", "cut-2"]
+
+
+def test_connections_that_break_while_nothing_happens(probe, proxy, cluster):
+    p = watching(probe)
+    proxy.wait_request("GET", "watch=1")
+    for i in range(2):
+        name = f"kick-{i}"
+        cluster.make("few", name, {"set": "few"})
+        p.wait(event="put", name=name)
+        assert proxy.kick("watch=1") == 1
+        cluster.delete("few", name)
+        p.wait(event="remove", name=name)
+    assert len(p.told(event="begin")) == 1
 
 
 def test_a_silent_watch_is_given_up(probe, proxy, cluster):
@@ -318,6 +332,20 @@ def test_a_review_has_no_name(probe):
     assert got["answer"] == "ok" and got["body"]["status"]["allowed"] is True
 
 
+def test_something_between_us_that_answers_for_it(probe, proxy):
+    proxy.on("GET", "clusterroles/view", Rewrite(lambda doc: {**doc, "kind": "Role"}))
+    p = probe()
+    got = p.ask("get", f"{RBAC}/clusterroles/view", {"kind": "ClusterRole"})
+    assert (got["answer"], got["status"]) == ("later", 200)
+    assert p.ask("get", f"{RBAC}/clusterroles/view", {"kind": "ClusterRole"})["answer"] == "ok"
+
+
+def test_an_answer_that_does_not_come_in_time(probe, proxy):
+    proxy.on("GET", "clusterroles/view", Delay(60))
+    got = probe(timeout=300).ask("get", f"{RBAC}/clusterroles/view", {"kind": "ClusterRole"})
+    assert (got["answer"], got["status"]) == ("later", 0)
+
+
 def test_a_dry_run_writes_nothing(probe, cluster):
     made = cluster.make("few", "dry")["metadata"]
     p = probe(dry_run=None)
@@ -361,7 +389,7 @@ def test_a_rotated_token_is_read_after_a_401(tmp_path, proxy):
         token.write_text("worker-1\n")
         assert p.ask("get", f"{RBAC}/clusterroles/view", {"kind": "ClusterRole"})["answer"] == "ok"
         os.replace(_write(tmp_path / "next", "worker-2"), token)
-        proxy.on("GET", "clusterroles/view", Answer(401, "Unauthorized"))
+        proxy.on("GET", "clusterroles/view", Unauthorized())
         assert p.ask("get", f"{RBAC}/clusterroles/view", {"kind": "ClusterRole"})["answer"] == "ok"
     assert [r.token for r in proxy.seen("GET", "clusterroles/view")][-2:] == ["worker-1", "worker-2"]
 
@@ -388,6 +416,6 @@ def test_in_a_pod(tmp_path, proxy):
             (tmp_path / "second" / name).write_text(text)
         (tmp_path / "sa" / "..tmp").symlink_to(tmp_path / "second")
         os.replace(tmp_path / "sa" / "..tmp", tmp_path / "sa" / "..data")
-        proxy.on("GET", "clusterroles/view", Answer(401, "Unauthorized"))
+        proxy.on("GET", "clusterroles/view", Unauthorized())
         assert p.ask("get", f"{RBAC}/clusterroles/view", {"kind": "ClusterRole"})["answer"] == "ok"
     assert [r.token for r in proxy.seen("GET", "clusterroles/view")] == ["worker-1", "worker-1", "worker-2"]

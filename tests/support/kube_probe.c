@@ -251,6 +251,6 @@ int main(int argc, char **argv)
 	free(line);
 	watch_stop(&probe.watch);
 	kube_free(&probe.kube);
-	kube_gate_free((struct kube_gate **)&probe.options.gate);
+	kube_gate_free(&probe.options.gate);
 	return 0;
 }
