@@ -20,6 +20,7 @@ extern const struct command cmd_policy_verify;
 extern const struct command cmd_policy_what_can;
 extern const struct command cmd_policy_who_can;
 extern const struct command cmd_sync_gc;
+extern const struct command cmd_sync_plan;
 extern const struct command cmd_sync_rbac;
 extern const struct command cmd_sync_suspend;
 extern const struct command cmd_sync_undo;

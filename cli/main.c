@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
     &cmd_policy_what_can,
     &cmd_policy_who_can,
     &cmd_sync_gc,
+    &cmd_sync_plan,
     &cmd_sync_rbac,
     &cmd_sync_suspend,
     &cmd_sync_undo,

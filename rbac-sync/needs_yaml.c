@@ -1,5 +1,6 @@
 /* Owns the printing of needs as RBAC objects: the fewest rules with one resource each. */
 #include "rbac-sync/needs.h"
+#include "rbac-sync/object_text.h"
 #include "rbac-sync/rails.h"
 
 #define RBAC "rbac.authorization.k8s.io"
@@ -31,33 +32,6 @@ static enum err_code read_subject(const char *text, struct subject *out, struct 
 	if (!out->name.len || !slice_printable(out->name))
 		return err_set(e, ERR_INVALID, "the subject has no name that can be printed");
 	return ERR_OK;
-}
-
-/* Plain where no reader takes it for anything but text, else as JSON, which YAML reads too. */
-static bool is_plain(struct slice s)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	static const char others[] = "0123456789-./";
-	static const char *const taken[] = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"};
-	if (!s.len || !memchr(letters, s.p[0], sizeof(letters) - 1))
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		if (!memchr(letters, s.p[i], sizeof(letters) - 1) && !memchr(others, s.p[i], sizeof(others) - 1))
-			return false;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
-		if (s.len == strlen(taken[i]) && strncasecmp(s.p, taken[i], s.len) == 0)
-			return false;
-	}
-	return true;
-}
-
-static void word(struct buf *b, struct slice s)
-{
-	if (is_plain(s))
-		buf_slice(b, s);
-	else
-		buf_json(b, s);
 }
 
 static bool same_place(const struct need *a, const struct need *b)
@@ -96,7 +70,7 @@ static size_t print_rule(const struct need *needs, size_t n, size_t i, struct bu
 	const struct need *first = &needs[i];
 	size_t run = object_run(needs, n, i), next = i + run;
 	buf_adds(b, "- apiGroups: [");
-	word(b, slice_of(first->group));
+	yaml_word(b, slice_of(first->group));
 	buf_adds(b, "]\n  resources: [");
 	buf_adds(b, first->resource);
 	if (first->subresource)
@@ -104,11 +78,11 @@ static size_t print_rule(const struct need *needs, size_t n, size_t i, struct bu
 	buf_adds(b, "]\n");
 	if (first->name) {
 		buf_adds(b, "  resourceNames: [");
-		word(b, slice_of(first->name));
+		yaml_word(b, slice_of(first->name));
 		for (; next < n && same_place(first, &needs[next]) && object_run(needs, n, next) == run &&
 		     same_verbs(first, &needs[next], run); next += run) {
 			buf_adds(b, ", ");
-			word(b, slice_of(needs[next].name));
+			yaml_word(b, slice_of(needs[next].name));
 		}
 		buf_adds(b, "]\n");
 	}
@@ -122,10 +96,10 @@ static size_t print_rule(const struct need *needs, size_t n, size_t i, struct bu
 static void print_meta(struct buf *b, const char *kind, const char *name, const char *namespace_)
 {
 	buf_printf(b, "apiVersion: " RBAC "/v1\nkind: %s\nmetadata:\n  name: ", kind);
-	word(b, slice_of(name));
+	yaml_word(b, slice_of(name));
 	if (namespace_) {
 		buf_adds(b, "\n  namespace: ");
-		word(b, slice_of(namespace_));
+		yaml_word(b, slice_of(namespace_));
 	}
 	buf_adds(b, "\n  labels:\n    app.kubernetes.io/name: portcullis\n    app.kubernetes.io/component: rbac-sync\n"
 		    "    app.kubernetes.io/part-of: portcullis\n");
@@ -136,16 +110,16 @@ static void print_binding(
 {
 	print_meta(b, namespace_ ? "RoleBinding" : "ClusterRoleBinding", name, namespace_);
 	buf_printf(b, "roleRef:\n  apiGroup: " RBAC "\n  kind: %s\n  name: ", namespace_ ? "Role" : "ClusterRole");
-	word(b, slice_of(name));
+	yaml_word(b, slice_of(name));
 	buf_printf(b, "\nsubjects:\n- kind: %s\n", s->kind);
 	if (s->namespace_.len) {
 		buf_adds(b, "  namespace: ");
-		word(b, s->namespace_);
+		yaml_word(b, s->namespace_);
 		buf_adds(b, "\n  name: ");
 	} else {
 		buf_adds(b, "  apiGroup: " RBAC "\n  name: ");
 	}
-	word(b, s->name);
+	yaml_word(b, s->name);
 	buf_addc(b, '\n');
 }
 
