@@ -19,6 +19,8 @@ extern const struct command cmd_policy_test;
 extern const struct command cmd_policy_verify;
 extern const struct command cmd_policy_what_can;
 extern const struct command cmd_policy_who_can;
+extern const struct command cmd_sync_explain;
+extern const struct command cmd_sync_export;
 extern const struct command cmd_sync_gc;
 extern const struct command cmd_sync_plan;
 extern const struct command cmd_sync_rbac;

@@ -25,6 +25,8 @@ static const struct command *const commands[] = {
     &cmd_policy_verify,
     &cmd_policy_what_can,
     &cmd_policy_who_can,
+    &cmd_sync_explain,
+    &cmd_sync_export,
     &cmd_sync_gc,
     &cmd_sync_plan,
     &cmd_sync_rbac,

@@ -48,8 +48,10 @@ static void add_diff(struct planner *p, const char *name, const json_t *was, con
 	add_yaml(is, &new);
 	buf_init(&from, TEXT_MAX);
 	buf_init(&to, TEXT_MAX);
-	buf_printf(&from, "%s%s", was ? "live/" : "none/", name);
-	buf_printf(&to, "%s%s", is ? "plan/" : "none/", name);
+	buf_adds(&from, was ? "live/" : "none/");
+	plain_text(&from, name);
+	buf_adds(&to, is ? "plan/" : "none/");
+	plain_text(&to, name);
 	linediff(&p->out, buf_cstr(&from), buf_view(&old), buf_cstr(&to), buf_view(&new));
 	buf_done(&old);
 	buf_done(&new);
@@ -100,13 +102,16 @@ static void add_whom(struct planner *p, const struct run *run, const char *templ
 static void add_note(struct planner *p, const struct run *run, const struct action *x, const char *what,
     const char *name)
 {
-	buf_printf(&p->out, "# %s %s for ", what, name);
+	buf_printf(&p->out, "# %s ", what);
+	plain_text(&p->out, name);
+	buf_adds(&p->out, " for ");
 	add_whom(p, run, x->want ? x->want->template_ : x->had->template_);
 	if (x->kind == ACTION_DELETE)
 		buf_printf(&p->out, ", %s%s", removal_name(x->removal),
 		    removal_limited(x->removal) ? ", counts against the limits" : "");
 	if (x->why)
-		buf_printf(&p->out, ": %s", x->why);
+		buf_adds(&p->out, ": ");
+	plain_text(&p->out, x->why);
 	buf_addc(&p->out, '\n');
 }
 
@@ -196,7 +201,9 @@ static void tell_refusal(struct planner *p, const struct run *run, const struct 
 	} else {
 		buf_adds(b, "# refuse ");
 		add_whom(p, run, r->template_);
-		buf_printf(b, ": %s (%s)\n", r->what, r->reason);
+		buf_adds(b, ": ");
+		plain_text(b, r->what);
+		buf_printf(b, " (%s)\n", r->reason);
 	}
 	p->any = true;
 }

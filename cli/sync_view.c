@@ -31,7 +31,7 @@ static bool list_all(const struct command *self, struct sync_view *v)
 
 /* --- who is due what --- */
 
-static bool expect(struct sync_view *v, const char *key, struct arena *a, struct run *run)
+bool sync_view_expect(struct sync_view *v, const char *key, struct arena *a, struct run *run)
 {
 	*run = (struct run){
 	    .r = &v->rec, .k = v->s.kube, .a = a, .key = key, .pass = v->pass, .wait = -1, .ask = INT64_MAX};
@@ -51,7 +51,7 @@ static void hear_all(struct sync_view *v)
 	v->pass = shared_pass(v->shared);
 	for (size_t i = 0; i < v->n; i++) {
 		/* One that cannot be read leaves the pass open: nothing shared may go. */
-		expect(v, v->keys[i], &a, &run);
+		sync_view_expect(v, v->keys[i], &a, &run);
 		arena_reset(&a);
 	}
 	arena_done(&a);
@@ -79,7 +79,7 @@ bool sync_view_open(const struct command *self, const struct sync_view_options *
 		return false;
 	out->held.config = s->templates;
 	out->store = store_new(NULL, NULL);
-	out->shared = shared_new();
+	out->shared = shared_open();
 	out->roles = roles_new(ROLE_AGE);
 	out->rec = (struct reconciler){
 	    .store = out->store,
@@ -104,7 +104,7 @@ bool sync_view_open(const struct command *self, const struct sync_view_options *
 void sync_view_done(struct sync_view *v)
 {
 	roles_free(&v->roles);
-	shared_free(&v->shared);
+	shared_close(&v->shared);
 	store_free(&v->store);
 	cli_sync_done(&v->s);
 }
@@ -114,7 +114,7 @@ void sync_view_done(struct sync_view *v)
 bool sync_view_plan(
     const struct command *self, struct sync_view *v, const char *key, struct arena *a, struct run *run)
 {
-	if (!expect(v, key, a, run)) {
+	if (!sync_view_expect(v, key, a, run)) {
 		cli_error(self, "record %s cannot be read: the worker leaves it alone", key);
 		return false;
 	}

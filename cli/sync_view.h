@@ -29,6 +29,9 @@ struct sync_view {
 bool sync_view_open(const struct command *self, const struct sync_view_options *o, struct sync_view *out);
 void sync_view_done(struct sync_view *v);
 
+/* What the record KEY is due: RUN holds record, life and due, all in A. False: it cannot be read. */
+bool sync_view_expect(struct sync_view *v, const char *key, struct arena *a, struct run *run);
+
 /* What the worker would do about the record KEY: RUN holds record, life, what is due and the actions, all in A, none of
  * them open (what the store does not show was asked). False after telling what is wrong. */
 bool sync_view_plan(
@@ -37,7 +40,7 @@ bool sync_view_plan(
 /* The object at ID, whole; *OUT NULL: there is none; the caller's. False after telling what is wrong. */
 bool sync_view_object(const struct command *self, struct sync_view *v, const struct object_id *id, json_t **out);
 
-/* The same for USER (a name or a record's key), of PROVIDER if that is not NULL. */
+/* R is of USER (a name, or the record's own), and of PROVIDER if that is not NULL. */
 bool sync_view_is(const struct record *r, const char *user, const char *provider);
 
 #endif

@@ -36,6 +36,14 @@ void yaml_word(struct buf *b, struct slice s)
 		buf_json(b, s);
 }
 
+void plain_text(struct buf *b, const char *s)
+{
+	if (slice_printable(slice_of(s)))
+		buf_adds(b, s ? s : "");
+	else
+		buf_json(b, slice_of(s));
+}
+
 static int rank(const char *key)
 {
 	static const char *const first[] = {"apiVersion", "kind", "metadata", "name", "namespace"};

@@ -9,6 +9,9 @@
 /* A scalar: plain where no reader takes it for anything but text, else as JSON, which YAML reads too. */
 void yaml_word(struct buf *b, struct slice s);
 
+/* A sentence or a name for people: as it stands if every character can be shown, else as JSON. NULL: nothing. */
+void plain_text(struct buf *b, const char *s);
+
 /* Block style, two spaces a level, lists as deep as their key; apiVersion, kind and metadata first, name before all
  * else, the rest sorted: equal values, equal text. Ends with a newline. */
 void object_yaml(const json_t *value, struct buf *out);

@@ -97,7 +97,7 @@ static enum err_code open_reconciler(struct runtime *r, struct diags *d, struct 
 		return diags_to_err(d, e);
 	r->queue = queue_new(RETRY_FIRST, RETRY_MAX);
 	r->gc = gc_new(&c->gc.limits);
-	r->shared = shared_new();
+	r->shared = shared_open();
 	r->drift = drift_new(DRIFT_PER_MINUTE, DRIFT_COOL_DOWN);
 	r->phases = phases_new();
 	r->roles = roles_new(ROLE_AGE);
@@ -230,7 +230,7 @@ static void free_parts(struct runtime *r)
 	roles_free(&r->roles);
 	phases_free(&r->phases);
 	drift_free(&r->drift);
-	shared_free(&r->shared);
+	shared_close(&r->shared);
 	gc_free(&r->gc);
 	queue_free(&r->queue);
 	templates_free(&r->templates);

@@ -36,7 +36,7 @@ static void *must(void *p)
 	return p;
 }
 
-struct shared *shared_new(void)
+struct shared *shared_open(void)
 {
 	struct shared *s = must(calloc(1, sizeof(*s)));
 	pthread_mutex_init(&s->lock, NULL);
@@ -111,7 +111,7 @@ static void clear(struct shared *s)
 	s->left = 0;
 }
 
-void shared_free(struct shared **sp)
+void shared_close(struct shared **sp)
 {
 	struct shared *s = TAKE(*sp);
 	if (!s)

@@ -5,8 +5,8 @@
 #include "rbac-sync/actions.h"
 
 struct shared;
-struct shared *shared_new(void);
-void shared_free(struct shared **s);
+struct shared *shared_open(void);
+void shared_close(struct shared **s);
 
 /* A pass: each of the N records NAMES is to be heard of once before anything shared may go, because only then it is
  * known who is due what. Forgets what was known. Begun when leadership is won and when templates change. */
