@@ -112,9 +112,9 @@ static void put_time(struct buf *b, const char *before, int64_t at)
 static void put_head(const struct explanation *x, struct buf *b)
 {
 	const struct record *r = &x->run->record;
-	yaml_word(b, r->identity.username);
+	plain_name(b, r->identity.username);
 	buf_adds(b, " (");
-	yaml_word(b, r->identity.provider);
+	plain_name(b, r->identity.provider);
 	buf_printf(b, ")%s%s\n", x->offline ? ", as a new user" : ", record ", x->offline ? "" : r->name);
 	if (!x->offline) {
 		buf_printf(b, "  phase %s; %s", record_phase_name(r->phase), explain_life(x));
@@ -129,7 +129,7 @@ static void put_head(const struct explanation *x, struct buf *b)
 	buf_adds(b, "  groups:");
 	for (size_t i = 0; i < r->identity.ngroups; i++) {
 		buf_adds(b, i ? ", " : " ");
-		yaml_word(b, r->identity.groups[i]);
+		plain_name(b, r->identity.groups[i]);
 	}
 	buf_adds(b, r->identity.ngroups ? "\n" : " none\n");
 	for (size_t i = 0; i < r->nconditions; i++) {
@@ -148,9 +148,9 @@ static void put_grant(struct buf *b, const json_t *body)
 	if (!role)
 		return;
 	buf_printf(b, ": %s ", json_string_value(json_object_get(role, "kind")));
-	yaml_word(b, slice_of(json_string_value(json_object_get(role, "name"))));
+	plain_name(b, slice_of(json_string_value(json_object_get(role, "name"))));
 	buf_printf(b, " to %s ", json_string_value(json_object_get(subject, "kind")));
-	yaml_word(b, slice_of(json_string_value(json_object_get(subject, "name"))));
+	plain_name(b, slice_of(json_string_value(json_object_get(subject, "name"))));
 }
 
 static void put_object(const struct explanation *x, const struct desired *d, struct buf *b)
@@ -197,7 +197,7 @@ static void put_template(const struct explanation *x, const struct template *t, 
 		if (!template_matches_group(t, ev->groups[i]))
 			continue;
 		buf_adds(b, first ? "for " : ", ");
-		yaml_word(b, ev->groups[i]);
+		plain_name(b, ev->groups[i]);
 		first = false;
 	}
 	buf_adds(b, first ? "for all of its providers\n" : "\n");

@@ -51,7 +51,7 @@ static void say_refusals(struct exporter *x, const struct run *run)
 		struct buf text;
 		buf_init(&text, OUTPUT_MAX);
 		buf_printf(&text, "portcullis %s: template %s for ", x->self->name, r->template_);
-		buf_json(&text, run->record.identity.username);
+		plain_name(&text, run->record.identity.username);
 		buf_adds(&text, " leaves out: ");
 		plain_text(&text, r->what);
 		fprintf(stderr, "%s\n", buf_cstr(&text));

@@ -89,12 +89,12 @@ static void add_json(struct planner *p, const struct run *run, const struct acti
 	buf_addc(b, '}');
 }
 
-/* "alice" (ldap:corp), template devs */
+/* alice (ldap:corp), template devs */
 static void add_whom(struct planner *p, const struct run *run, const char *template_)
 {
-	buf_json(&p->out, run->record.identity.username);
+	plain_name(&p->out, run->record.identity.username);
 	buf_adds(&p->out, " (");
-	yaml_word(&p->out, run->record.identity.provider);
+	plain_name(&p->out, run->record.identity.provider);
 	buf_printf(&p->out, "), template %s", template_);
 }
 

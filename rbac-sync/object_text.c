@@ -44,6 +44,18 @@ void plain_text(struct buf *b, const char *s)
 		buf_json(b, slice_of(s));
 }
 
+void plain_name(struct buf *b, struct slice s)
+{
+	static const char between[] = " ,;()'\"\\";
+	bool plain = s.len && slice_printable(s);
+	for (size_t i = 0; i < s.len && plain; i++)
+		plain = !memchr(between, s.p[i], sizeof(between) - 1);
+	if (plain)
+		buf_slice(b, s);
+	else
+		buf_json(b, s);
+}
+
 static int rank(const char *key)
 {
 	static const char *const first[] = {"apiVersion", "kind", "metadata", "name", "namespace"};

@@ -12,6 +12,9 @@ void yaml_word(struct buf *b, struct slice s);
 /* A sentence or a name for people: as it stands if every character can be shown, else as JSON. NULL: nothing. */
 void plain_text(struct buf *b, const char *s);
 
+/* A name among words: as it stands if it cannot be taken for more than one, else as JSON. */
+void plain_name(struct buf *b, struct slice s);
+
 /* Block style, two spaces a level, lists as deep as their key; apiVersion, kind and metadata first, name before all
  * else, the rest sorted: equal values, equal text. Ends with a newline. */
 void object_yaml(const json_t *value, struct buf *out);
