@@ -409,12 +409,19 @@ bool intake_healthy(struct intake *i, struct err *why)
 void intake_limit(struct intake *i, int64_t max_users, int64_t new_users_a_minute)
 {
 	struct intake_writer *w = &i->writer;
-	/* Another limit, another bucket: full, as at the start. */
-	if (w->new_users != new_users_a_minute)
-		w->tokens = (double)new_users_a_minute;
-	w->max_users = max_users;
-	w->new_users = new_users_a_minute;
-	w->filled = clock_mono();
+	size_t it = 0;
+	struct slice key;
+	void *v;
+	if (w->max_users == max_users && w->new_users == new_users_a_minute)
+		return;
+	/* Another limit, another bucket: full, as at the start. Who was held asks again. */
+	*w = (struct intake_writer){.kube = w->kube, .records = w->records, .touch = w->touch,
+	    .max_users = max_users, .new_users = new_users_a_minute, .tokens = (double)new_users_a_minute,
+	    .filled = clock_mono()};
+	while (map_next(&i->waiting, &it, &key, &v)) {
+		if (((struct waiter *)v)->held)
+			((struct waiter *)v)->due = 0;
+	}
 }
 
 void intake_hook(struct intake *i, const struct intake_hooks *h)
