@@ -153,9 +153,9 @@ static void execute_one(struct run *run, size_t i)
 
 static void execute(struct run *run)
 {
-	for (size_t i = 0; i < run->len && !run->trouble && !run->lost; i++)
+	for (size_t i = 0; i < run->len && !run_over(run); i++)
 		execute_one(run, i);
-	if (!run->trouble && !run->lost)
+	if (!run_over(run))
 		reconcile_removals(run);
 	if (run->blocked)
 		tell_blocked(run);
@@ -208,6 +208,7 @@ static void report(const struct run *run, struct reconcile_report *out)
 		out->waits |= k == OUTCOME_WAITS;
 		out->failures += k == OUTCOME_FOREIGN || k == OUTCOME_REFUSED || k == OUTCOME_WAITS;
 	}
+	out->failures += run->refused;
 	if (run->lost) {
 		out->end = RECONCILE_IDLE;
 	} else if (run->stale) {
@@ -221,8 +222,8 @@ static void report(const struct run *run, struct reconcile_report *out)
 	} else {
 		out->end = RECONCILE_DONE;
 	}
-	if (run->trouble)
-		log_warn("the apiserver is in trouble", LOG_STR("record", run->key),
+	if (run->trouble || run->refused)
+		log_warn(run->trouble ? "the apiserver is in trouble" : "the record may not be written", LOG_STR("record", run->key),
 		    LOG_STR("reason", run->trouble_why));
 }
 
@@ -249,9 +250,9 @@ static void reconcile_living(struct run *run, struct reconcile_report *out)
 	out->pass_full = reconcile_expect(run, held);
 	if (reconcile_plan(run)) {
 		tell_refusals(run);
-		if (!run->trouble && reconcile_intend(run))
+		if (!run_over(run) && reconcile_intend(run))
 			execute(run);
-		if (!run->trouble && !run->lost && !run->stale && !run->gone)
+		if (!run_over(run) && !run->gone)
 			reconcile_settle(run);
 	}
 	templates_let(run->r->templates, &held);
@@ -274,10 +275,10 @@ static void reconcile_gone(struct run *run, struct reconcile_report *out)
 	run->due.next = INT64_MAX;
 	if (reconcile_resolve(run)) {
 		plan(run);
-		if (!run->trouble)
+		if (!run_over(run))
 			execute(run);
 	}
-	if (!run->trouble && !run->lost && !run->held && !run->holds) {
+	if (!run_over(run) && !run->held && !run->holds) {
 		gc_forget(r->gc, run->key);
 		store_bury(r->store, run->key);
 	}

@@ -24,12 +24,21 @@ bool run_may_write(struct run *run)
 
 bool run_failed(struct run *run, const struct kube_answer *got)
 {
-	if (got->verdict != KUBE_LATER && got->verdict != KUBE_CONFLICT && got->verdict != KUBE_GONE)
+	if (got->verdict == KUBE_CONFLICT)
+		run->stale = true;
+	else if (got->verdict == KUBE_LATER || got->verdict == KUBE_GONE)
+		run->trouble = true;
+	else
 		return false;
-	run->trouble = true;
 	run->wait = got->wait;
 	run->trouble_why = arena_strdup(run->a, got->why.msg);
 	return true;
+}
+
+void run_refused(struct run *run, const struct kube_answer *got)
+{
+	run->refused = true;
+	run->trouble_why = arena_strdup(run->a, got->why.msg);
 }
 
 /* --- what stands there --- */
@@ -111,29 +120,48 @@ static void observe(struct run *run, const struct object_id *id, const json_t *l
 		observe_labels(run, live, out);
 }
 
-/* What the apiserver says. *OUT->uid NULL: nothing stands there. False: it could not say, which is trouble. */
-static bool ask(struct run *run, const struct object_id *id, struct observed *out)
+/* What the apiserver says. Zero knows nothing. */
+enum word { WORD_UNKNOWN = 0, WORD_NOTHING, WORD_THERE };
+
+/* UNKNOWN is trouble, or WHY says that it may not be read: then it must not be taken for gone. */
+static enum word ask(struct run *run, const struct object_id *id, struct observed *out, struct outcome *why)
 {
 	struct kube_answer live;
+	enum word word = WORD_UNKNOWN;
 	json_t *like = likeness(id);
 	kube_get(run->k, object_path(run->a, id), like, &live);
 	json_decref(like);
 	*out = (struct observed){0};
 	if (live.verdict == KUBE_OK) {
 		observe(run, id, live.body, out);
-	} else if (live.verdict != KUBE_ABSENT && !run_failed(run, &live)) {
-		run->trouble = true; /* what may not be read must not be taken for gone */
-		run->trouble_why = arena_strdup(run->a, live.why.msg);
+		word = WORD_THERE;
+	} else if (live.verdict == KUBE_ABSENT) {
+		word = WORD_NOTHING;
+	} else if (!run_failed(run, &live)) {
+		*why = (struct outcome){.kind = OUTCOME_REFUSED, .why = arena_strdup(run->a, live.why.msg), .status = live.status};
 	}
 	kube_answer_done(&live);
-	return !run->trouble;
+	return word;
+}
+
+void run_reread(struct run *run)
+{
+	struct object_id id = run_id(run);
+	struct kube_answer live;
+	json_t *like = likeness(&id);
+	kube_get(run->k, object_path(run->a, &id), like, &live);
+	json_decref(like);
+	if (live.verdict == KUBE_OK)
+		store_learn(run->r->store, KIND_USER_RECORD, live.body);
+	kube_answer_done(&live);
 }
 
 bool reconcile_view(struct run *run, const struct object_id *id, struct observed *out)
 {
+	struct outcome why;
 	if (store_synced(run->r->store, 1U << id->kind))
 		return store_object(run->r->store, id, run->a, out);
-	return ask(run, id, out) && out->uid;
+	return ask(run, id, out, &why) == WORD_THERE;
 }
 
 /* --- what is written --- */
@@ -216,11 +244,10 @@ static bool look(struct run *run, struct attempt *t, struct outcome *out)
 {
 	struct observed *live = ARENA_NEW(run->a, struct observed);
 	struct action *act = t->act;
-	if (!ask(run, &act->want->id, live)) {
-		out->why = run->trouble_why;
+	enum word word = ask(run, &act->want->id, live, out);
+	if (word == WORD_UNKNOWN)
 		return false;
-	}
-	action_settle(act, run->a, &run->record, &run->life, &run->view, live->uid ? live : NULL);
+	action_settle(act, run->a, &run->record, &run->life, &run->view, word == WORD_THERE ? live : NULL);
 	t->version = live->resource_version;
 	if (act->kind == ACTION_APPLY)
 		return true;
@@ -325,7 +352,7 @@ void reconcile_apply(struct run *run, struct action *act, struct outcome *out)
 	    .look = !act->live,
 	};
 	for (int i = 0; i < CONFLICTS_MAX; i++) {
-		run->trouble = false;
+		run->stale = false;
 		if (!attempt(run, &t, out))
 			break;
 		t.look = true;
@@ -338,15 +365,24 @@ void reconcile_apply(struct run *run, struct action *act, struct outcome *out)
 bool reconcile_ask(struct run *run, struct action *act)
 {
 	struct observed *live = ARENA_NEW(run->a, struct observed);
-	if (!ask(run, act->want ? &act->want->id : &act->had->id, live))
-		return false;
-	action_settle(act, run->a, &run->record, &run->life, &run->view, live->uid ? live : NULL);
-	return true;
+	struct outcome why = {0};
+	enum word word = ask(run, act->want ? &act->want->id : &act->had->id, live, &why);
+	if (word == WORD_UNKNOWN && !run_over(run))
+		run->trouble_why = why.why;
+	if (word != WORD_UNKNOWN)
+		action_settle(act, run->a, &run->record, &run->life, &run->view, word == WORD_THERE ? live : NULL);
+	return word != WORD_UNKNOWN;
 }
 
-void reconcile_look(struct run *run, struct action *act)
+void reconcile_look(struct run *run, struct action *act, struct outcome *out)
 {
-	reconcile_ask(run, act); /* RUN notes the trouble */
+	struct observed *live = ARENA_NEW(run->a, struct observed);
+	enum word word = ask(run, &act->had->id, live, out);
+	if (word == WORD_UNKNOWN)
+		return;
+	action_settle(act, run->a, &run->record, &run->life, &run->view, word == WORD_THERE ? live : NULL);
+	if (act->kind != ACTION_DELETE)
+		reconcile_note(run, act, out);
 }
 
 static void note_removed(struct run *run, const struct action *act, struct outcome *out)
@@ -370,7 +406,7 @@ void reconcile_remove(struct run *run, struct action *act, struct outcome *out)
 	for (int i = 0; i < CONFLICTS_MAX && run_may_write(run); i++) {
 		struct kube_answer got;
 		*out = (struct outcome){0};
-		run->trouble = false;
+		run->stale = false;
 		kube_delete(run->k, path, act->live->uid, act->live->resource_version, &got);
 		enum kube_verdict verdict = got.verdict;
 		if (verdict == KUBE_OK || verdict == KUBE_ABSENT)
@@ -381,14 +417,12 @@ void reconcile_remove(struct run *run, struct action *act, struct outcome *out)
 		if (verdict != KUBE_CONFLICT)
 			return;
 		/* It was changed since, or is another one. */
-		run->trouble = false;
-		reconcile_look(run, act);
-		if (run->trouble || act->kind != ACTION_DELETE) {
-			reconcile_note(run, act, out);
+		run->stale = false;
+		reconcile_look(run, act, out);
+		if (run->trouble || out->kind != OUTCOME_OPEN)
 			return;
-		}
 	}
-	run->trouble |= !run->lost; /* changed under our hands each time */
+	run->stale |= !run->lost; /* changed under our hands each time */
 }
 
 /* --- intents of a run that did not end --- */
@@ -407,9 +441,10 @@ static bool announced(const struct run *run, const struct observed *o)
 }
 
 /* The same, but asks also about what the store does not show: it may be late, or a label may be lost. */
-static bool find(struct run *run, const struct object_id *id, struct observed *out)
+static enum word find(struct run *run, const struct object_id *id, struct observed *out)
 {
-	return store_object(run->r->store, id, run->a, out) || ask(run, id, out);
+	struct outcome why;
+	return store_object(run->r->store, id, run->a, out) ? WORD_THERE : ask(run, id, out, &why);
 }
 
 bool reconcile_resolve(struct run *run)
@@ -421,11 +456,12 @@ bool reconcile_resolve(struct run *run)
 		struct record_binding b = r->bindings[i];
 		struct observed o;
 		if (!b.uid || !*b.uid) {
-			if (!find(run, &b.id, &o))
+			enum word word = find(run, &b.id, &o);
+			if (word == WORD_UNKNOWN && run_over(run))
 				return false;
-			if (!o.uid || !announced(run, &o))
+			if (word == WORD_NOTHING || (word == WORD_THERE && !announced(run, &o)))
 				continue;
-			b.uid = o.uid;
+			b.uid = word == WORD_THERE ? o.uid : NULL;
 		}
 		kept[n++] = b;
 	}

@@ -37,7 +37,7 @@ static void remove_one(struct run *run, size_t i)
 {
 	struct action *act = &run->actions[i];
 	struct outcome *out = &run->outcomes[i];
-	if (run->trouble || !run_may_write(run)) {
+	if (run_over(run) || !run_may_write(run)) {
 		out->kind = OUTCOME_HELD;
 		return;
 	}
@@ -84,15 +84,13 @@ static void remove_record(struct run *run)
 {
 	struct kube_answer got;
 	struct object_id id = run_id(run);
-	if (run->trouble || !run_may_write(run))
+	if (run_over(run) || !run_may_write(run))
 		return;
 	kube_delete(run->k, object_path(run->a, &id), run->record.uid, run->record.resource_version, &got);
 	if (got.verdict == KUBE_OK || got.verdict == KUBE_ABSENT)
 		run->gone = true;
-	else if (got.verdict == KUBE_CONFLICT)
-		run->stale = true;
 	else if (!run_failed(run, &got))
-		run->trouble_why = arena_strdup(run->a, got.why.msg);
+		run_refused(run, &got);
 	kube_answer_done(&got);
 }
 
@@ -128,12 +126,10 @@ static void remove_limited(struct run *run, const struct object_id *ids, size_t 
 /* Decides what is only decided now: whether successors stand, and what stands where the store shows nothing. */
 static void judge(struct run *run)
 {
-	for (size_t i = 0; i < run->len && !run->trouble; i++) {
+	for (size_t i = 0; i < run->len && !run_over(run); i++) {
 		struct action *act = &run->actions[i];
 		if (act->kind == ACTION_DELETE && !act->live) {
-			reconcile_look(run, act);
-			if (act->kind != ACTION_DELETE)
-				reconcile_note(run, act, &run->outcomes[i]);
+			reconcile_look(run, act, &run->outcomes[i]);
 		}
 		if (act->kind == ACTION_DELETE && act->successor)
 			judge_replaced(run, act, &run->outcomes[i]);
@@ -143,7 +139,7 @@ static void judge(struct run *run)
 void reconcile_removals(struct run *run)
 {
 	judge(run);
-	if (run->trouble)
+	if (run_over(run))
 		return;
 	for (size_t i = 0; i < run->len; i++) {
 		const struct action *act = &run->actions[i];

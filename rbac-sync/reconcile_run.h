@@ -44,8 +44,10 @@ struct run {
 	struct outcome *outcomes;
 	size_t len;
 	size_t writes;
-	bool trouble, lost, stale; /* apiserver; leadership; our view of the record */
-	int64_t wait;		   /* seconds that the apiserver asks for; -1 */
+	bool trouble, lost; /* of the apiserver; leadership */
+	bool stale;	    /* what we knew is old: somebody wrote meanwhile */
+	bool refused;	    /* what all hangs on, such as the status, may not be written */
+	int64_t wait;	    /* seconds that the apiserver asks for; -1 */
 	const char *trouble_why;
 	bool blocked; /* removals are over the limit */
 	bool held;    /* removals wait */
@@ -63,11 +65,23 @@ bool run_may_write(struct run *run);
 /* Notes what an answer without success means for the run; true when the rest is not to be tried. */
 bool run_failed(struct run *run, const struct kube_answer *got);
 
+/* The record itself may not be written: the answer GOT says why. */
+void run_refused(struct run *run, const struct kube_answer *got);
+
+/* The work on the record must end here. */
+static inline bool run_over(const struct run *run)
+{
+	return run->trouble || run->lost || run->stale || run->refused;
+}
+
+/* Reads the record anew, for the next look at it. */
+void run_reread(struct run *run);
+
 /* --- reconcile_apply.c --- */
 /* Does an APPLY; notes trouble and lost leadership in RUN. */
 void reconcile_apply(struct run *run, struct action *act, struct outcome *out);
 /* Reads what a DELETE would remove, when the store does not show it: it may become another action. */
-void reconcile_look(struct run *run, struct action *act);
+void reconcile_look(struct run *run, struct action *act, struct outcome *out);
 /* Does a DELETE that may be done now. */
 void reconcile_remove(struct run *run, struct action *act, struct outcome *out);
 /* Fills in the uids of bindings that stand in the inventory without one, or drops them. False: not known now. */

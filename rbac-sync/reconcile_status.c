@@ -30,12 +30,11 @@ static bool write_status(struct run *run, const struct record *now)
 		run->was.resource_version = run->record.resource_version = arena_strdup(run->a, version);
 		store_learn(run->r->store, KIND_USER_RECORD, got.body);
 		run->writes++;
-	} else if (got.verdict == KUBE_CONFLICT || got.verdict == KUBE_ABSENT) {
-		run->stale = true;
 	} else if (!run_failed(run, &got)) {
-		run->trouble = true; /* a status that is refused is ours to repair: nothing is made without it */
-		run->trouble_why = arena_strdup(run->a, got.why.msg);
+		run_refused(run, &got); /* nothing is made without an inventory */
 	}
+	if (run->stale)
+		run_reread(run);
 	kube_answer_done(&got);
 	return ok;
 }
