@@ -159,6 +159,15 @@ static bool known_new(struct attempt *t)
 	return s && store_synced(s, 1U << KIND_USER_RECORD) && !store_record(s, t->key, t->arena, &t->stored);
 }
 
+/* What stands there says the same, or something newer. */
+static bool nothing_to_write(struct attempt *t, struct intake_result *out)
+{
+	out->merge = t->have ? record_merge(&t->stored, t->ev, touch_of(t->w, &t->stored)) : MERGE_WRITE;
+	if (out->merge != MERGE_WRITE)
+		out->end = INTAKE_DONE;
+	return out->merge != MERGE_WRITE;
+}
+
 /* False: look again, at what is there now. */
 static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 {
@@ -169,12 +178,7 @@ static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 		return true;
 	if (t->have && t->stored.deleting)
 		return true; /* what is written now goes with it */
-	out->merge = t->have ? record_merge(&t->stored, t->ev, touch_of(t->w, &t->stored)) : MERGE_WRITE;
-	if (out->merge != MERGE_WRITE) {
-		out->end = INTAKE_DONE;
-		return true;
-	}
-	if (!t->have && hold(t, out))
+	if (nothing_to_write(t, out) || (!t->have && hold(t, out)))
 		return true;
 	if (!write_record(t, out))
 		return false;
