@@ -108,7 +108,7 @@ static size_t count(const struct script *s, size_t from, size_t to, char sign)
 static size_t hunk_end(const struct script *s, size_t i)
 {
 	size_t last = i;
-	for (size_t k = i; k < s->n && k - last <= 2 * CONTEXT; k++) {
+	for (size_t k = i; k < s->n && k - last <= 2 * CONTEXT + 1; k++) {
 		if (s->v[k].sign != ' ')
 			last = k;
 	}
