@@ -493,7 +493,9 @@ void gc_import(struct gc *g, const char *text)
 	/* A note that cannot be read may have said anything. */
 	if (!readable || used > (unsigned long long)g->config.max_deletes)
 		used = (unsigned long long)g->config.max_deletes;
-	window_add(g, (size_t)used, clock_mono());
+	int64_t now = clock_mono();
+	size_t own = window_used(g, now); /* stands in the note, too */
+	window_add(g, used > own ? (size_t)used - own : 0, now);
 	g->suspicious = was_blocked || !readable || (text && strcmp(end, " -") != 0);
 	tell(g);
 	pthread_mutex_unlock(&g->lock);

@@ -255,6 +255,9 @@ static void begin(struct runtime *r)
 	gc_import(r->gc, noted ? note : NULL);
 	gc_hold(r->gc, "no full pass over all records yet");
 	remember_directories(r);
+	/* What we noted last may never have been written, or another leader noted something else. */
+	r->window[0] = '\0';
+	snprintf(r->blocked_run, sizeof(r->blocked_run), "?");
 	if (r->directories)
 		directories_lead(r->directories, true);
 	atomic_store(&r->acting, true);

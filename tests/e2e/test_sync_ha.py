@@ -187,7 +187,7 @@ def test_lease_deleted_by_an_admin(world):
 
 def test_watches_cut_in_the_middle_of_an_event(world):
     leading, _ = world.leader()
-    rules = [leading.proxy.on("GET", r"/userrecords\?.*watch=", Cut(200), times=2),
+    rules = [leading.proxy.on("GET", r"/userrecords\?.*watch=", Cut(200), times=1),
              leading.proxy.on("GET", r"/rolebindings\?.*watch=", Cut(200), times=1)]
     assert leading.proxy.kick(r"[?&]watch=") > 0
     for i in range(4):

@@ -137,9 +137,11 @@ class Cluster(Service):
         with self.api.client() as c:
             for kind in ("rolebindings", "clusterrolebindings"):
                 for o in c.get(f"{RBAC}/{kind}").json["items"]:
-                    if o["roleRef"]["name"] in ("dev", "see") and o["subjects"][0]["name"] != "somebody":
-                        have.append(((o["metadata"].get("namespace", ""), o["roleRef"]["name"],
-                                      o["subjects"][0]["kind"], o["subjects"][0]["name"]), o))
+                    if o["roleRef"]["name"] not in ("dev", "see"):
+                        continue
+                    who = [(s["kind"], s["name"]) for s in o.get("subjects") or [{"kind": "", "name": "nobody"}]]
+                    if who != [("User", "somebody")]:
+                        have.append(((o["metadata"].get("namespace", ""), o["roleRef"]["name"], *who[0]), o))
         return have
 
     def expect(self, want, deadline=None):

@@ -481,6 +481,26 @@ static void test_restarts_do_not_empty_the_window(void **state)
 	assert_int_equal(gone, 19);
 }
 
+/* Who loses the lead for a moment finds the own note: that has been counted. What others removed meanwhile has not. */
+static void test_own_note_counts_once(void **state)
+{
+	(void)state;
+	AUTO(gc_free) struct gc *g = gc_new(&usual);
+	char note[GC_EXPORT_LEN];
+	gc_hold(g, NULL);
+	assert_int_equal(round_of(g, 0, 10), 10);
+	for (int i = 0; i < 5; i++) {
+		gc_export(g, note);
+		assert_string_equal(note, "10 -");
+		gc_import(g, note);
+		gc_hold(g, NULL);
+	}
+	gc_import(g, "13 -");
+	gc_hold(g, NULL);
+	assert_int_equal(round_of(g, 20, 27), 7);
+	assert_int_equal(round_of(g, 30, 31), 0);
+}
+
 static void test_a_blocked_run_outlives_its_leader(void **state)
 {
 	(void)state;
@@ -625,6 +645,7 @@ int main(void)
 	    cmocka_unit_test(test_who_never_says_done_has_used_it),
 	    cmocka_unit_test(test_the_wall_clock_moves_nothing),
 	    cmocka_unit_test(test_restarts_do_not_empty_the_window),
+	    cmocka_unit_test(test_own_note_counts_once),
 	    cmocka_unit_test(test_a_blocked_run_outlives_its_leader),
 	    cmocka_unit_test(test_a_blocked_run_whose_cause_is_gone_at_the_change),
 	    cmocka_unit_test(test_notes_that_cannot_be_read),
