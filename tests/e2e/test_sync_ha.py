@@ -103,6 +103,44 @@ def release(rule):
     rule.action.release.set()
 
 
+# The order is for speed: what makes watches wait longer and longer comes before what starts replicas anew.
+
+def test_watches_cut_in_the_middle_of_an_event(world):
+    leading, _ = world.leader()
+    rules = [leading.proxy.on("GET", r"/userrecords\?.*watch=", Cut(200), times=1),
+             leading.proxy.on("GET", r"/rolebindings\?.*watch=", Cut(200), times=1)]
+    assert leading.proxy.kick(r"[?&]watch=") > 0
+    for i in range(4):
+        world.put(leading, f"watch-{i}", "dev-a")
+    world.settle()
+    # Changes by others are seen through broken watches too.
+    target = next(o for m, o in world.cluster.bindings() if m[3] == "watch-0")
+    path = f"{RBAC}/namespaces/team-a/rolebindings/{target['metadata']['name']}"
+    world.cluster.api.delete(path)
+    wait_until(lambda: world.cluster.api.get(path), "the binding to be made again")
+    world.cluster.api.patch(path, {"subjects": []})
+    world.settle()
+    for rule in rules:
+        rule.wait()
+
+
+def test_apiserver_dies_under_load_and_comes_back_without_history(world):
+    """The versions that the watches know are too old for the new process: 410, and all is listed anew."""
+    leading, other = world.leader()
+    for i in range(20):
+        world.put((leading, other)[i % 2], f"load-{i}", "dev-a" if i % 3 else "dev-b")
+    leading.proxy.wait_request("PATCH", "rolebindings/")
+    world.cluster.api.process.kill()
+    world.cluster.etcd.compact()
+    for r in (leading, other):
+        r.proxy.forget()
+    for i in range(0, 20, 2):
+        world.put((leading, other)[i % 2], f"load-{i}", "dev-c")
+    world.cluster.restart_api()
+    world.settle()
+    assert leading.proxy.seen("GET", r"/userrecords\?(?!.*watch=)"), "nothing was listed anew"
+
+
 def test_leader_killed_in_the_middle(world):
     leading, other = world.leader()
     held = hold_work(leading)
@@ -118,6 +156,17 @@ def test_leader_killed_in_the_middle(world):
     leading.start()
     world.put(leading, "killed-2", "dev-c")
     world.settle()
+
+
+def test_clean_stop_hands_over_at_once(world):
+    leading, other = world.leader()
+    assert leading.worker.stop() == 0
+    world.cluster.wait_leader(other)
+    turns = world.cluster.leaders()
+    assert [u for _, u in turns[-2:]] == [None, other.user]
+    world.put(other, "stopped-1", "dev-a")
+    world.settle()
+    leading.start()
 
 
 def test_leader_paused_in_the_middle_writes_no_more(world):
@@ -164,17 +213,6 @@ def test_network_of_the_leader_is_cut_and_comes_back(world):
     leading.worker.wait_empty()
 
 
-def test_clean_stop_hands_over_at_once(world):
-    leading, other = world.leader()
-    assert leading.worker.stop() == 0
-    world.cluster.wait_leader(other)
-    turns = world.cluster.leaders()
-    assert [u for _, u in turns[-2:]] == [None, other.user]
-    world.put(other, "stopped-1", "dev-a")
-    world.settle()
-    leading.start()
-
-
 def test_lease_deleted_by_an_admin(world):
     world.leader()
     holder = world.cluster.holder()
@@ -183,52 +221,6 @@ def test_lease_deleted_by_an_admin(world):
     assert world.cluster.holder() == holder  # its leader makes it again, nobody else may
     world.put(world.leader()[0], "deleted-1", "dev-a")
     world.settle()
-
-
-def test_watches_cut_in_the_middle_of_an_event(world):
-    leading, _ = world.leader()
-    rules = [leading.proxy.on("GET", r"/userrecords\?.*watch=", Cut(200), times=1),
-             leading.proxy.on("GET", r"/rolebindings\?.*watch=", Cut(200), times=1)]
-    assert leading.proxy.kick(r"[?&]watch=") > 0
-    for i in range(4):
-        world.put(leading, f"watch-{i}", "dev-a")
-    world.settle()
-    # Changes by others are seen through broken watches too.
-    target = next(o for m, o in world.cluster.bindings() if m[3] == "watch-0")
-    path = f"{RBAC}/namespaces/team-a/rolebindings/{target['metadata']['name']}"
-    world.cluster.api.delete(path)
-    wait_until(lambda: world.cluster.api.get(path), "the binding to be made again")
-    world.cluster.api.patch(path, {"subjects": []})
-    world.settle()
-    for rule in rules:
-        rule.wait()
-
-
-def test_apiserver_dies_under_load_and_comes_back_without_history(world):
-    """The versions that the watches know are too old for the new process: 410, and all is listed anew."""
-    leading, other = world.leader()
-    for i in range(20):
-        world.put((leading, other)[i % 2], f"load-{i}", "dev-a" if i % 3 else "dev-b")
-    leading.proxy.wait_request("PATCH", "rolebindings/")
-    world.cluster.api.process.kill()
-    world.cluster.etcd.compact()
-    for r in (leading, other):
-        r.proxy.forget()
-    for i in range(0, 20, 2):
-        world.put((leading, other)[i % 2], f"load-{i}", "dev-c")
-    world.cluster.restart_api()
-    world.settle()
-    assert leading.proxy.seen("GET", r"/userrecords\?(?!.*watch=)"), "nothing was listed anew"
-
-
-def test_events_tell_of_it(world):
-    """Who follows the cluster sees what happened, once for all that is the same."""
-    told = {(e["reason"], e["regarding"]["kind"], e["regarding"]["name"])
-            for e in world.cluster.api.get("/apis/events.k8s.io/v1/namespaces/kube-system/events")["items"]
-            if e["reportingController"] == "portcullis.dev/rbac-sync"}
-    assert ("BindingApplied", "UserRecord", key("ldap:corp", "steady-1")) in told
-    for r in world.replicas.values():
-        assert r.worker.metric("portcullis_sync_kube_events_total", '{result="refused"}') == 0
 
 
 def test_storm_of_429(world):
@@ -241,6 +233,16 @@ def test_storm_of_429(world):
     world.settle()
     for storm in storms:
         storm.wait(5)
+
+
+def test_events_tell_of_it(world):
+    """Who follows the cluster sees what happened, once for all that is the same."""
+    told = {(e["reason"], e["regarding"]["kind"], e["regarding"]["name"])
+            for e in world.cluster.api.get("/apis/events.k8s.io/v1/namespaces/kube-system/events")["items"]
+            if e["reportingController"] == "portcullis.dev/rbac-sync"}
+    assert ("BindingApplied", "UserRecord", key("ldap:corp", "steady-1")) in told
+    for r in world.replicas.values():
+        assert r.worker.metric("portcullis_sync_kube_events_total", '{result="refused"}') == 0
 
 
 def test_no_removal_while_replicas_work_by_different_templates(world):
