@@ -137,16 +137,34 @@ void reconcile_note(struct run *run, const struct action *act, struct outcome *o
 	}
 }
 
+/* The namespace that the same template was to make did not become ours: nothing of the template goes there. */
+static bool has_place(struct run *run, const struct desired *want, struct outcome *out)
+{
+	for (size_t i = 0; want->id.namespace_ && i < run->len; i++) {
+		const struct desired *ns = run->actions[i].want;
+		enum outcome_kind kind = run->outcomes[i].kind;
+		if (!ns || ns->id.kind != KIND_NAMESPACE || !text_eq(ns->id.name, want->id.namespace_) ||
+		    !text_eq(ns->template_, want->template_))
+			continue;
+		if (kind != OUTCOME_FOREIGN && kind != OUTCOME_REFUSED && kind != OUTCOME_WAITS)
+			break;
+		out->kind = kind == OUTCOME_FOREIGN ? OUTCOME_FOREIGN : OUTCOME_WAITS;
+		out->why = arena_printf(run->a, "namespace %s: %s", ns->id.name, run->outcomes[i].why);
+		return false;
+	}
+	return true;
+}
+
 static void execute_one(struct run *run, size_t i)
 {
 	struct action *act = &run->actions[i];
 	struct outcome *out = &run->outcomes[i];
 	if (act->kind == ACTION_DELETE)
 		return; /* later: reconcile_removals */
-	if (act->kind == ACTION_APPLY)
-		reconcile_apply(run, act, out);
-	else
+	if (act->kind != ACTION_APPLY)
 		reconcile_note(run, act, out);
+	else if (has_place(run, act->want, out))
+		reconcile_apply(run, act, out);
 	if (act->want)
 		tell_outcome(run, act, out);
 }

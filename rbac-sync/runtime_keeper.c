@@ -16,6 +16,7 @@
 #define ROLES_EVERY (60 * CLOCK_SECOND)
 #define RESYNC_EVERY (3600 * CLOCK_SECOND) /* what a watch may have missed */
 #define CLOCK_STEP CLOCK_SECOND		   /* a wall clock that moved so far against the other was set */
+#define CHECK_LATER (5 * CLOCK_SECOND)
 #define NOTE_MAX 256
 
 /* --- what is watched --- */
@@ -161,6 +162,9 @@ static void follow_roles(struct runtime *r)
 /* What the generated ClusterRole gives, asked before it is missed. */
 static void self_check(struct runtime *r)
 {
+	/* Who is about to act has no time for it, unless it is a right that is missing. */
+	if (atomic_load(&r->leads) && !atomic_load(&r->acting) && clock_mono() < r->resynced + CHECK_LATER)
+		return;
 	struct templates_held *held = templates_hold(r->templates);
 	runtime_check(r, r->keeper_kube, held->config);
 	templates_let(r->templates, &held);

@@ -15,6 +15,7 @@
 struct shelf {
 	pthread_mutex_t lock;
 	struct map entries; /* by key */
+	uint64_t seen;	    /* the newest version that the watch told of, removals too */
 	size_t ours;
 	uint8_t mark;
 	bool synced;
@@ -124,11 +125,18 @@ static bool is_late(uint64_t version, const struct entry *known)
 	return known && known->learned && version < known->version && clock_mono() < known->learned;
 }
 
+static void note_version(struct shelf *shelf, const struct entry *told)
+{
+	if (told->version > shelf->seen)
+		shelf->seen = told->version;
+}
+
 /* Puts IS, which is the shelf's from now on, unless what is known is newer. */
 static void replace(struct shelf *shelf, enum object_kind kind, struct entry *is, struct notice *n)
 {
 	pthread_mutex_lock(&shelf->lock);
 	struct entry *was = map_get(&shelf->entries, entry_key(is)), *gone = was;
+	note_version(shelf, is);
 	is->mark = shelf->mark;
 	*n = (struct notice){0};
 	if (is_late(is->version, was)) {
@@ -165,8 +173,8 @@ void store_learn(struct store *s, enum object_kind kind, const json_t *object)
 	struct shelf *shelf = &s->shelves[kind];
 	pthread_mutex_lock(&shelf->lock);
 	struct entry *was = map_get(&shelf->entries, entry_key(is)), *gone = was;
-	if (was && is->version && is->version <= was->version) {
-		gone = is; /* the watch was faster */
+	if (is->version && is->version <= (was ? was->version : shelf->seen)) {
+		gone = is; /* the watch was faster, and may have told that it is gone again */
 	} else {
 		is->mark = shelf->mark;
 		if (was)
@@ -197,6 +205,7 @@ void store_remove(struct store *s, enum object_kind kind, const json_t *object)
 	struct notice n = {0};
 	pthread_mutex_lock(&shelf->lock);
 	struct entry *was = map_get(&shelf->entries, entry_key(is));
+	note_version(shelf, is);
 	if (is_late(is->version, was))
 		was = NULL; /* it was made anew since */
 	if (was) {
