@@ -41,6 +41,17 @@ static int64_t disabled_since(const struct record *r)
 	return is && r->disabled_at > 0 ? r->disabled_at : 0;
 }
 
+/* The directory lost them once, they were disabled for it, and nothing is left to remove. */
+static bool remembered(const struct record *r)
+{
+	for (size_t i = 0; i < r->nbindings; i++) {
+		enum object_kind kind = r->bindings[i].id.kind;
+		if (kind == KIND_ROLE_BINDING || kind == KIND_CLUSTER_ROLE_BINDING)
+			return false;
+	}
+	return r->missing_since > 0 && disabled_since(r);
+}
+
 /* GONE: the directory lost them, by its last word or by the status' memory. SURE: not by that memory alone. */
 static void disabled(const struct record *r, const struct lifecycle_config *c, bool gone, bool sure,
     int64_t now, struct life *out)
@@ -69,8 +80,7 @@ static void by_time(const struct record *r, const struct lifecycle_config *c, en
 {
 	int64_t stale = due_at(r, c->stale_after);
 	int64_t disable = due_at(r, c->disable_after);
-	bool remembered = r->missing_since > 0 && word != DIRECTORY_PRESENT;
-	bool gone = c->disable_gone && (word == DIRECTORY_GONE || remembered);
+	bool gone = c->disable_gone && (word == DIRECTORY_GONE || (word != DIRECTORY_PRESENT && remembered(r)));
 	out->disable_after = told(disable);
 	if (gone || now >= disable) {
 		disabled(r, c, gone, word == DIRECTORY_GONE || now >= disable, now, out);

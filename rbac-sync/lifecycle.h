@@ -42,8 +42,10 @@ struct life {
  * becomes DISABLED and 0 when it ceases to be; NEXT counts on that.
  *
  * status.missingSince (record.missing_since) is set by the caller when WORD is GONE, kept while it is UNKNOWN or
- * MISSING, and removed when it is PRESENT. While it is set the user stays disabled: a worker that has just started
- * and knows nothing yet gives nothing back. But nobody is deleted on such a memory alone. */
+ * MISSING, and removed when it is PRESENT. Who is disabled and has no binding in the inventory any more stays disabled
+ * while it is set: a worker that has just started and knows nothing yet gives nothing back. The memory gives nothing
+ * back, and takes nothing away either: who still has bindings, because their removal is blocked or was not finished,
+ * loses them by the directory's word alone; and nobody is deleted on a memory. */
 void lifecycle(const struct record *r, const struct lifecycle_config *c, enum directory_word word, int64_t now,
     struct life *out);
 

@@ -402,9 +402,13 @@ def test_many_gone_at_once_are_blocked(bench, directory):
 
 
 def test_a_directory_that_leaves_the_configuration_deletes_nobody(bench, directory):
-    bench.start(gc={**NEVER, "disableGone": True}, directories=[directory.config()])
+    """Not even those whom it had declared gone, and whose removal was blocked."""
+    bench.start(gc={**NEVER, "disableGone": True}, directories=[{**directory.config(), "minRatioPercent": 1}])
     everybody(bench, TEN)
     wait_polls(bench, 2, "good")
+    directory.answer = lambda _: people(TEN[:2]) + [search_done()]
+    bench.wait(lambda: bench.metric("gc_blocked") == 1, "the block")
+    bench.wait(lambda: bench.note() is not None, "the note on the Lease")
     bench.worker.process.stop()
     with open(bench.worker.config_path, encoding="utf-8") as f:
         doc = yaml.safe_load(f)
@@ -414,5 +418,7 @@ def test_a_directory_that_leaves_the_configuration_deletes_nobody(bench, directo
     bench.worker.start()
     bench.wait(lambda: "all records were looked at" in bench.worker.process.output().rsplit('"started"', 1)[-1],
                "a full pass")
-    assert {u: BOTH for u in TEN} == bench.bindings()
+    bench.wait(lambda: bench.note() is None, "the block to end")
     wait_until(lambda: {bench.phase(u) for u in TEN} == {"Ready"}, "all to be ready")
+    assert {u: BOTH for u in TEN} == bench.bindings()
+    assert bench.gc()[0] == 0

@@ -20,6 +20,9 @@ static const struct lifecycle_config shy = {
 static const struct lifecycle_config gone_only = {.disable_gone = true};
 static const struct lifecycle_config gone_delete = {.delete_after = DAYS(10), .disable_gone = true};
 
+static const struct record_binding grants[] = {
+    {.id = {KIND_NAMESPACE, NULL, "u-alice"}}, {.id = {KIND_ROLE_BINDING, "u-alice", "b"}}};
+
 #define SEEN .last_seen = T0, .created = T0 - 5 * DAY
 #define NEVER INT64_MAX
 
@@ -76,8 +79,20 @@ static const struct row rows[] = {
     {"known as gone from before a restart: still disabled", &gone_delete,
 	{SEEN, .phase = PHASE_DISABLED, .disabled_at = T0 + DAY, .missing_since = T0 + DAY}, 0, T0 + 11 * DAY,
 	{.state = LIFE_DISABLED, .next = NEVER}},
-    {"the same while one poll says missing", &gone_delete, {SEEN, .missing_since = T0 + DAY},
-	DIRECTORY_MISSING, T0 + 99 * DAY, {.state = LIFE_DISABLED, .next = NEVER}},
+    {"the same while one poll says missing", &gone_delete,
+	{SEEN, .phase = PHASE_DISABLED, .disabled_at = T0 + DAY, .missing_since = T0 + DAY}, DIRECTORY_MISSING,
+	T0 + 99 * DAY, {.state = LIFE_DISABLED, .next = NEVER}},
+    {"what the memory does not hold: one who was never disabled", &gone_delete,
+	{SEEN, .phase = PHASE_READY, .missing_since = T0 + DAY}, DIRECTORY_MISSING, T0 + 99 * DAY, {.next = NEVER}},
+    {"nor one who still has a binding: their removal was blocked", &gone_delete,
+	{SEEN, .phase = PHASE_DISABLED, .disabled_at = T0 + DAY, .missing_since = T0 + DAY, .bindings = grants,
+	    .nbindings = 2}, 0, T0 + DAY, {.next = NEVER}},
+    {"a namespace is no grant", &gone_delete,
+	{SEEN, .phase = PHASE_DISABLED, .disabled_at = T0 + DAY, .missing_since = T0 + DAY, .bindings = grants,
+	    .nbindings = 1}, 0, T0 + DAY, {.state = LIFE_DISABLED, .next = NEVER}},
+    {"the word itself takes away what is left", &gone_only,
+	{SEEN, .phase = PHASE_DISABLED, .disabled_at = T0 + DAY, .missing_since = T0 + DAY, .bindings = grants,
+	    .nbindings = 2}, DIRECTORY_GONE, T0 + DAY, {.state = LIFE_DISABLED, .next = NEVER}},
     {"back in the directory", &gone_delete, {SEEN, .phase = PHASE_DISABLED, .missing_since = T0 + DAY},
 	DIRECTORY_PRESENT, T0 + 2 * DAY, {.next = NEVER}},
     {"a memory of gone counts only where gone does", &shy, {SEEN, .missing_since = T0}, 0, T0 + DAY,
