@@ -496,7 +496,7 @@ void gc_import(struct gc *g, const char *text)
 	int64_t now = clock_mono();
 	size_t own = window_used(g, now); /* stands in the note, too */
 	window_add(g, used > own ? (size_t)used - own : 0, now);
-	g->suspicious = was_blocked || !readable || (text && strcmp(end, " -") != 0);
+	g->suspicious = was_blocked || !readable || (text && strcmp(end, GC_EXPORT_NONE) != 0);
 	tell(g);
 	pthread_mutex_unlock(&g->lock);
 }

@@ -73,6 +73,7 @@ bool gc_confirm(struct gc *g, const char *note);
  * (leaderElection.enabled: false) nothing survives a restart. */
 #define NOTE_GC_WINDOW "portcullis.dev/gc-window"
 #define GC_EXPORT_LEN 40
+#define GC_EXPORT_NONE " -" /* in the text: no run is blocked */
 void gc_export(struct gc *g, char out[GC_EXPORT_LEN]);
 void gc_import(struct gc *g, const char *text);
 

@@ -319,12 +319,14 @@ static void follow_gc(struct runtime *r)
 		work_queue_all(r);
 	}
 	gc_look(r->gc, &state);
-	if (strcmp(state.run, r->blocked_run) != 0) {
+	gc_export(r->gc, window);
+	/* The run that was blocked under an earlier leader stays noted until it is known what became of it. */
+	bool known = *state.run || strstr(window, GC_EXPORT_NONE);
+	if (known && strcmp(state.run, r->blocked_run) != 0) {
 		memcpy(r->blocked_run, state.run, sizeof(r->blocked_run));
 		snprintf(note, sizeof(note), "%s %zu %zu", state.run, state.candidates, state.allowed);
 		lease_note(r->lease, NOTE_GC_BLOCKED, *state.run ? note : NULL);
 	}
-	gc_export(r->gc, window);
 	if (strcmp(window, r->window) != 0) {
 		memcpy(r->window, window, sizeof(window));
 		lease_note(r->lease, NOTE_GC_WINDOW, window);
