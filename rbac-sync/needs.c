@@ -155,6 +155,7 @@ static void for_records(struct list *l, const struct worker_config *w)
 {
 	const struct object_type *t = &object_types[KIND_USER_RECORD];
 	add_kind(l, KIND_USER_RECORD, "list watch", "users are not seen");
+	add_kind(l, KIND_USER_RECORD, "get", "a record that others write at the same time is settled late");
 	add_verbs(l, "patch", (struct need){.group = t->group, .resource = t->resource, .subresource = "status",
 	    .why = "it is not noted what was made for users: nothing is made"});
 	if (w->gc.life.delete_after > 0)

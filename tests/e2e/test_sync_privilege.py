@@ -1,5 +1,6 @@
 """The rights that `portcullis sync rbac` prints are enough for everything the worker does, and each of them is needed."""
 import copy
+import itertools
 import signal
 import time
 
@@ -8,7 +9,7 @@ import pytest
 from support.proc import WaitError, wait_until
 from support.rbac_sync import Worker
 from support.spool import key
-from support.sync_world import RECORDS, SYSTEM, SyncWorld, binding_path, rule
+from support.sync_world import MERGE, RECORDS, SYSTEM, SyncWorld, binding_path, rule
 
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/portcullis-rbac-sync"
 NODE = "portcullis-intake:node-1"
@@ -100,7 +101,7 @@ class Scenario:
         self.until(self.h.intake.spool.empty, "the spool to be empty")
         self.has_all()
         self.repairs()
-        self.leaves(now)
+        self.leaves(self.contends(now))
         self.goes()
         self.tells()
 
@@ -125,10 +126,30 @@ class Scenario:
                 self.until(lambda: (self.api.get(path) or {"metadata": was})["metadata"]["uid"] != was["uid"],
                            f"{path} to be made again")
 
+    def contends(self, now):
+        """Somebody else writes the record just when the worker does, until it has to look what stands there. The time then."""
+        path = f"{RECORDS}/{key('ldap:corp', self.new)}"
+        tries = itertools.count(1)
+
+        def looked():
+            return [e for e in self.world.audit(self.world.user, self.start)
+                    if e["verb"] == "get" and e["objectRef"]["resource"] == "userrecords"]
+
+        def once():
+            n = next(tries)
+            self.h.intake.spool.put(self.new, ["devs", "team"], seen_at=now + n, uid=str(n))
+            with self.api.client() as c:
+                for i in range(30):
+                    got = c.request("PATCH", path, json={"metadata": {"annotations": {"n": str(i)}}}, headers=MERGE)
+                    assert got.status == 200, got
+            return looked()
+        self.until(once, "a write between reading and writing")
+        return now + next(tries)
+
     def leaves(self, now):
         """Out of the group: what was made goes, but for the namespace."""
         gone = [b for b in self.inventory() if b["kind"] != "Namespace"]
-        self.h.intake.spool.put(self.new, ["others"], seen_at=now + 1)
+        self.h.intake.spool.put(self.new, ["others"], seen_at=now)
         for b in gone:
             self.until(lambda p=self.path(b): self.api.get(p) is None, f"{b} to go")
 

@@ -84,7 +84,7 @@ static void test_reconciling_needs_what_it_calls(void **state)
 	make(&f, MODE_RECONCILE, ONE("{clusterRole: edit, namespaces: [a]}"));
 	assert_string_equal(list(&f),
 	    "get namespaces\nlist namespaces\nwatch namespaces\n"
-	    "list userrecords.portcullis.dev\nwatch userrecords.portcullis.dev\n"
+	    "get userrecords.portcullis.dev\nlist userrecords.portcullis.dev\nwatch userrecords.portcullis.dev\n"
 	    "patch userrecords/status.portcullis.dev\n"
 	    "delete clusterrolebindings.rbac.authorization.k8s.io\nget clusterrolebindings.rbac.authorization.k8s.io\n"
 	    "list clusterrolebindings.rbac.authorization.k8s.io\nwatch clusterrolebindings.rbac.authorization.k8s.io\n"
