@@ -17,6 +17,7 @@ struct term {
 };
 
 struct selector {
+	struct slice text;
 	struct term terms[SELECTOR_TERMS_MAX];
 	size_t len;
 };
@@ -282,6 +283,7 @@ enum err_code selector_parse(struct slice text, struct arena *a, struct selector
 		if (next != COMMA)
 			return wrong(&p, "a comma or the end");
 	}
+	s->text = p.text;
 	*out = s;
 	return ERR_OK;
 }
@@ -325,4 +327,9 @@ bool selector_matches(const struct selector *s, const json_t *labels)
 		if (!term_matches(&s->terms[i], labels))
 			return false;
 	return true;
+}
+
+struct slice selector_text(const struct selector *s)
+{
+	return s->text;
 }

@@ -18,6 +18,9 @@ struct selector; /* immutable; lives in the arena it was parsed into */
  * it would fit everything. Keys and values are checked as labels. ERR_INVALID with a sentence. */
 enum err_code selector_parse(struct slice text, struct arena *a, struct selector **out, struct err *e) MUST_CHECK;
 
+/* As it was parsed: equal texts select alike. */
+struct slice selector_text(const struct selector *s);
+
 /* LABELS: metadata.labels, or NULL for none. A key that is absent fits != and notin, as upstream has it. */
 bool selector_matches(const struct selector *s, const json_t *labels);
 

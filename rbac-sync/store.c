@@ -8,6 +8,7 @@
 #include "common/jsonx.h"
 #include "common/map.h"
 #include "rbac-sync/store_entry.h"
+#include "rbac-sync/store_select.h"
 
 #define RECORD_TEXT_MAX ((size_t)4 << 20)
 #define LEARN_SECONDS 60 /* after that the watch is right: a restored etcd counts its versions anew */
@@ -16,6 +17,7 @@ struct shelf {
 	pthread_mutex_t lock;
 	struct map entries; /* by key */
 	uint64_t seen;	    /* the newest version that the watch told of, removals too */
+	struct selections selections; /* of namespaces */
 	size_t ours;
 	uint8_t mark;
 	bool synced;
@@ -53,6 +55,7 @@ void store_free(struct store **s)
 		while (map_next(&shelf->entries, &it, &key, &entry))
 			free(entry);
 		map_done(&shelf->entries);
+		selections_done(&shelf->selections);
 		pthread_mutex_destroy(&shelf->lock);
 	}
 	size_t it = 0;
@@ -117,6 +120,7 @@ static void tell(struct store *s, enum object_kind kind, const struct notice *n)
 static void count(struct shelf *shelf, const struct entry *was, const struct entry *is)
 {
 	shelf->ours += (size_t)(is && is->ours) - (size_t)(was && was->ours);
+	selections_change(&shelf->selections, was, is);
 }
 
 /* What we learned of our own write is newer than what the watch still tells. */
@@ -508,38 +512,11 @@ size_t store_count(struct store *s, enum object_kind kind)
 
 /* --- namespaces --- */
 
-static json_t *labels_of(const struct entry *e)
-{
-	json_t *labels = json_object();
-	const char *p = e->text + e->labels;
-	for (uint32_t i = 0; i < e->nlabels; i++) {
-		const char *value = p + strlen(p) + 1;
-		json_object_set_new(labels, p, json_string(value));
-		p = value + strlen(value) + 1;
-	}
-	return labels;
-}
-
 size_t store_namespaces(struct store *s, const struct selector *sel, struct arena *a, const char ***out)
 {
 	struct shelf *shelf = &s->shelves[KIND_NAMESPACE];
-	size_t it = 0, n = 0, cap = 0;
-	struct slice key;
-	void *value;
-	const char **names = NULL;
 	pthread_mutex_lock(&shelf->lock);
-	while (map_next(&shelf->entries, &it, &key, &value)) {
-		const struct entry *e = value;
-		json_t *labels = e->terminating ? NULL : labels_of(e);
-		if (labels && selector_matches(sel, labels)) {
-			ARENA_ROOM(a, names, n, cap, 16);
-			names[n++] = arena_strndup(a, key.p, key.len);
-		}
-		json_decref(labels);
-	}
+	size_t n = selections_ask(&shelf->selections, sel, &shelf->entries, a, out);
 	pthread_mutex_unlock(&shelf->lock);
-	if (n)
-		qsort(names, n, sizeof(*names), by_text);
-	*out = names;
 	return n;
 }

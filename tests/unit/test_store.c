@@ -433,6 +433,61 @@ static void test_selectors_find_namespaces_that_live(void **state)
 	arena_done(&a);
 }
 
+/* Random namespaces and selectors: what is kept answers as what is looked through. */
+static void test_answers_to_selectors_are_kept_as_namespaces_change(void **state)
+{
+	struct heard *h = *state;
+	static const char *const teams[] = {"eng", "ops", "qa", NULL};
+	unsigned seed = 3;
+	for (unsigned i = 0; i < 4000; i++) {
+		char name[16], text[48];
+		struct arena a = {0};
+		const char **names;
+		size_t n = 0;
+		snprintf(name, sizeof(name), "n%d", rand_r(&seed) % 40);
+		json_t *o = namespace_(name, teams[rand_r(&seed) % 4], i + 1);
+		switch (rand_r(&seed) % 6) {
+		case 0:
+			store_remove(h->s, KIND_NAMESPACE, o);
+			break;
+		case 1:
+			set_text(meta_of(o), "deletionTimestamp", "2026-11-23T10:00:00Z");
+			store_learn(h->s, KIND_NAMESPACE, o);
+			break;
+		case 2:
+			store_list_begin(h->s, KIND_NAMESPACE);
+			store_put(h->s, KIND_NAMESPACE, o);
+			if (rand_r(&seed) % 8 == 0)
+				store_list_end(h->s, KIND_NAMESPACE);
+			break;
+		default:
+			store_put(h->s, KIND_NAMESPACE, o);
+		}
+		json_decref(o);
+		/* More selectors than are kept, some of them always asked. */
+		snprintf(text, sizeof(text), rand_r(&seed) % 2 ? "team=eng" : "team!=eng,a!=x%d", rand_r(&seed) % 200);
+		bool eng = strcmp(text, "team=eng") == 0;
+		size_t got = fitting(h->s, text, &a, &names);
+		for (int k = 0; k < 40; k++) {
+			struct observed ob;
+			snprintf(name, sizeof(name), "n%d", k);
+			if (!store_object(h->s, &(struct object_id){KIND_NAMESPACE, NULL, name}, &a, &ob) ||
+			    ob.terminating || text_eq(observed_label(&ob, "team"), "eng") != eng)
+				continue;
+			bool found = false;
+			for (size_t m = 0; m < got; m++)
+				found |= strcmp(names[m], name) == 0;
+			assert_true(found);
+			n++;
+		}
+		assert_int_equal(got, n);
+		for (size_t m = 1; m < got; m++)
+			assert_true(strcmp(names[m - 1], names[m]) < 0);
+		arena_done(&a);
+		h->text[0] = '\0';
+	}
+}
+
 static void test_managed_objects_are_counted_and_sorted(void **state)
 {
 	struct heard *h = *state;
@@ -563,6 +618,7 @@ int main(void)
 	    TEST(test_namespaces_are_told_when_labels_or_life_change),
 	    TEST(test_a_namespaces_labels_can_be_asked_for),
 	    TEST(test_selectors_find_namespaces_that_live),
+	    TEST(test_answers_to_selectors_are_kept_as_namespaces_change),
 	    TEST(test_managed_objects_are_counted_and_sorted),
 	    cmocka_unit_test(test_watches_and_reconcilers_share_it),
 	};
