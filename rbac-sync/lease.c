@@ -418,16 +418,15 @@ void lease_holder(struct lease *l, char *out, size_t n)
 
 void lease_note(struct lease *l, const char *key, const char *value)
 {
-	json_t *text = value ? json_string(value) : json_null();
-	if (!text || (value && strlen(value) > LEASE_NOTE_BYTES_MAX) || !lease_leading(l) || !l->threaded) {
-		json_decref(text);
+	if ((value && strlen(value) > LEASE_NOTE_BYTES_MAX) || !lease_leading(l) || !l->threaded)
 		return;
-	}
 	pthread_mutex_lock(&l->lock);
-	if (json_object_size(l->notes) < LEASE_NOTES_MAX || json_object_get(l->notes, key))
-		json_object_set(l->notes, key, text);
+	json_t *text = value ? json_string(value) : json_null();
+	if (text && (json_object_size(l->notes) < LEASE_NOTES_MAX || json_object_get(l->notes, key)))
+		json_object_set_new(l->notes, key, text);
+	else
+		json_decref(text);
 	pthread_mutex_unlock(&l->lock);
-	json_decref(text);
 }
 
 bool lease_noted(struct lease *l, const char *key, char *out, size_t n)
