@@ -221,6 +221,7 @@ static void report(const struct run *run, struct reconcile_report *out)
 	out->next = run->due.next < run->life.next ? run->due.next : run->life.next;
 	out->ask = run->ask;
 	out->holds = run->holds;
+	out->blocked = run->blocked;
 	for (size_t i = 0; i < run->len; i++) {
 		enum outcome_kind k = run->outcomes[i].kind;
 		out->waits |= k == OUTCOME_WAITS;

@@ -43,6 +43,7 @@ struct reconcile_report {
 	int64_t next;	/* unix seconds at which time alone changes something; INT64_MAX: never */
 	int64_t ask;	/* clock_mono at which to ask again for removals; INT64_MAX: not to be asked */
 	bool waits;	/* for a namespace: to be tried when namespaces change */
+	bool blocked;	/* removals are over the limit */
 	bool holds;	/* something shared until a pass is full */
 	bool pass_full; /* the last record of a pass was heard of: what was held back may go */
 	size_t failures; /* objects that are not as they should be, rails and drift apart */

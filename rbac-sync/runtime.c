@@ -172,7 +172,6 @@ static enum err_code start_events(struct runtime *r, struct err *e)
 static enum err_code start_threads(struct runtime *r, struct err *e)
 {
 	if (r->reconciles) {
-		r->rec.rails.own_namespace = r->intake_kube ? kube_namespace(r->intake_kube) : NULL;
 		TRY(start_lease(r, e));
 		TRY(start_events(r, e));
 		if (r->c->directories.len)
@@ -236,6 +235,7 @@ static void free_parts(struct runtime *r)
 	templates_free(&r->templates);
 	store_free(&r->store);
 	kube_gate_free(&r->gate);
+	free(r->own_namespace);
 	names_clear(&r->waiting);
 	names_clear(&r->holding);
 	pthread_mutex_destroy(&r->lock);

@@ -107,6 +107,7 @@ static void take_candidate(struct runtime *r)
 	r->roles_seen = roles_version(r->roles);
 	size_t n = r->candidate->config->templates.len;
 	hide_config(r);
+	gc_hold(r->gc, "no full pass over all records yet"); /* by the new ones */
 	templates_use(r->templates, &r->candidate);
 	show_config(r);
 	count_reload(true);

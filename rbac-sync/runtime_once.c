@@ -88,12 +88,12 @@ static void one(struct pass *p, const char *key)
 {
 	struct reconcile_report rep;
 	reconcile_record(&p->r->rec, p->r->threads[0].kube, key, &rep);
-	bool ask = rep.ask != INT64_MAX;
+	bool ask = rep.ask != INT64_MAX && !rep.blocked; /* no admin will confirm it here */
 	if (rep.end == RECONCILE_AGAIN || rep.holds || ask)
 		names_add(&p->again, key);
 	if (ask && rep.ask < p->until)
 		p->until = rep.ask;
-	p->failures += rep.failures;
+	p->failures += rep.failures + rep.blocked;
 	if (rep.end == RECONCILE_TROUBLE && !rep.failures)
 		p->trouble = true;
 	if (rep.pass_full)
@@ -143,7 +143,7 @@ static bool run_pass(struct runtime *r)
 		p.failures = 0;
 		round_of(&p, names, len);
 	}
-	bool all = !p.failures && !p.trouble && !stopped(r);
+	bool all = !p.failures && !p.trouble && !p.again.map.len && !stopped(r);
 	names_clear(&p.again);
 	arena_done(&a);
 	return all;

@@ -56,6 +56,7 @@ struct runtime {
 	struct kube *intake_kube;
 	struct watch *watches[KIND_WATCHED];
 	struct reconciler rec;
+	char *own_namespace; /* of the credentials; or NULL */
 
 	struct worker_thread threads[THREADS_MAX];
 	size_t nthreads;

@@ -168,6 +168,14 @@ static void *work(void *arg)
 
 /* --- the threads --- */
 
+/* Nothing is bound where the worker itself lives. */
+static void protect_own(struct runtime *r, const struct kube *k)
+{
+	const char *own = kube_namespace(k);
+	r->own_namespace = own ? strdup(own) : NULL; /* the client's goes with its next reload */
+	r->rec.rails.own_namespace = r->own_namespace;
+}
+
 enum err_code work_start(struct runtime *r, struct err *e)
 {
 	struct kube_options o = runtime_client(r);
@@ -175,6 +183,8 @@ enum err_code work_start(struct runtime *r, struct err *e)
 		struct worker_thread *t = &r->threads[i];
 		t->runtime = r;
 		TRY(kube_open(&o, &t->kube, e));
+		if (i == 0)
+			protect_own(r, t->kube);
 		if (r->lease)
 			lease_guard(r->lease, t->kube);
 		if (r->o.once)

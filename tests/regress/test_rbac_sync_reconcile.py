@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support.fake_apiserver import status
+from support.fake_apiserver import Hold, status
 from support.https import Client
 from support.ports import free_port
 from support.rbac_sync import DEVS, VIEW
@@ -71,6 +71,39 @@ def test_a_namespace_of_somebody_else_is_not_taken(worker, fake_api, when):
     assert set(by_role(fake_api)) == {(None, "view")} and not fake_api.all["resourcequotas"]
     (c,) = [c for c in fake_api.record("alice")["status"]["conditions"] if c["type"] == "Conflict"]
     assert c["status"] == "True" and NAMESPACE in c["message"]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("method,path", [("POST", "/namespaces"), ("PATCH", "/namespaces/u-[^/]*[?]"),
+                                         ("PATCH", "/resourcequotas/"), ("PATCH", "/rolebindings/")])
+def test_killed_while_a_namespace_is_made(worker, fake_api, method, path, before):
+    w = worker((SANDBOX,))
+    w.spool.put("alice", ["eng-blue"])
+    hold = Hold(before=before)
+    fake_api.on(method, path, hold)
+    w.start()
+    assert hold.reached.wait(60)
+    w.process.kill()
+    hold.release.set()
+    announced = {b["name"] for b in fake_api.record("alice")["status"]["bindings"]}
+    assert announced >= {NAMESPACE, "default"}
+    assert w.once().returncode == 0
+    assert ready(fake_api, "alice") and (NAMESPACE, "default") in fake_api.all["resourcequotas"]
+    assert all(b.get("uid") for b in fake_api.record("alice")["status"]["bindings"])
+
+
+def test_once_removes_within_limits_and_says_when_it_does_not(worker, fake_api):
+    w = worker((DEVS, VIEW))
+    users = [f"user{i}" for i in range(8)]
+    for u in users:
+        w.spool.put(u, ["eng-blue"])
+    assert w.once().returncode == 0 and len(fake_api.objects) == 16
+    w.write_templates([VIEW])
+    assert w.once().returncode == 1 and len(fake_api.objects) == 16
+    w.write_templates([DEVS, VIEW])
+    assert w.once().returncode == 0
+    w.spool.put("user0", ["ops"], seen_at=1700000100)
+    assert w.once().returncode == 0 and len(fake_api.objects) == 15
 
 
 def test_no_more_namespaces_than_allowed(worker, fake_api):
