@@ -7,40 +7,15 @@ import yaml
 
 from . import kubeconfig, yamlio
 from .apiserver import ApiServer
-from .paths import TOP, program
-from .proc import Service, run, wait_until
+from .paths import program
+from .proc import Service, run
+from .rbac_sync import RBAC, RECORDS, aggregate, install_crd
 from .spool import key
 
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-RECORDS = "/apis/portcullis.dev/v1alpha1/userrecords"
 EVENTS = "/apis/events.k8s.io/v1/namespaces/kube-system/events"
 SYSTEM = "portcullis-system"
 OURS = "labelSelector=app.kubernetes.io/managed-by%3Dportcullis"
 MERGE = {"Content-Type": "application/merge-patch+json"}
-
-
-def install_crd(api):
-    """Installs the definition of UserRecords and waits until it serves."""
-    with open(os.path.join(TOP, "deploy", "rbac-sync", "crd.yaml"), encoding="utf-8") as f:
-        doc = yaml.safe_load(f)
-    api.create(CRDS, doc, ok=(201,))
-
-    def established():
-        have = api.get(f"{CRDS}/{doc['metadata']['name']}")
-        told = {c["type"]: c["status"] for c in have.get("status", {}).get("conditions") or []}
-        assert told.get("NonStructuralSchema", "False") == "False", have["status"]
-        with api.client() as c:
-            return told.get("Established") == "True" and c.get(RECORDS).status == 200
-    wait_until(established, "the definition to be established")
-
-
-def aggregate(api):
-    """Fills view, edit and admin as the controller manager would: none runs here."""
-    rules = []
-    for role in ("view", "edit", "admin"):
-        rules = rules + api.get(f"{RBAC}/clusterroles/system:aggregate-to-{role}")["rules"]
-        api.patch(f"{RBAC}/clusterroles/{role}", {"rules": rules})
 
 
 def binding_path(namespace, name=None):
