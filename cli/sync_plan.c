@@ -208,6 +208,34 @@ static void tell_refusal(struct planner *p, const struct run *run, const struct 
 	p->any = true;
 }
 
+/* A user that is deleted: the record goes last. */
+static void tell_record(struct planner *p, const struct run *run)
+{
+	struct buf *b = &p->out;
+	p->t.removed++;
+	p->t.limited++;
+	if (p->o->json) {
+		buf_adds(b, p->any ? ",\n  {\"change\":\"remove\"" : "\n  {\"change\":\"remove\"");
+		add_member(b, "kind", object_types[KIND_USER_RECORD].kind);
+		add_member(b, "name", run->key);
+		buf_json_member(b, "user", run->record.identity.username);
+		buf_json_member(b, "provider", run->record.identity.provider);
+		add_member(b, "removal", removal_name(REMOVAL_DELETED));
+		buf_adds(b, ",\"limited\":true");
+		add_member(b, "reason", run->life.why);
+		buf_addc(b, '}');
+	} else {
+		buf_printf(b, "# remove UserRecord/%s of ", run->key);
+		plain_name(b, run->record.identity.username);
+		buf_adds(b, " (");
+		plain_name(b, run->record.identity.provider);
+		buf_adds(b, "), counts against the limits: ");
+		plain_text(b, run->life.why);
+		buf_addc(b, '\n');
+	}
+	p->any = true;
+}
+
 /* --- all --- */
 
 static void plan_one(struct planner *p, const char *key)
@@ -232,6 +260,8 @@ static void plan_one(struct planner *p, const char *key)
 			tell_refusal(p, &run, &run.due.refusals[i]);
 		for (size_t i = 0; i < run.len && !p->failed; i++)
 			look(p, &run, &run.actions[i]);
+		if (run.life.state == LIFE_DELETED)
+			tell_record(p, &run);
 	}
 	arena_done(&a);
 }

@@ -44,9 +44,9 @@ def worker(tmp_path, cluster):
     made = []
     pair = cluster.admin
 
-    def make(*templates):
+    def make(*templates, **more):
         config = kubeconfig.write(tmp_path / f"kubeconfig{len(made)}", cluster.url, cluster.ca, pair=pair)
-        made.append(Worker(tmp_path / f"worker{len(made)}", config, list(templates)))
+        made.append(Worker(tmp_path / f"worker{len(made)}", config, list(templates), **more))
         return made[-1]
 
     yield make
@@ -203,6 +203,23 @@ def test_suspended_users_are_explained(worker, cluster):
     assert ": will be removed (suspended)\n" in text
     (change,) = plan(w)["changes"]
     assert change["removal"] == "suspended" and change["limited"] is False
+
+
+def test_users_who_are_leaving_are_planned(worker, cluster):
+    w = worker(SANDBOX)
+    put(w, "alice", ["eng-a"], seen=1700000000)
+    disabled = worker(SANDBOX, gc={"staleAfter": "1s", "disableAfter": "2s"})
+    (change,) = plan(disabled)["changes"]
+    assert change["kind"] == "RoleBinding" and change["removal"] == "disabled" and change["limited"] is True
+    assert disabled.once().returncode == 0
+    assert plan(disabled, code=0)["changes"] == []
+    assert ": ClusterRole seer to User alice: withheld as the user is now\n" in sync(disabled, "explain alice")
+    gone = worker(SANDBOX, gc={"staleAfter": "1s", "disableAfter": "2s", "deleteAfter": "3s"})
+    (change,) = plan(gone)["changes"]  # namespace and quota are left
+    assert change["kind"] == "UserRecord" and change["removal"] == "deleted" and change["limited"] is True
+    text = sync(gone, "plan", code=1)
+    assert f"# remove UserRecord/{key('ldap:corp', 'alice')} of alice (ldap:corp), counts against the limits: " in text
+    assert "; deleted: " in sync(gone, "explain alice")
 
 
 def test_an_export_is_what_the_worker_writes(worker, cluster, tmp_path):
