@@ -28,8 +28,9 @@ class World:
         self.steady = {}
 
     def stop(self):
-        for r in self.replicas.values():
-            r.stop()
+        codes = [(r.stop(), r) for r in self.replicas.values()]
+        for code, r in codes:
+            assert code == 0, f"exit {code}\n{r.process.tail()}"
 
     # --- people ---
     def put(self, replica, user, *groups):
