@@ -236,6 +236,20 @@ def test_storm_of_429(world):
         storm.wait(5)
 
 
+def test_probes_tell_who_leads(world):
+    """Both are ready; one leads."""
+    def told():
+        leading, other = world.leader()
+        return ("[+]leading ok" in leading.page("/readyz?verbose").text
+                and "[+]standby ok" in other.page("/readyz?verbose").text
+                and "\nportcullis_sync_leader 1\n" in leading.page("/metrics").text
+                and "\nportcullis_sync_leader 0\n" in other.page("/metrics").text)
+    wait_until(told, lambda: "\n".join(r.page("/readyz?verbose").text for r in world.replicas.values()))
+    for r in world.replicas.values():
+        got = r.page("/readyz")
+        assert (got.status, got.text) == (200, "ok")
+
+
 def test_events_tell_of_it(world):
     """Who follows the cluster sees what happened, once for all that is the same."""
     told = {(e["reason"], e["regarding"]["kind"], e["regarding"]["name"])

@@ -12,7 +12,9 @@ from . import fault_proxy, yamlio
 from .apiserver import ApiServer
 from .etcd import Etcd
 from .fault_proxy import FaultProxy
+from .https import Client
 from .paths import TOP
+from .ports import free_port
 from .proc import Service, wait_until
 from .rbac_sync import Worker
 
@@ -48,7 +50,9 @@ class Replica:
         self.cluster, self.name, self.user = cluster, name, f"worker-{name}"
         self.proxy = FaultProxy(cluster.folder / f"proxy-{name}", cluster.api).start()
         config = self.proxy.kubeconfig(cluster.folder / f"kubeconfig-{name}", cluster.tokens[self.user])
+        self.ops = free_port()
         self.worker = Worker(cluster.folder / f"replica-{name}", config, templates, leaderElection=ELECTION,
+                             ops={"listen": f"127.0.0.1:{self.ops}"},
                              requestTimeout="5s", gc=GC)
 
     @property
@@ -69,6 +73,11 @@ class Replica:
 
     def thaw(self):
         self.process.signal(signal.SIGCONT)
+
+    def page(self, path):
+        """What the listener for probes answers."""
+        with Client(self.ops) as c:
+            return c.get(path)
 
     def told(self, text):
         """How often the log says so."""
