@@ -5,7 +5,7 @@
 #include "rbac-sync/needs.h"
 #include "rbac-sync/watch.h"
 
-#define ROLE_AGE INT64_MAX /* one look */
+#define ROLE_AGE (3600 * CLOCK_SECOND) /* one look takes less */
 
 /* --- listing --- */
 
