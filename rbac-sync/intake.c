@@ -27,7 +27,7 @@ struct waiter {
 
 struct intake {
 	const struct worker_config *config;
-	bool (*stop)(void);
+	const atomic_bool *stop;
 	struct spool_reader *spool;
 	struct intake_writer writer;
 	struct intake_acks *acks;
@@ -213,7 +213,7 @@ static enum intake_end handle(struct intake *i, const char *key, const struct sp
 
 static bool must_stop(const struct intake *i)
 {
-	return (i->stop && i->stop()) || clock_mono() < i->pause_until;
+	return (i->stop && atomic_load(i->stop)) || clock_mono() < i->pause_until;
 }
 
 /* Claims and handles one new event. ERR_NOT_FOUND when there is none; *END only on ERR_OK. */
@@ -457,7 +457,7 @@ static enum err_code open_all(struct intake *i, struct err *e)
 	return ERR_OK;
 }
 
-enum err_code intake_new(const struct worker_config *c, struct kube *k, struct store *records, bool (*stop)(void),
+enum err_code intake_new(const struct worker_config *c, struct kube *k, struct store *records, const atomic_bool *stop,
     struct intake **out, struct err *e)
 {
 	struct intake *i = calloc(1, sizeof(*i));

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -30,12 +33,31 @@ struct options {
 	bool once, requeue_dead, privileged, help, version;
 };
 
+/* Signals are read by a thread of their own: the main thread may sit in a request, and is to leave it then. */
 static struct {
-	int fd;
-	bool stop, reload;
-} signals = {.fd = -1};
+	int fd, wake, quit; /* signalfd; for the main thread; for the thread */
+	pthread_t thread;
+	atomic_bool stop, reload;
+} signals = {.fd = -1, .wake = -1, .quit = -1};
 
 /* --- signals --- */
+
+static void *read_signals(void *arg)
+{
+	(void)arg;
+	struct signalfd_siginfo info;
+	struct pollfd fds[] = {{.fd = signals.fd, .events = POLLIN}, {.fd = signals.quit, .events = POLLIN}};
+	pthread_setname_np(pthread_self(), "signals");
+	while (!fds[1].revents) {
+		if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
+			break;
+		while (read(signals.fd, &info, sizeof(info)) == sizeof(info)) {
+			atomic_store(info.ssi_signo == SIGHUP ? &signals.reload : &signals.stop, true);
+			eventfd_write(signals.wake, 1);
+		}
+	}
+	return NULL;
+}
 
 static void signals_open(void)
 {
@@ -47,19 +69,25 @@ static void signals_open(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	signals.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	signals.quit = eventfd(0, EFD_CLOEXEC);
+	if (signals.fd < 0 || signals.wake < 0 || signals.quit < 0 ||
+	    pthread_create(&signals.thread, NULL, read_signals, NULL) != 0)
+		abort();
 }
 
-/* Reads what arrived; true when the program should end. */
+static void signals_close(void)
+{
+	eventfd_write(signals.quit, 1);
+	pthread_join(signals.thread, NULL);
+	close(signals.fd);
+	close(signals.wake);
+	close(signals.quit);
+}
+
 static bool stop_asked(void)
 {
-	struct signalfd_siginfo info;
-	while (read(signals.fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGHUP)
-			signals.reload = true;
-		else
-			signals.stop = true;
-	}
-	return signals.stop;
+	return atomic_load(&signals.stop);
 }
 
 /* --- options --- */
@@ -157,11 +185,13 @@ static int timeout_ms(int64_t pause)
 static void wait_for_work(struct runtime *r)
 {
 	struct pollfd fds[] = {
-	    {.fd = signals.fd, .events = POLLIN},
+	    {.fd = signals.wake, .events = POLLIN},
 	    {.fd = runtime_fd(r), .events = POLLIN},
 	};
+	eventfd_t n;
 	int64_t pause = runtime_pause(r);
 	poll(fds, ARRAY_LEN(fds), timeout_ms(pause < METRICS_EVERY ? pause : METRICS_EVERY));
+	eventfd_read(signals.wake, &n);
 }
 
 static void run_daemon(struct runtime *r)
@@ -169,9 +199,8 @@ static void run_daemon(struct runtime *r)
 	int64_t metrics_due = 0;
 	log_info("started", LOG_STR("version", PACKAGE_VERSION));
 	while (!stop_asked()) {
-		if (signals.reload)
+		if (atomic_exchange(&signals.reload, false))
 			runtime_reload(r);
-		signals.reload = false;
 		runtime_run(r);
 		if (clock_mono() >= metrics_due) {
 			runtime_write_metrics(r);
@@ -213,7 +242,7 @@ static int run(const struct options *o, const struct worker_config *c, struct di
 	    .once = o->once || o->dry == DRY_SERVER,
 	    .dry_run = o->dry == DRY_SERVER,
 	    .allow_privileged = o->privileged,
-	    .stop = stop_asked,
+	    .stop = &signals.stop,
 	};
 	enum err_code rc = runtime_new(&ro, &r, d, &e);
 	if (rc == ERR_OK && o->requeue_dead)
@@ -278,6 +307,7 @@ int main(int argc, char **argv)
 		log_init("portcullis-rbac-sync", (enum log_level)c.log_level);
 		signals_open();
 		code = run(&o, &c, &d);
+		signals_close();
 	}
 	print_diags(&d);
 	diags_done(&d);

@@ -23,7 +23,8 @@ struct kube_options runtime_client(const struct runtime *r)
 	    .context = r->c->context,
 	    .timeout_ms = r->c->request_timeout / CLOCK_MS,
 	    .gate = r->gate,
-	    .cancel = &r->stopping,
+	    /* Of --once it is the calling thread that asks. */
+	    .cancel = r->o.once && r->o.stop ? r->o.stop : &r->stopping,
 	    .dry_run = r->o.dry_run,
 	};
 }
@@ -124,6 +125,8 @@ static enum err_code open_intake(struct runtime *r, struct err *e)
 {
 	struct kube_options o = runtime_client(r);
 	o.manager = KUBE_INTAKE_MANAGER;
+	if (r->o.stop)
+		o.cancel = r->o.stop; /* in the main thread, which stops the others only after it */
 	TRY(kube_open(&o, &r->intake_kube, e));
 	TRY(intake_new(r->c, r->intake_kube, r->store, r->o.stop, &r->intake, e));
 	const struct intake_hooks hooks = {.ctx = r, .dead = event_died};

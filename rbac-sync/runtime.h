@@ -2,6 +2,8 @@
 #ifndef RBAC_SYNC_RUNTIME_H
 #define RBAC_SYNC_RUNTIME_H
 
+#include <stdatomic.h>
+
 #include "rbac-sync/worker_config.h"
 
 struct runtime_options {
@@ -9,7 +11,7 @@ struct runtime_options {
 	bool once;		/* no threads, no election: runtime_once does the work */
 	bool dry_run;		/* with once: everything is asked with dryRun=All */
 	bool allow_privileged;	/* --allow-privileged-grants */
-	bool (*stop)(void);	/* asked between events; or NULL */
+	const atomic_bool *stop; /* ends what the calling thread does, requests too; outlives the runtime */
 };
 
 struct runtime;

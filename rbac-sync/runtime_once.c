@@ -14,7 +14,7 @@
 
 static bool stopped(const struct runtime *r)
 {
-	return r->o.stop && r->o.stop();
+	return r->o.stop && atomic_load(r->o.stop);
 }
 
 static enum err_code list_kinds(struct runtime *r, unsigned kinds, struct err *e)
