@@ -6,7 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dlfcn.h>
+#include <netdb.h>
 #include <openssl/ssl.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -226,6 +229,41 @@ static void test_row51_bounds(void **state)
 	httpc_response_done(&res);
 }
 
+/* --- names that nobody answers for: libcurl finds this one before the C library's --- */
+
+static sem_t dns_answers;
+
+int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
+    struct addrinfo **restrict res)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	if (node && strcmp(node, "silent.test") == 0) {
+		sem_wait(&dns_answers);
+		sem_post(&dns_answers);
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(node, service, hints, res);
+}
+
+/* Each of the two would last for ever, were the resolver waited for. */
+static void test_a_silent_resolver_holds_nobody_up(void **state)
+{
+	(void)state;
+	atomic_bool cancel = true;
+	struct httpc_response res;
+	struct err e = {0};
+	struct httpc_request req = {.url = "https://silent.test/", .timeout_ms = 200};
+	sem_init(&dns_answers, 0, 0);
+	assert_int_equal(get(NULL, "", req, &res, &e), ERR_TIMEOUT);
+	httpc_response_done(&res);
+	req.timeout_ms = 0;
+	req.cancel = &cancel;
+	assert_int_equal(get(NULL, "", req, &res, &e), ERR_UNAVAILABLE);
+	httpc_response_done(&res);
+	sem_post(&dns_answers);
+}
+
 static void test_can_be_cancelled(void **state)
 {
 	(void)state;
@@ -368,6 +406,7 @@ int main(void)
 	    cmocka_unit_test(test_sends_method_headers_and_body),
 	    cmocka_unit_test(test_keeps_its_connection),
 	    cmocka_unit_test(test_row51_bounds),
+	    cmocka_unit_test(test_a_silent_resolver_holds_nobody_up),
 	    cmocka_unit_test(test_can_be_cancelled),
 	    cmocka_unit_test(test_row55_certificates),
 	    cmocka_unit_test(test_connections_are_not_shared_between_trust_anchors),
