@@ -5,6 +5,7 @@
 #include "common/schema.h"
 #include "rbac-sync/kube.h"
 
+#define LEASE_DURATION_MAX (3600 * CLOCK_SECOND) /* no worker is configured to hold it for longer */
 #define LEASE_NAME "portcullis-rbac-sync"
 #define LEASE_NAMESPACE "portcullis-system" /* where neither the configuration nor the credentials name one */
 

@@ -12,7 +12,7 @@ static const struct field fields[] = {
     {"namespace", FIELD_STRING, AT(namespace_), .nonempty = true,
 	.doc = "Where the Lease is; absent: the namespace of the credentials, else `" LEASE_NAMESPACE "`."},
     {"name", FIELD_STRING, AT(name), .def = LEASE_NAME, .doc = "Name of the Lease; workers with one Lease are one group."},
-    {"leaseDuration", FIELD_DURATION, AT(duration), .def = "15s", .min = CLOCK_SECOND, .max = 3600 * CLOCK_SECOND,
+    {"leaseDuration", FIELD_DURATION, AT(duration), .def = "15s", .min = CLOCK_SECOND, .max = LEASE_DURATION_MAX,
 	.doc = "Whole seconds without a renewal after which others take the Lease."},
     {"renewDeadline", FIELD_DURATION, AT(renew_deadline), .def = "10s", .min = CLOCK_SECOND / 2,
 	.max = 3600 * CLOCK_SECOND,

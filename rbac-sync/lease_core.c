@@ -54,11 +54,14 @@ static void swap(json_t **at, json_t *fresh)
 	json_decref(old);
 }
 
-/* The apiserver refuses durations below a second; what stands there beside that is no reason to act early. */
+/* The apiserver refuses durations below a second; what stands there beside that is no reason to act early. Nor is it one
+ * to wait for years: anybody who may write it could leave the cluster without a leader. */
 static int64_t duration_of(const struct lease_core *l)
 {
 	json_int_t s = json_integer_value(json_object_get(l->spec, "leaseDurationSeconds"));
-	return s > 0 && s <= INT32_MAX ? (int64_t)s * CLOCK_SECOND : l->config->duration;
+	if (s <= 0)
+		return l->config->duration;
+	return s < LEASE_DURATION_MAX / CLOCK_SECOND ? (int64_t)s * CLOCK_SECOND : LEASE_DURATION_MAX;
 }
 
 static void see_absence(struct lease_core *l, int64_t now)

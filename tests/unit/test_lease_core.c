@@ -215,6 +215,22 @@ static void test_deleted(void **state)
 	lease_core_done(&l);
 }
 
+/* Somebody may write any duration there: it is no longer than any worker's. */
+static void test_a_duration_that_nobody_has(void **state)
+{
+	(void)state;
+	struct lease_core l;
+	start(&l);
+	json_t *o = lease_of("nobody", 1, 7);
+	json_object_set_new(json_object_get(o, "spec"), "leaseDurationSeconds", json_integer(INT32_MAX));
+	see(&l, o, 100 * S);
+	assert_int_equal(lease_core_next(&l, 3699 * S), LEASE_STEP_WAIT);
+	assert_int_equal(lease_core_next(&l, 3700 * S), LEASE_STEP_TAKE);
+	see(&l, NULL, 3700 * S);
+	assert_int_equal(lease_core_next(&l, 7300 * S), LEASE_STEP_CREATE);
+	lease_core_done(&l);
+}
+
 static void test_no_lease(void **state)
 {
 	(void)state;
@@ -559,6 +575,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_decision),
 	    cmocka_unit_test(test_first_lease),
+	    cmocka_unit_test(test_a_duration_that_nobody_has),
 	    cmocka_unit_test(test_taking_counts_and_keeps_what_others_wrote),
 	    cmocka_unit_test(test_expiry_by_what_was_seen),
 	    cmocka_unit_test(test_leads_from_the_start_of_the_write),
