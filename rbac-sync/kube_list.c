@@ -1,5 +1,6 @@
 /* Owns the listing of collections in pages. */
 #include <stdlib.h>
+#include <strings.h>
 
 #include "common/jsonx.h"
 #include "rbac-sync/kube_parts.h"
@@ -36,13 +37,24 @@ static const char *page_path(const struct listing *l)
 	return path;
 }
 
+/* Is a list of KIND what was asked for? "/apis/GROUP/VERSION/networkpolicies" and "NetworkPolicy": the plural is the
+ * kind's name in lower case and an ending, at the last letter. */
+static bool fits(const char *collection, struct slice kind)
+{
+	const char *slash = strrchr(collection, '/');
+	const char *plural = slash ? slash + 1 : collection;
+	return strncasecmp(plural, kind.p, kind.len - 1) == 0 && strlen(plural) <= kind.len + 2;
+}
+
 /* The items of a list do not tell what they are: the list does. */
-static bool name_items(const json_t *list, json_t *items)
+static bool name_items(const char *collection, const json_t *list, json_t *items)
 {
 	struct slice kind = jsonx_text(json_object_get(list, "kind"));
 	json_t *version = json_object_get(list, "apiVersion"), *item;
 	size_t i, tail = strlen("List");
 	if (kind.len <= tail || memcmp(kind.p + kind.len - tail, "List", tail) != 0 || !json_is_string(version))
+		return false;
+	if (!fits(collection, (struct slice){kind.p, kind.len - tail}))
 		return false;
 	json_array_foreach(items, i, item) {
 		if (!json_is_object(item))
@@ -66,14 +78,17 @@ static const char *read_page(struct listing *l, json_t *list)
 {
 	json_t *items = json_object_get(list, "items"), *item;
 	const json_t *meta = json_object_get(list, "metadata");
-	const char *version = text_in(l->arena, meta, "resourceVersion");
+	const char *version = text_in(l->arena, meta, "resourceVersion"), *next = text_in(l->arena, meta, "continue");
+	bool circle = next && text_eq(next, l->next);
+	bool cut = !next && json_integer_value(json_object_get(meta, "remainingItemCount")) > 0;
 	size_t i;
 	/* An empty list of some servers is null. */
-	if (!version || (!json_is_array(items) && !json_is_null(items)) || !name_items(list, items))
+	if (!version || (!json_is_array(items) && !json_is_null(items)) || !name_items(l->collection, list, items) ||
+	    circle || cut)
 		return NULL;
 	json_array_foreach(items, i, item)
 		l->each(l->ctx, item);
-	l->next = text_in(l->arena, meta, "continue");
+	l->next = next;
 	return version;
 }
 

@@ -33,6 +33,7 @@ struct watch {
 	bool quorum;	     /* list what is there, not what a cache remembers */
 	int64_t pause, troubled; /* the next pause; clock_mono of the last one */
 	int64_t gone;		 /* clock_mono of the last 410 of a watch; 0: none */
+	bool taken;		 /* the server took this watch */
 	size_t events;		 /* of this stream */
 
 	pthread_mutex_t lock;
@@ -165,8 +166,14 @@ static const char *judge(struct watch *w, const struct kube_answer *out)
 		w->quorum = true;
 		return "tooLarge";
 	}
-	if (out->why.code == ERR_TIMEOUT && out->status == 0)
+	if (out->why.code == ERR_TIMEOUT && out->status == 0) {
+		/* Not even a bookmark: some servers say nothing of versions that are yet to come, see above. */
+		if (w->taken && w->events == 0) {
+			w->version = NULL;
+			w->quorum = true;
+		}
 		return "silent";
+	}
 	return out->verdict == KUBE_LATER ? "unavailable" : "refused";
 }
 
@@ -183,6 +190,7 @@ static void trouble(struct watch *w, const struct kube_answer *out, const char *
 
 static void list_pass(struct watch *w)
 {
+	w->taken = false;
 	struct kube_answer out;
 	struct arena a;
 	const struct sink sink = {w->store, w->kind};
@@ -209,6 +217,7 @@ static void on_event(void *ctx, const char *type, json_t *object)
 {
 	struct watch *w = ctx;
 	if (!type) {
+		w->taken = true;
 		be_open(w, true);
 		return;
 	}
@@ -230,6 +239,7 @@ static void watch_pass(struct watch *w)
 	struct arena a; /* on_event replaces the version that the request is made with */
 	arena_init(&a, 0);
 	int64_t began = clock_mono();
+	w->taken = false;
 	w->events = 0;
 	kube_watch(w->kube, w->collection, w->query, arena_strdup(&a, w->version), seconds, on_event, w, &out);
 	arena_done(&a);

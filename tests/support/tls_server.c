@@ -106,6 +106,11 @@ static bool reply(struct connection *c, SSL *ssl, const struct tls_reply *r)
 	if (!put(ssl, head, (size_t)n))
 		return false;
 	static const char filler[4096] = "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n";
+	if (r->how == TLS_SILENT) {
+		if (!len || put(ssl, r->body, len))
+			wait_end(c, -1);
+		return false;
+	}
 	if (r->how == TLS_DRIP)
 		endless(c, ssl, "{", 1, 20);
 	else if (r->how == TLS_ENDLESS)

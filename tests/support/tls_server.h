@@ -15,6 +15,7 @@ struct tls_reply {
 		TLS_PLAIN,
 		TLS_HANG,    /* says nothing until the client gives up */
 		TLS_DRIP,    /* a good header, then a byte now and then for ever */
+		TLS_SILENT,  /* a good header without length and the body, then nothing */
 		TLS_ENDLESS, /* a good header without length, then bytes as fast as they go */
 		TLS_HEADERS, /* header lines without end */
 		TLS_CUT	     /* promises a body and closes in its middle */

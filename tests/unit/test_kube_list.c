@@ -85,6 +85,10 @@ static void test_what_is_no_list(void **state)
 	    LIST("\"resourceVersion\":7", "[]"),
 	    LIST("", "[]"),
 	    "{}",
+	    /* another collection's, as a proxy may mix them up */
+	    "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}",
+	    /* cut short: what is not in it is not gone */
+	    LIST("\"resourceVersion\":\"7\",\"remainingItemCount\":3", "[]"),
 	};
 	ks_configure("token: t");
 	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
@@ -93,6 +97,18 @@ static void test_what_is_no_list(void **state)
 		if (list(k, true, NULL) != KUBE_LATER || seen.len || ks_asked() != 1)
 			fail_msg("%s", bodies[i]);
 	}
+}
+
+static void test_pages_in_a_circle(void **state)
+{
+	(void)state;
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	KS_SCRIPT({.status = 200, .body = LIST("\"resourceVersion\":\"7\",\"continue\":\"a\"", "[]")},
+	    {.status = 200, .body = LIST("\"resourceVersion\":\"7\",\"continue\":\"a\"", "[]")},
+	    {.status = 200, .body = LIST("\"resourceVersion\":\"7\"", "[]")});
+	assert_int_equal(list(k, true, NULL), KUBE_LATER);
+	assert_int_equal(ks_asked(), 2);
 }
 
 static void test_an_expired_page(void **state)
@@ -218,6 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_pages),
 	    cmocka_unit_test(test_what_is_no_list),
+	    cmocka_unit_test(test_pages_in_a_circle),
 	    cmocka_unit_test(test_an_expired_page),
 	    cmocka_unit_test(test_too_much_at_once),
 	    cmocka_unit_test(test_streams),

@@ -145,6 +145,27 @@ static void test_where_it_goes_on(void **state)
 	}
 }
 
+/* A cluster that was restored from a backup is older than what we have seen; from there a watch brings nothing at all. */
+static void test_a_watch_that_stays_silent_lists_anew(void **state)
+{
+	(void)state;
+	KS_SCRIPT({.status = 200, .body = LIST("7000")}, {.status = 200, .how = TLS_SILENT},
+	    {.status = 200, .body = LIST("7")}, {.status = 200, .body = EVENT("ADDED", "8"), .how = TLS_SILENT}, {.status = 500});
+	pthread_mutex_lock(&lock);
+	told.len = 0;
+	pthread_mutex_unlock(&lock);
+	ks_configure("token: t");
+	struct watch *w = watch_start(ks_open((struct kube_options){.idle_ms = 50}), NULL, KIND_NAMESPACE, "a=b,c");
+	static const char *const paths[] = {FIRST, FROM("7000"), QUORUM, FROM("7"), FROM("8")};
+	for (size_t n = 0; n < ARRAY_LEN(paths); n++) {
+		const char *path = request(n);
+		size_t len = strlen(path), want = strlen(paths[n]);
+		if (len < want || strcmp(path + len - want, paths[n]) != 0)
+			fail_msg("request %zu: %s", n, path);
+	}
+	watch_stop(&w);
+}
+
 static void test_what_the_store_is_told(void **state)
 {
 	(void)state;
@@ -274,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_where_it_goes_on),
+	    cmocka_unit_test(test_a_watch_that_stays_silent_lists_anew),
 	    cmocka_unit_test(test_what_the_store_is_told),
 	    cmocka_unit_test(test_a_list_that_fails_is_not_the_end_of_what_was_listed),
 	    cmocka_unit_test(test_health),
