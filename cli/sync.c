@@ -1,6 +1,10 @@
 /* Owns what the `sync` commands share: loading and connecting. */
 #include "cli/sync.h"
 
+#include "rbac-sync/object_text.h"
+
+#define SHOWN_MAX ((size_t)64 << 10)
+
 static bool load(const char *path, const char *templates, struct cli_sync *s, struct diags *d)
 {
 	if (worker_config_load(path, &s->arena, &s->worker, d) != ERR_OK)
@@ -45,6 +49,16 @@ bool cli_sync_connect(
 		return false;
 	}
 	return true;
+}
+
+const char *cli_sync_shown(struct arena *a, struct slice s)
+{
+	struct buf b;
+	buf_init(&b, SHOWN_MAX);
+	plain_text(&b, arena_strndup(a, s.p ? s.p : "", s.len));
+	const char *shown = arena_strdup(a, buf_cstr(&b));
+	buf_done(&b);
+	return shown;
 }
 
 void cli_sync_done(struct cli_sync *s)

@@ -27,6 +27,10 @@ bool cli_sync_load_worker(const char *path, struct cli_sync *out);
 bool cli_sync_connect(
     const struct command *self, const char *kubeconfig, const char *context, struct cli_sync *s);
 
+/* S for a terminal, in A: as it stands if every character can be shown, else as JSON. What others may have named passes
+ * through it. */
+const char *cli_sync_shown(struct arena *a, struct slice s);
+
 void cli_sync_done(struct cli_sync *s);
 
 #endif

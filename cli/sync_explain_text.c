@@ -134,9 +134,13 @@ static void put_head(const struct explanation *x, struct buf *b)
 	buf_adds(b, r->identity.ngroups ? "\n" : " none\n");
 	for (size_t i = 0; i < r->nconditions; i++) {
 		const struct record_condition *c = &r->conditions[i];
-		buf_printf(b, "  condition %s: ", c->type);
+		buf_adds(b, "  condition ");
+		plain_name(b, slice_of(c->type));
+		buf_adds(b, ": ");
 		plain_text(b, c->message);
-		buf_printf(b, " (%s)\n", c->reason ? c->reason : "");
+		buf_adds(b, " (");
+		plain_text(b, c->reason);
+		buf_adds(b, ")\n");
 	}
 }
 
@@ -230,7 +234,9 @@ static void put_leaving(const struct explanation *x, struct buf *b)
 			sentence = arena_printf(&a, "stays: %s", act->why);
 		buf_adds(b, first ? "no longer due:\n  " : "  ");
 		plain_text(b, object_id_text(&a, &act->had->id));
-		buf_printf(b, ", template %s: %s", act->had->template_ ? act->had->template_ : "unknown", sentence);
+		buf_adds(b, ", template ");
+		plain_text(b, act->had->template_ ? act->had->template_ : "unknown");
+		buf_printf(b, ": %s", sentence);
 		if (act->kind == ACTION_DELETE)
 			buf_printf(b, " (%s%s)", removal_name(act->removal),
 			    removal_limited(act->removal) ? ", counts against the limits" : "");

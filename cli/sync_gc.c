@@ -128,7 +128,10 @@ static bool list_all(const struct command *self, struct cli_sync *s, struct view
 static void read_blocked(struct lease_notes *l)
 {
 	const char *space = l->blocked ? strchr(l->blocked, ' ') : NULL;
-	if (!space || (size_t)(space - l->blocked) >= sizeof(l->run))
+	/* It is shown as part of a command. */
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+	if (!space || (size_t)(space - l->blocked) >= sizeof(l->run) ||
+	    strspn(l->blocked, letters) != (size_t)(space - l->blocked))
 		return;
 	memcpy(l->run, l->blocked, (size_t)(space - l->blocked));
 	char *end;
@@ -197,7 +200,7 @@ static const char *word_of(const struct record *r)
 	return r->state == RECORD_STATE_SUSPENDED ? "Suspended" : record_phase_name(r->phase);
 }
 
-static void print_lease(const struct lease_notes *l)
+static void print_lease(struct arena *a, const struct lease_notes *l)
 {
 	if (!l->version) {
 		printf("there is no Lease %s/%s: no worker leads, or leaderElection is not enabled and nothing can be "
@@ -205,7 +208,7 @@ static void print_lease(const struct lease_notes *l)
 		    l->namespace_, l->name);
 		return;
 	}
-	printf("leader: %s\n", *l->holder ? l->holder : "nobody");
+	printf("leader: %s\n", *l->holder ? cli_sync_shown(a, slice_of(l->holder)) : "nobody");
 	if (!*l->run) {
 		puts("no run of removals is blocked");
 		return;
@@ -217,7 +220,7 @@ static void print_lease(const struct lease_notes *l)
 
 static void print_text(const struct view *v)
 {
-	print_lease(&v->lease);
+	print_lease(v->a, &v->lease);
 	printf("records: %zu", v->records);
 	for (size_t i = 0; i < ARRAY_LEN(v->phases); i++) {
 		if (v->phases[i])
@@ -229,14 +232,14 @@ static void print_text(const struct view *v)
 		const char *why = "";
 		bool blocked = is_blocked(r, &why);
 		printf(i ? "" : "\nleaving:\n");
-		printf("  " SLICE_FMT " (" SLICE_FMT "): %s, last seen %s, disabled after %s, deleted after %s%s%s\n",
-		    SLICE_ARG(r->identity.username), SLICE_ARG(r->identity.provider), word_of(r),
+		printf("  %s (%s): %s, last seen %s, disabled after %s, deleted after %s%s%s\n",
+		    cli_sync_shown(v->a, r->identity.username), cli_sync_shown(v->a, r->identity.provider), word_of(r),
 		    when(v->a, r->last_seen), when(v->a, r->disable_after), when(v->a, r->delete_after),
-		    blocked ? "; blocked: " : "", why);
+		    blocked ? "; blocked: " : "", cli_sync_shown(v->a, slice_of(why)));
 	}
 	for (size_t i = 0; i < v->norphans; i++)
 		printf("%s  %s\n", i ? "" : "\nin no record's inventory, never removed:\n",
-		    object_id_text(v->a, &v->orphans[i]));
+		    cli_sync_shown(v->a, slice_of(object_id_text(v->a, &v->orphans[i]))));
 }
 
 static void json_time(struct buf *b, const char *key, struct arena *a, int64_t unix_)

@@ -95,7 +95,8 @@ static void add_whom(struct planner *p, const struct run *run, const char *templ
 	plain_name(&p->out, run->record.identity.username);
 	buf_adds(&p->out, " (");
 	plain_name(&p->out, run->record.identity.provider);
-	buf_printf(&p->out, "), template %s", template_);
+	buf_adds(&p->out, "), template ");
+	plain_text(&p->out, template_);
 }
 
 /* A line that patch(1) skips. */

@@ -48,7 +48,7 @@ static int find(const struct command *self, struct cli_sync *s, struct search *q
 		return code;
 	cli_error(self, q->n ? "more than one record of %s: name its --provider" : "no record of %s", q->o->user);
 	for (size_t i = 0; i < q->n; i++)
-		fprintf(stderr, "  --provider " SLICE_FMT "\n", SLICE_ARG(q->found[i].identity.provider));
+		fprintf(stderr, "  --provider %s\n", cli_sync_shown(&s->arena, q->found[i].identity.provider));
 	return CLI_NO;
 }
 
@@ -79,8 +79,8 @@ static int work(const struct command *self, const struct options *o, const char 
 	const struct record *r = &q.found[0];
 	if (!set_state(self, s, r, state))
 		return CLI_USAGE;
-	printf(SLICE_FMT " (" SLICE_FMT "): %s\n", SLICE_ARG(r->identity.username), SLICE_ARG(r->identity.provider),
-	    state ? state : "as time and directories say");
+	printf("%s (%s): %s\n", cli_sync_shown(&s->arena, r->identity.username),
+	    cli_sync_shown(&s->arena, r->identity.provider), state ? state : "as time and directories say");
 	return CLI_OK;
 }
 

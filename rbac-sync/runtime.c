@@ -330,8 +330,8 @@ enum err_code runtime_revive(struct runtime *r, struct err *e)
 void runtime_write_metrics(struct runtime *r)
 {
 	runtime_gauges(r);
-	if (!r->c->metrics_file)
-		return;
+	if (!r->c->metrics_file || r->o.dry_run)
+		return; /* of a dry run nobody wants to take them for the worker's */
 	struct buf text;
 	struct err e;
 	buf_init(&text, (size_t)4 << 20);

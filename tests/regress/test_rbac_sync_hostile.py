@@ -2,6 +2,8 @@
 import pytest
 
 from support.fake_apiserver import Hold, status
+from support.paths import program
+from support.proc import run
 from support.rbac_sync import DEVS
 
 
@@ -33,3 +35,39 @@ def test_sigterm_while_the_apiserver_asks_for_peace(worker, fake_api):
     w.wait_for(lambda: w.spool.names("cur"), "bob's event to be worked on")
     assert w.process.stop(SOON) == 0
     assert not fake_api.record("bob") and not w.spool.empty()
+
+
+def sync(w, *args):
+    """What `portcullis sync` prints, for a terminal."""
+    got = run([program("portcullis"), "sync", *args, "--config", w.config_path])
+    return got.returncode, got.stdout + got.stderr
+
+
+EVIL = "eve\x1b[2J\u202e"
+
+
+def test_names_of_others_cannot_write_to_the_admins_terminal(worker, fake_api):
+    w = worker((DEVS,))
+    w.spool.put(EVIL, ["eng-blue"])
+    assert w.run("--mode=intake", "--once").returncode == 0
+    # Whoever may make bindings in a namespace of theirs may call them so.
+    fake_api.put("rolebindings", {"metadata": {"name": "x\x1b]0;y\x07", "namespace": "blue", "labels": {
+        "app.kubernetes.io/managed-by": "portcullis"}}, "roleRef": {"kind": "ClusterRole", "name": "view"}})
+    fake_api.put("leases", {"metadata": {"name": "portcullis-rbac-sync", "namespace": "portcullis-system", "annotations": {
+        "portcullis.dev/gc-blocked": "1;reboot 30 20"}}, "spec": {"holderIdentity": "a\x1b[31m"}})
+    plan, explain = sync(w, "plan")[1], sync(w, "explain", EVIL)[1]
+    code, suspended = sync(w, "suspend", EVIL)
+    assert code == 0
+    gc = sync(w, "gc")[1]
+    for text in (plan, explain, suspended, gc):
+        assert "eve" in text and "\x1b" not in text and "\u202e" not in text and "\x07" not in text, text
+    assert "reboot" not in gc
+
+
+def test_a_dry_run_leaves_the_metrics_of_the_worker(worker, fake_api):
+    w = worker((DEVS,))
+    with open(w.metrics_path, "w", encoding="utf-8") as f:
+        f.write("of the worker\n")
+    assert w.run("--dry-run=server").returncode == 0
+    with open(w.metrics_path, encoding="utf-8") as f:
+        assert f.read() == "of the worker\n"
