@@ -59,7 +59,8 @@ struct kube_options {
 	bool dry_run;		   /* writes carry dryRun=All */
 	const char *manager;	   /* field manager of the writes, a plain word; NULL: KUBE_FIELD_MANAGER */
 };
-/* The apiserver sends a bookmark about each minute. */
+/* The apiserver sends a bookmark about each minute, but where nothing of a kind ever happened: so a silent stream may be
+ * dead, and may be well. */
 #define KUBE_IDLE_MS 150000
 enum err_code kube_open(const struct kube_options *o, struct kube **out, struct err *e) MUST_CHECK;
 

@@ -166,14 +166,6 @@ static const char *judge(struct watch *w, const struct kube_answer *out)
 		w->quorum = true;
 		return "tooLarge";
 	}
-	if (out->why.code == ERR_TIMEOUT && out->status == 0) {
-		/* Not even a bookmark: some servers say nothing of versions that are yet to come, see above. */
-		if (w->taken && w->events == 0) {
-			w->version = NULL;
-			w->quorum = true;
-		}
-		return "silent";
-	}
 	return out->verdict == KUBE_LATER ? "unavailable" : "refused";
 }
 
@@ -248,9 +240,16 @@ static void watch_pass(struct watch *w)
 		err_set(&out.why, ERR_UNAVAILABLE, "the watch was closed at once");
 		out.verdict = KUBE_LATER;
 	}
-	if (out.verdict == KUBE_OK) {
+	/* Silence on a stream that was open: dead or just quiet, another one tells. Without even a bookmark it may also be
+	 * that of a server that says nothing of versions that are yet to come (see judge): a list tells. */
+	bool silent = out.verdict == KUBE_LATER && out.why.code == ERR_TIMEOUT && w->taken;
+	if (silent && w->events == 0) {
+		w->version = NULL;
+		w->quorum = true;
+	}
+	if (out.verdict == KUBE_OK || silent) {
 		be_open(w, false);
-		count(w, "closed");
+		count(w, silent ? "silent" : "closed");
 	} else {
 		trouble(w, &out, "a watch failed");
 		/* A 410 asks to list anew at once; one after the other would be a circle without a rest. */

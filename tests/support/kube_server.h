@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/httpc.h"
 #include "common/jsonx.h"
 #include "rbac-sync/kube.h"
@@ -22,14 +23,17 @@ static struct {
 	struct tls_reply replies[REPLIES_MAX];
 	size_t len, asked;
 	char requests[REPLIES_MAX * 4][2048]; /* heads and bodies, in order */
+	int64_t times[REPLIES_MAX * 4];	      /* clock_mono of each */
 } ks = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void ks_handler(void *arg, const char *path, const char *request, struct tls_reply *r)
 {
 	(void)arg, (void)path;
 	pthread_mutex_lock(&ks.lock);
-	if (ks.asked < ARRAY_LEN(ks.requests))
+	if (ks.asked < ARRAY_LEN(ks.requests)) {
+		ks.times[ks.asked] = clock_mono();
 		snprintf(ks.requests[ks.asked], sizeof(ks.requests[0]), "%s", request);
+	}
 	if (ks.len) /* the last one again and again */
 		*r = ks.replies[ks.asked < ks.len ? ks.asked : ks.len - 1];
 	ks.asked++;
@@ -78,15 +82,18 @@ static void ks_put(const char *name, const char *text)
 		abort();
 }
 
-/* A kubeconfig for the server, with USER ("token: x"). */
+/* A kubeconfig for the server, with USER ("token: x"). The CA stands in it: a file that is new may look like one that is
+ * still being written, which would end connections where a test expects none to end. */
 static void ks_configure(const char *user)
 {
-	char text[1024];
+	char text[8192];
+	unsigned char ca[4096];
+	EVP_EncodeBlock(ca, (const unsigned char *)ks.ca.cert, (int)strlen(ks.ca.cert));
 	snprintf(text, sizeof(text),
-	    "clusters: [{name: c, cluster: {server: \"https://localhost:%u\", certificate-authority: ca.crt}}]\n"
+	    "clusters: [{name: c, cluster: {server: \"https://localhost:%u\", certificate-authority-data: %s}}]\n"
 	    "users: [{name: u, user: {%s}}]\n"
 	    "contexts: [{name: x, context: {cluster: c, user: u}}]\ncurrent-context: x\n",
-	    tls_server_port(ks.server), user);
+	    tls_server_port(ks.server), (const char *)ca, user);
 	ks_put("config", text);
 }
 
@@ -129,7 +136,6 @@ static int ks_setup(void **state)
 	if (!mkdtemp(ks.dir))
 		abort();
 	snprintf(ks.config, sizeof(ks.config), "%s/config", ks.dir);
-	ks_put("ca.crt", ks.ca.cert);
 	ks_start(NULL);
 	return 0;
 }
@@ -137,7 +143,7 @@ static int ks_setup(void **state)
 static int ks_teardown(void **state)
 {
 	(void)state;
-	static const char *const files[] = {"config", "ca.crt", "client.crt", "client.key", "token", "plugin", "runs", "says"};
+	static const char *const files[] = {"config", "client.crt", "client.key", "token", "plugin", "runs", "says"};
 	tls_server_stop(&ks.server);
 	struct crypto_cert *certs[] = {&ks.ca, &ks.leaf, &ks.client, &ks.next_client};
 	for (size_t i = 0; i < ARRAY_LEN(certs); i++)

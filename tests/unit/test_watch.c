@@ -57,11 +57,16 @@ void store_remove(struct store *s, enum object_kind kind, const json_t *object)
 
 /* --- */
 
-static struct watch *start(void)
+static void forget(void)
 {
 	pthread_mutex_lock(&lock);
 	told.len = 0;
 	pthread_mutex_unlock(&lock);
+}
+
+static struct watch *start(void)
+{
+	forget();
 	ks_configure("token: t");
 	return watch_start(ks_open((struct kube_options){.idle_ms = 1000000000}), NULL, KIND_NAMESPACE, "a=b,c");
 }
@@ -104,8 +109,6 @@ static void test_where_it_goes_on(void **state)
 	    /* closed in order, after events: from the last one on, bookmarks too */
 	    {{{.status = 200, .body = EVENT("ADDED", "8") EVENT("BOOKMARK", "9")}, {.status = 500}}, {FROM("7"), FROM("9")},
 		"closed"},
-	    /* closed at once without any: as good as none, but nothing is lost */
-	    {{{.status = 200, .body = ""}, {.status = 500}}, {FROM("7"), FROM("7")}, "unavailable"},
 	    {{{.status = 200, .body = EVENT("ADDED", "8"), .how = TLS_CUT}, {.status = 500}}, {FROM("7"), FROM("8")},
 		"unavailable"},
 	    {{{.status = 500}, {.status = 500}}, {FROM("7"), FROM("7")}, "unavailable"},
@@ -145,27 +148,6 @@ static void test_where_it_goes_on(void **state)
 	}
 }
 
-/* A cluster that was restored from a backup is older than what we have seen; from there a watch brings nothing at all. */
-static void test_a_watch_that_stays_silent_lists_anew(void **state)
-{
-	(void)state;
-	KS_SCRIPT({.status = 200, .body = LIST("7000")}, {.status = 200, .how = TLS_SILENT},
-	    {.status = 200, .body = LIST("7")}, {.status = 200, .body = EVENT("ADDED", "8"), .how = TLS_SILENT}, {.status = 500});
-	pthread_mutex_lock(&lock);
-	told.len = 0;
-	pthread_mutex_unlock(&lock);
-	ks_configure("token: t");
-	struct watch *w = watch_start(ks_open((struct kube_options){.idle_ms = 50}), NULL, KIND_NAMESPACE, "a=b,c");
-	static const char *const paths[] = {FIRST, FROM("7000"), QUORUM, FROM("7"), FROM("8")};
-	for (size_t n = 0; n < ARRAY_LEN(paths); n++) {
-		const char *path = request(n);
-		size_t len = strlen(path), want = strlen(paths[n]);
-		if (len < want || strcmp(path + len - want, paths[n]) != 0)
-			fail_msg("request %zu: %s", n, path);
-	}
-	watch_stop(&w);
-}
-
 static void test_what_the_store_is_told(void **state)
 {
 	(void)state;
@@ -175,9 +157,7 @@ static void test_what_the_store_is_told(void **state)
 	struct watch *w = start();
 	request(4);
 	watch_stop(&w);
-	pthread_mutex_lock(&lock);
 	assert_string_equal(buf_cstr(&told), "begin put end put8 put9 remove11 begin put end ");
-	pthread_mutex_unlock(&lock);
 }
 
 static void test_a_list_that_fails_is_not_the_end_of_what_was_listed(void **state)
@@ -187,9 +167,7 @@ static void test_a_list_that_fails_is_not_the_end_of_what_was_listed(void **stat
 	struct watch *w = start();
 	request(3);
 	watch_stop(&w);
-	pthread_mutex_lock(&lock);
 	assert_string_equal(buf_cstr(&told), "begin begin begin put end ");
-	pthread_mutex_unlock(&lock);
 }
 
 static void test_health(void **state)
@@ -225,23 +203,118 @@ static void test_health(void **state)
 	watch_stop(&w);
 }
 
+/* Without the clock being moved on. */
+static void wait_count(const char *reason, double more_than)
+{
+	for (int i = 0; restarts(reason) <= more_than; i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+}
+
+static void wait_asked(size_t n)
+{
+	for (int i = 0; ks_asked() < n; i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+}
+
+static bool was_told(const char *word)
+{
+	pthread_mutex_lock(&lock);
+	bool yes = strstr(buf_cstr(&told), word) != NULL;
+	pthread_mutex_unlock(&lock);
+	return yes;
+}
+
+static void test_silence_is_no_trouble_on_a_stream_that_was_open(void **state)
+{
+	(void)state;
+	struct err why = {0};
+	double silent = restarts("silent"), unavailable = restarts("unavailable");
+	KS_SCRIPT({.status = 200, .body = LIST("7")}, {.status = 200, .body = EVENT("ADDED", "8"), .how = TLS_SILENT},
+	    {.how = TLS_HANG});
+	ks_configure("token: t");
+	forget();
+	struct watch *w =
+	    watch_start(ks_open((struct kube_options){.idle_ms = 600000}), NULL, KIND_NAMESPACE, "a=b,c");
+	for (int i = 0; !was_told("put8"); i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+	clock_advance(11 * MINUTE);
+	wait_count("silent", silent);
+	assert_true(restarts("unavailable") == unavailable);
+	assert_true(watch_healthy(w, &why));
+	wait_asked(3);
+	clock_advance(11 * MINUTE);
+	wait_count("unavailable", unavailable); /* that one never began */
+	watch_stop(&w);
+}
+
+/* A cluster that was restored from a backup is older than what we have seen; from there a watch brings nothing at all. */
+static void test_a_watch_that_stays_silent_lists_anew(void **state)
+{
+	(void)state;
+	struct err why = {0};
+	double silent = restarts("silent");
+	KS_SCRIPT({.status = 200, .body = LIST("7000")}, {.status = 200, .how = TLS_SILENT},
+	    {.status = 200, .body = LIST("7")}, {.status = 200, .body = EVENT("ADDED", "8"), .how = TLS_SILENT}, {.status = 500});
+	ks_configure("token: t");
+	forget();
+	struct watch *w =
+	    watch_start(ks_open((struct kube_options){.idle_ms = 600000}), NULL, KIND_NAMESPACE, "a=b,c");
+	wait_asked(2);
+	clock_advance(2 * MINUTE); /* from now on only an open stream is well */
+	for (int i = 0; !watch_healthy(w, &why); i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+	clock_advance(11 * MINUTE);
+	wait_count("silent", silent);
+	for (int i = 0; !was_told("put8"); i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+	clock_advance(11 * MINUTE);
+	static const char *const paths[] = {FIRST, FROM("7000"), QUORUM, FROM("7"), FROM("8")};
+	for (size_t n = 0; n < ARRAY_LEN(paths); n++) {
+		wait_asked(n + 1);
+		const char *path = request(n);
+		size_t len = strlen(path), want = strlen(paths[n]);
+		if (len < want || strcmp(path + len - want, paths[n]) != 0)
+			fail_msg("request %zu: %s", n, path);
+	}
+	watch_stop(&w);
+	assert_string_equal(buf_cstr(&told), "begin put end begin put end put8 ");
+}
+
+static void test_a_watch_that_is_closed_at_once_is_none(void **state)
+{
+	(void)state;
+	double before = restarts("unavailable");
+	KS_SCRIPT({.status = 200, .body = LIST("7")}, {.status = 200, .body = ""});
+	struct watch *w = start();
+	wait_count("unavailable", before);
+	wait_asked(3);
+	watch_stop(&w);
+	assert_true(ks.times[2] - ks.times[1] >= 800 * CLOCK_MS);
+	assert_non_null(strstr(ks.requests[2], FROM("7")));
+}
+
 static void test_a_circle_of_410_rests(void **state)
 {
 	(void)state;
-	/* Lists are fine and each watch is too old: without a rest there would be thousands. */
+	/* Lists are fine and each watch is too old: the first 410 lists at once, the second waits. */
 	static struct tls_reply all[REPLIES_MAX];
 	for (size_t i = 0; i < REPLIES_MAX; i++)
 		all[i] = i % 2 ? (struct tls_reply){.status = 410} : (struct tls_reply){.status = 200, .body = LIST("7")};
 	ks_script(all, REPLIES_MAX);
 	struct watch *w = start();
-	/* The first 410 lists at once, the second waits for a clock that nobody moves on. */
-	for (int i = 0; ks_asked() < 4; i++) {
-		assert_true(i < PATIENCE_MS / 10);
-		usleep(10000);
-	}
-	usleep(300000);
-	assert_int_equal(ks_asked(), 4);
+	wait_asked(5);
 	watch_stop(&w);
+	assert_true(ks.times[4] - ks.times[3] >= 800 * CLOCK_MS);
 }
 
 static void test_stopping_in_the_midst_of_it(void **state)
@@ -299,6 +372,8 @@ int main(void)
 	    cmocka_unit_test(test_what_the_store_is_told),
 	    cmocka_unit_test(test_a_list_that_fails_is_not_the_end_of_what_was_listed),
 	    cmocka_unit_test(test_health),
+	    cmocka_unit_test(test_silence_is_no_trouble_on_a_stream_that_was_open),
+	    cmocka_unit_test(test_a_watch_that_is_closed_at_once_is_none),
 	    cmocka_unit_test(test_a_circle_of_410_rests),
 	    cmocka_unit_test(test_stopping_in_the_midst_of_it),
 	    cmocka_unit_test(test_one_list_for_commands),
