@@ -152,18 +152,22 @@ static void set_version(struct watch *w, const char *version)
 	w->version_arena = fresh;
 }
 
+static void list_anew(struct watch *w)
+{
+	w->version = NULL;
+	w->quorum = true;
+}
+
 /* What a failed list or watch is called, and what is different the next time. */
 static const char *judge(struct watch *w, const struct kube_answer *out)
 {
 	if (out->verdict == KUBE_GONE) {
-		w->version = NULL;
-		w->quorum = true;
+		list_anew(w);
 		return "expired";
 	}
 	/* The cluster came back older than we have seen it: its present is what counts. */
 	if (out->status == 504 && text_eq(out->cause, "ResourceVersionTooLarge")) {
-		w->version = NULL;
-		w->quorum = true;
+		list_anew(w);
 		return "tooLarge";
 	}
 	return out->verdict == KUBE_LATER ? "unavailable" : "refused";
@@ -241,12 +245,10 @@ static void watch_pass(struct watch *w)
 		out.verdict = KUBE_LATER;
 	}
 	/* Silence on a stream that was open: dead or just quiet, another one tells. Without even a bookmark it may also be
-	 * that of a server that says nothing of versions that are yet to come (see judge): a list tells. */
+	 * that of a server that is older than what we have seen of it, and does not say so: a list tells. */
 	bool silent = out.verdict == KUBE_LATER && out.why.code == ERR_TIMEOUT && w->taken;
-	if (silent && w->events == 0) {
-		w->version = NULL;
-		w->quorum = true;
-	}
+	if (silent && w->events == 0)
+		list_anew(w);
 	if (out.verdict == KUBE_OK || silent) {
 		be_open(w, false);
 		count(w, silent ? "silent" : "closed");
