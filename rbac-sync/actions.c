@@ -116,12 +116,40 @@ static const char *foreign(struct maker *m, const struct action *x)
 	return "an object of that name is there without our marks";
 }
 
-/* Ours without doubt: the very object that we made, and still bearing a mark. */
-static bool proven(const struct record_binding *had, const struct observed *live)
+/* The name of HAD if we had made it for that subject of the record's provider, with the role that LIVE gives. */
+static bool named_for(
+    struct maker *m, const struct record_binding *had, const struct observed *live, enum subject_kind kind,
+    struct slice subject)
+{
+	const struct due_name n = {m->r->identity.provider, kind, subject, live->role_kind, live->role, had->id.namespace_};
+	return strcmp(due_name(m->arena, had->template_, &n), had->id.name) == 0;
+}
+
+/* Name and role of a binding cannot be changed: they tell for whom it was made when its marks were taken off. */
+static bool named_by_us(struct maker *m, const struct record_binding *had, const struct observed *live)
+{
+	const struct spool_event *who = &m->r->identity;
+	if (!had->template_ || !live->role)
+		return false;
+	bool ours = named_for(m, had, live, SUBJECT_USER, who->username);
+	for (size_t i = 0; i < who->ngroups && !ours; i++)
+		ours = named_for(m, had, live, SUBJECT_GROUP, who->groups[i]);
+	return ours;
+}
+
+/* Ours without doubt: the very object that we made, and still bearing a mark or, a binding, a name that we alone give. */
+static bool proven(struct maker *m, const struct record_binding *had, const struct observed *live)
 {
 	if (!same_uid(had, live) || (is_binding(had->id.kind) && !starts(had->id.name, NAME_PREFIX)))
 		return false;
-	return labelled(live) || live->provider;
+	return labelled(live) || live->provider || (is_binding(had->id.kind) && named_by_us(m, had, live));
+}
+
+/* The label counts where a namespace's admin cannot write, and never beyond an end or an admin's word. */
+static bool kept(const struct action *x)
+{
+	return x->live->keep && !x->had->id.namespace_ && x->removal != REMOVAL_SUSPENDED &&
+	    x->removal != REMOVAL_EXPIRED;
 }
 
 /* --- is it as it should be --- */
@@ -367,12 +395,16 @@ static enum removal removal_of(const struct maker *m, size_t n, const struct act
 	return exact ? REMOVAL_REPLACED : REMOVAL_UNDUE;
 }
 
-/* The template cannot say yet what it gives: what it gave stays, this or what would come in its place. */
+/* The template cannot say yet what it gives: what it gave stays, this or what would come in its place. Where it is
+ * known which object that is, the others go: a role that is missing in one namespace, whose admins may remove it, says
+ * nothing of the next. */
 static bool uncertain(const struct maker *m, const struct record_binding *had)
 {
 	for (size_t i = 0; i < m->due->nrefusals; i++) {
 		const struct due_refusal *f = &m->due->refusals[i];
-		if (f->transient && text_eq(f->template_, had->template_))
+		bool here = !f->id.name ||
+		    (f->id.kind == had->id.kind && text_eq(f->id.namespace_, had->id.namespace_));
+		if (f->transient && here && text_eq(f->template_, had->template_))
 			return true;
 	}
 	return false;
@@ -382,12 +414,12 @@ static bool uncertain(const struct maker *m, const struct record_binding *had)
 static bool held(struct maker *m, struct action *x)
 {
 	bool undue = x->removal == REMOVAL_UNDUE || x->removal == REMOVAL_REPLACED;
-	bool suspended = x->removal == REMOVAL_SUSPENDED;
+	bool ends = x->removal == REMOVAL_SUSPENDED || x->removal == REMOVAL_EXPIRED;
 	if (undue && uncertain(m, x->had)) {
 		set(x, ACTION_KEEP, "what its template gives is not known at the moment");
 	} else if (undue && m->view->prunes && !m->view->prunes(m->view->ctx, x->had->template_)) {
 		set(x, ACTION_KEEP, "its template removes nothing");
-	} else if ((m->r->keep || m->r->keep_label) && !suspended) {
+	} else if ((m->r->keep || m->r->keep_label) && !ends) {
 		set(x, ACTION_KEEP, "the record is kept");
 	} else {
 		return false;
@@ -448,11 +480,12 @@ static void decide_removal(struct maker *m, struct action *x, bool read)
 		/* The store has all namespaces, but of other kinds those alone that bear our label. */
 		if (read || x->had->id.kind == KIND_NAMESPACE || (ns.name && !look(m, &ns)))
 			set(x, ACTION_RELEASE, "it is gone");
-	} else if (!proven(x->had, x->live)) {
+	} else if (!proven(m, x->had, x->live)) {
 		set(x, ACTION_RELEASE, "what stands there is not what we made");
-	} else if (x->live->keep && x->removal != REMOVAL_SUSPENDED) {
+	} else if (kept(x)) {
 		set(x, m->life->state == LIFE_DELETED ? ACTION_RELEASE : ACTION_KEEP, "it is kept");
-	} else if (x->live->terminating) {
+	} else if (x->live->terminating && !is_binding(x->had->id.kind)) {
+		/* A binding grants until it is gone: it is not left to whoever holds it. */
 		set(x, ACTION_WAIT, "it is being deleted");
 	}
 }

@@ -63,7 +63,8 @@ struct actions_view {
  *
  * Ours to write over: what has the uid of the inventory's entry; else what bears our marks and names no other owner;
  * else what took the place of an entry under our prefix or in the user's own namespace. Ours to remove: only what has
- * the uid of the entry, our prefix (bindings) and a mark. */
+ * the uid of the entry, our prefix (bindings) and a mark; a binding's mark is also that its name is what we would give
+ * to one of the record's subjects. */
 size_t actions_make(struct arena *a, const struct record *r, const struct due *due, const struct life *life,
     const struct actions_view *view, struct action **out);
 

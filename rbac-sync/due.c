@@ -16,6 +16,7 @@ struct planner {
 	const struct slice *groups;   /* sorted, without duplicates */
 	size_t ngroups;
 	struct due *out;
+	size_t told, room; /* refusals that are no news to come; what the list has room for */
 	const struct template *t;
 	bool ended; /* the record's own end has come: no grants */
 };
@@ -44,15 +45,15 @@ static void refuse(struct planner *p, const struct due_refusal *r, const char *f
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	make_plain(text);
-	for (size_t i = 0; i < out->nrefusals; i++) {
+	for (size_t i = 0; i < out->nrefusals && !r->id.name; i++) {
 		const struct due_refusal *o = &out->refusals[i];
-		if (o->template_ == p->t->name && strcmp(o->what, text) == 0 && !r->id.name)
+		if (o->template_ == p->t->name && strcmp(o->what, text) == 0)
 			return;
 	}
-	if (out->nrefusals == DUE_REFUSALS_MAX)
+	/* What is not known holds back removals: that must not get lost in a crowd. */
+	if (!r->transient && p->told++ >= DUE_REFUSALS_MAX)
 		return;
-	if (!out->refusals)
-		out->refusals = ARENA_ARRAY(p->arena, struct due_refusal, DUE_REFUSALS_MAX);
+	ARENA_ROOM(p->arena, out->refusals, out->nrefusals, p->room, 8);
 	struct due_refusal *to = &out->refusals[out->nrefusals++];
 	*to = *r;
 	to->template_ = p->t->name;
@@ -60,9 +61,8 @@ static void refuse(struct planner *p, const struct due_refusal *r, const char *f
 }
 
 #define REFUSE(p, word, ...) refuse((p), &(struct due_refusal){.reason = (word)}, __VA_ARGS__)
-#define REFUSE_ID(p, word, which, soft, ...)                                                       \
-	refuse((p), &(struct due_refusal){.reason = (word), .transient = (soft), .id = *(which)},       \
-	    __VA_ARGS__)
+#define REFUSE_ID(p, word, which, ...)                                                             \
+	refuse((p), &(struct due_refusal){.reason = (word), .id = *(which)}, __VA_ARGS__)
 
 static void note_next(struct planner *p, int64_t at)
 {
@@ -249,8 +249,20 @@ static bool subject_passes(struct planner *p, const struct template_grant *g, st
 	return !why;
 }
 
-static bool role_passes(struct planner *p, const struct template_grant *g, const struct object_id *id)
+/* B hangs on a role of which nothing is known for the moment. */
+static void not_known(struct planner *p, const char *rail, const struct due_body *b, const char *kind,
+    const char *name, const char *why)
 {
+	char key[SPOOL_KEY_LEN + 1];
+	due_owner_key(b, key);
+	const struct due_refusal r = {.reason = rail, .transient = true, .id = b->id,
+	    .owner = b->owner == OWNER_USER ? NULL : arena_strdup(p->arena, key)};
+	refuse(p, &r, "%s %s %s", kind, name, why);
+}
+
+static bool role_passes(struct planner *p, const struct template_grant *g, const struct due_body *b)
+{
+	const struct object_id *id = &b->id;
 	const struct due_world *w = p->w;
 	const char *kind = g->cluster_role ? "ClusterRole" : "Role", *why = NULL;
 	const char *name = g->cluster_role ? g->cluster_role : g->role;
@@ -265,15 +277,15 @@ static bool role_passes(struct planner *p, const struct template_grant *g, const
 	case ROLE_DANGEROUS:
 		if (g->allow_privileged && w->allow_privileged)
 			return true;
-		REFUSE_ID(p, RAIL_DANGEROUS_ROLE, id, false, "%s %s gives too much: %s", kind, name, why);
+		REFUSE_ID(p, RAIL_DANGEROUS_ROLE, id, "%s %s gives too much: %s", kind, name, why);
 		return false;
 	case ROLE_ABSENT:
-		REFUSE_ID(p, RAIL_ABSENT_ROLE, id, true, "%s %s does not exist", kind, name);
+		not_known(p, RAIL_ABSENT_ROLE, b, kind, name, "does not exist");
 		return false;
 	case ROLE_UNKNOWN:
 		break;
 	}
-	REFUSE_ID(p, RAIL_UNKNOWN_ROLE, id, true, "%s %s could not be looked into: %s", kind, name, why);
+	not_known(p, RAIL_UNKNOWN_ROLE, b, kind, name, arena_printf(p->arena, "could not be looked into: %s", why));
 	return false;
 }
 
@@ -299,7 +311,7 @@ static void bind(struct planner *p, const struct placed *what, const char *names
 	due_span_at(&g->time, p->r->identity.seen_at, p->w->now, &span);
 	b.expires = expiry(p, group, &span);
 	b.id.name = due_binding_name(p->arena, &b, g->subject_kind);
-	if (subject_passes(p, g, b.subject) && role_passes(p, g, &b.id))
+	if (subject_passes(p, g, b.subject) && role_passes(p, g, &b))
 		add(p, &b, NULL);
 }
 

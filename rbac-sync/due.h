@@ -9,7 +9,7 @@
 #include "rbac-sync/template.h"
 
 #define DUE_OBJECTS_MAX 50 /* default of maxBindingsPerUser */
-#define DUE_REFUSALS_MAX 50 /* told of one user; what is over is left out */
+#define DUE_REFUSALS_MAX 50 /* told of one user; what is over is left out, unless it is transient */
 
 /* One object that should be. Everything lives in one arena. */
 struct desired {
@@ -34,6 +34,7 @@ struct due_refusal {
 	const char *what;   /* a sentence */
 	bool transient;	    /* not known yet (a role that could not be read): what exists stays as it is */
 	struct object_id id;	/* of the object, when it is known; name NULL otherwise */
+	const char *owner;	/* of a transient one that is shared: key of its group; or NULL */
 };
 
 struct due {

@@ -56,7 +56,8 @@ const char *object_collection(struct arena *a, enum object_kind kind, const char
 #define MANAGED_BY "portcullis"
 #define LABEL_RECORD "portcullis.dev/record"	 /* key of the user or of the group */
 #define LABEL_TEMPLATE "portcullis.dev/template"
-#define LABEL_KEEP "portcullis.dev/keep"	 /* "true" on a record or an object: never removed */
+/* "true" on a record, a Namespace or a ClusterRoleBinding: removed by an end or suspension alone. */
+#define LABEL_KEEP "portcullis.dev/keep"
 #define ANNOTATION_USER "portcullis.dev/user"
 #define ANNOTATION_GROUP "portcullis.dev/group"
 #define ANNOTATION_PROVIDER "portcullis.dev/provider"

@@ -92,14 +92,21 @@ static void make_due(struct run *run, const struct templates_held *held)
 /* Tells the index what this record is due; true when that made the pass full. */
 static bool tell_shared(struct run *run)
 {
-	struct object_id *ids = ARENA_ARRAY(run->a, struct object_id, run->due.len + 1);
-	const char **owners = ARENA_ARRAY(run->a, const char *, run->due.len + 1);
-	size_t n = 0;
+	size_t n = 0, max = run->due.len + run->due.nrefusals + 1;
+	struct object_id *ids = ARENA_ARRAY(run->a, struct object_id, max);
+	const char **owners = ARENA_ARRAY(run->a, const char *, max);
 	for (size_t i = 0; i < run->due.len && alive(&run->life); i++) {
 		if (!run->due.objects[i].shared)
 			continue;
 		ids[n] = run->due.objects[i].id;
 		owners[n++] = run->due.objects[i].owner;
+	}
+	/* What may be due once more is known stays for this record too, whoever else leaves it. */
+	for (size_t i = 0; i < run->due.nrefusals && alive(&run->life); i++) {
+		if (!run->due.refusals[i].owner)
+			continue;
+		ids[n] = run->due.refusals[i].id;
+		owners[n++] = run->due.refusals[i].owner;
 	}
 	return shared_due(run->r->shared, run->pass, run->key, ids, owners, n);
 }
@@ -277,6 +284,17 @@ static void reconcile_living(struct run *run, struct reconcile_report *out)
 	templates_let(run->r->templates, &held);
 }
 
+/* Something of a deleted record is there still that has to go. */
+static bool unfinished(const struct run *run)
+{
+	for (size_t i = 0; i < run->len; i++) {
+		enum outcome_kind k = run->outcomes[i].kind;
+		if (k == OUTCOME_OPEN || k == OUTCOME_REFUSED || k == OUTCOME_WAITS || k == OUTCOME_HELD)
+			return true;
+	}
+	return false;
+}
+
 /* A record that was deleted in the cluster: what its last inventory says goes with it. */
 static void reconcile_gone(struct run *run, struct reconcile_report *out)
 {
@@ -297,7 +315,7 @@ static void reconcile_gone(struct run *run, struct reconcile_report *out)
 		if (!run_over(run))
 			execute(run);
 	}
-	if (!run_over(run) && !run->held && !run->holds) {
+	if (!run_over(run) && !run->held && !run->holds && !unfinished(run)) {
 		gc_forget(r->gc, run->key);
 		store_bury(r->store, run->key);
 	}

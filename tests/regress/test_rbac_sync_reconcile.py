@@ -189,14 +189,22 @@ def test_only_what_is_in_the_inventory_and_ours_is_removed(alice, fake_api):
     assert ("blue", "portcullis:devs:zzzzzzzzzz") in fake_api.objects
 
 
-def test_what_is_kept_is_kept(alice, fake_api):
-    (where,) = fake_api.objects
-    fake_api.edit("rolebindings", where, lambda o: o["metadata"]["labels"].update({"portcullis.dev/keep": "true"}))
-    alice.spool.put("alice", ["eng-red"], seen_at=1700000100)
-    alice.wait_for(lambda: ("red", "edit") in by_role(fake_api), "the other binding")
-    alice.spool.put("bob", ["eng-red"])
-    alice.wait_for(lambda: ready(fake_api, "bob"), "bob's binding")
-    assert where in fake_api.objects
+KEEP = {"portcullis.dev/keep": "true"}
+
+
+def test_what_is_kept_is_kept(worker, fake_api):
+    """The label on what is the cluster's; in a namespace its admins could write it."""
+    wide = {**VIEW, "match": {"groups": ["eng-blue"]}}
+    w = worker((DEVS, wide)).start()
+    w.spool.put("alice", ["eng-blue"])
+    w.wait_for(lambda: set(by_role(fake_api)) == {("blue", "edit"), (None, "view")}, "alice's bindings")
+    for where, o in list(fake_api.objects.items()):
+        resource = "rolebindings" if where[0] else "clusterrolebindings"
+        fake_api.edit(resource, where, lambda o: o["metadata"]["labels"].update(KEEP))
+    w.spool.put("alice", ["eng-red"], seen_at=1700000100)
+    w.wait_for(lambda: set(by_role(fake_api)) == {("red", "edit"), (None, "view")}, "the one in blue to go")
+    w.wait_for(lambda: ready(fake_api, "alice"), "the record")
+    assert set(by_role(fake_api)) == {("red", "edit"), (None, "view")}
 
 
 # --- groups ---

@@ -478,6 +478,12 @@ static void test_namespaces_that_go_or_are_not_there_are_waited_for(void **state
 	assert_actions(s, "wait portcullis:devs:1 unseen, wait u-alice");
 }
 
+static const char *real_name(struct scene *s, const char *role, enum subject_kind kind, const char *subject)
+{
+	const struct due_name n = {SLICE("ldap:corp"), kind, slice_of(subject), "ClusterRole", role, "team"};
+	return due_name(&s->a, "devs", &n);
+}
+
 /* --- what is due no more --- */
 
 static void test_what_is_due_no_more_is_removed_if_it_is_proven_ours(void **state)
@@ -534,12 +540,6 @@ static void test_what_went_with_its_namespace_is_gone(void **state)
 	s->ncluster = 0;
 	assert_actions(s, "release portcullis:devs:1 unseen");
 	json_decref(s->cluster[0]);
-}
-
-static const char *real_name(struct scene *s, const char *role, enum subject_kind kind, const char *subject)
-{
-	const struct due_name n = {SLICE("ldap:corp"), kind, slice_of(subject), "ClusterRole", role, "team"};
-	return due_name(&s->a, "devs", &n);
 }
 
 static void test_another_role_replaces(void **state)
@@ -612,6 +612,37 @@ static void test_an_announced_end_is_an_expiry(void **state)
 	assert_actions(s, "delete:undue portcullis:devs:1");
 }
 
+static void test_a_binding_without_marks_is_told_by_its_name(void **state)
+{
+	struct scene *s = *state;
+	static const struct {
+		enum subject_kind kind;
+		const char *subject, *role, *want;
+	} rows[] = {
+	    {SUBJECT_USER, "alice", "edit", "delete:undue"},
+	    {SUBJECT_GROUP, "devs", "edit", "delete:undue"},
+	    {SUBJECT_USER, "bob", "edit", "release"},
+	    {SUBJECT_GROUP, "ops", "edit", "release"},
+	    {SUBJECT_USER, "devs", "edit", "release"},
+	    {SUBJECT_USER, "alice", "view", "release"},
+	};
+	static const struct slice groups[] = {SLICE("admins"), SLICE("devs")};
+	put_namespace(s, "team");
+	s->r.identity.provider = SLICE("ldap:corp");
+	s->r.identity.username = SLICE("alice");
+	s->r.identity.groups = groups;
+	s->r.identity.ngroups = 2;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		s->r.nbindings = 0;
+		const char *name = real_name(s, rows[i].role, rows[i].kind, rows[i].subject);
+		json_t *o = made_before(s, name, "edit");
+		set_these(o, NONE);
+		make(s);
+		if (strcmp(settle(s, o), arena_printf(&s->a, "%s %s", rows[i].want, name)) != 0)
+			fail_msg("row %zu: %s", i, settle(s, o));
+	}
+}
+
 static void test_shared_objects_go_with_the_last(void **state)
 {
 	struct scene *s = *state;
@@ -631,7 +662,8 @@ static void test_what_is_not_known_takes_nothing_away(void **state)
 	struct scene *s = *state;
 	put_namespace(s, "team");
 	made_before(s, "portcullis:devs:1", "edit");
-	s->refusals[s->want.nrefusals++] = (struct due_refusal){"devs", "roleUnknown", "role edit", true, {0}};
+	s->refusals[s->want.nrefusals++] = (struct due_refusal){.template_ = "devs", .reason = RAIL_UNKNOWN_NAMESPACES,
+	    .what = "", .transient = true};
 	assert_actions(s, "keep portcullis:devs:1");
 	s->refusals[0].template_ = "ops";
 	assert_actions(s, "delete:undue portcullis:devs:1");
@@ -645,6 +677,20 @@ static void test_what_is_not_known_takes_nothing_away(void **state)
 	s->had[0].expires = 0;
 	s->life.state = LIFE_SUSPENDED;
 	assert_actions(s, "delete:suspended portcullis:devs:1");
+}
+
+static void test_what_is_not_known_of_one_place_holds_nothing_in_another(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->refusals[s->want.nrefusals++] = (struct due_refusal){.template_ = "devs", .reason = RAIL_ABSENT_ROLE,
+	    .what = "", .transient = true, .id = {KIND_ROLE_BINDING, "team", "portcullis:devs:2"}};
+	assert_actions(s, "keep portcullis:devs:1");
+	s->refusals[0].id.namespace_ = "other";
+	assert_actions(s, "delete:undue portcullis:devs:1");
+	s->refusals[0].id = (struct object_id){KIND_CLUSTER_ROLE_BINDING, NULL, "portcullis:devs:2"};
+	assert_actions(s, "delete:undue portcullis:devs:1");
 }
 
 static void test_a_template_that_does_not_prune_leaves_what_is_due_no_more(void **state)
@@ -664,12 +710,24 @@ static void test_a_template_that_does_not_prune_leaves_what_is_due_no_more(void 
 	assert_actions(s, "delete:undue portcullis:devs:1");
 }
 
-static void test_keep_exempts_from_all_but_suspension(void **state)
+/* NAMESPACE NULL: a ClusterRoleBinding. */
+static json_t *made_with_keep(struct scene *s, const char *namespace_)
+{
+	put_namespace(s, "team");
+	enum object_kind kind = namespace_ ? KIND_ROLE_BINDING : KIND_CLUSTER_ROLE_BINDING;
+	struct desired *d = add_due(s, kind, namespace_, "portcullis:devs:1");
+	set_role(d->body, "ClusterRole", "edit");
+	set_hash(d, "edit");
+	json_t *o = made(s, d);
+	s->want.len--;
+	set_label(o, LABEL_KEEP, "true");
+	return o;
+}
+
+static void test_keep_exempts_from_all_but_an_end_and_suspension(void **state)
 {
 	struct scene *s = *state;
-	put_namespace(s, "team");
-	json_t *o = made_before(s, "portcullis:devs:1", "edit");
-	set_label(o, LABEL_KEEP, "true");
+	json_t *o = made_with_keep(s, NULL);
 	assert_actions(s, "keep portcullis:devs:1");
 	s->life.state = LIFE_DISABLED;
 	assert_actions(s, "keep portcullis:devs:1");
@@ -677,16 +735,33 @@ static void test_keep_exempts_from_all_but_suspension(void **state)
 	assert_actions(s, "release portcullis:devs:1");
 	s->life.state = LIFE_SUSPENDED;
 	assert_actions(s, "delete:suspended portcullis:devs:1");
-	set_label(o, LABEL_KEEP, "yes");
 	s->life.state = LIFE_ACTIVE;
+	s->had[0].expires = NOW;
+	assert_actions(s, "delete:expired portcullis:devs:1");
+	s->had[0].expires = 0;
+	set_label(o, LABEL_KEEP, "yes");
 	assert_actions(s, "delete:undue portcullis:devs:1");
 	s->r.keep = true;
 	assert_actions(s, "keep portcullis:devs:1");
 	s->r.keep = false;
 	s->r.keep_label = true;
 	assert_actions(s, "keep portcullis:devs:1");
+	s->r.expires_at = NOW;
+	assert_actions(s, "delete:expired portcullis:devs:1");
 	s->life.state = LIFE_SUSPENDED;
 	assert_actions(s, "delete:suspended portcullis:devs:1");
+}
+
+static void test_the_admins_of_a_namespace_keep_nothing_by_a_label(void **state)
+{
+	struct scene *s = *state;
+	made_with_keep(s, "team");
+	assert_actions(s, "delete:undue portcullis:devs:1");
+	s->had[0].expires = NOW;
+	assert_actions(s, "delete:expired portcullis:devs:1");
+	s->life.state = LIFE_DISABLED;
+	s->had[0].expires = 0;
+	assert_actions(s, "delete:disabled portcullis:devs:1");
 }
 
 /* A namespace with a quota and a grant, all made. */
@@ -857,7 +932,10 @@ int main(void)
 	    TEST(test_shared_objects_go_with_the_last),
 	    TEST(test_what_is_not_known_takes_nothing_away),
 	    TEST(test_a_template_that_does_not_prune_leaves_what_is_due_no_more),
-	    TEST(test_keep_exempts_from_all_but_suspension),
+	    TEST(test_keep_exempts_from_all_but_an_end_and_suspension),
+	    TEST(test_the_admins_of_a_namespace_keep_nothing_by_a_label),
+	    TEST(test_a_binding_without_marks_is_told_by_its_name),
+	    TEST(test_what_is_not_known_of_one_place_holds_nothing_in_another),
 	    TEST(test_who_is_disabled_keeps_all_but_grants),
 	    TEST(test_who_is_deleted_loses_all_and_namespaces_as_the_template_says),
 	    TEST(test_a_namespace_that_is_due_no_more_is_left_with_its_limits),

@@ -367,6 +367,31 @@ static void test_without_a_view_of_the_cluster(void **state)
 	due_close(&f);
 }
 
+/* A crowd of other refusals does not hide what is not known: that holds back removals, and tells for whom. */
+static void test_what_is_not_known_is_told_however_much_is_refused(void **state)
+{
+	(void)state;
+	struct due_fixture f;
+	struct buf text;
+	buf_init(&text, 1 << 20);
+	buf_adds(&text, "templates:\n- name: t\n  match: {groups: [eng-blue]}\n  grants:\n");
+	for (int i = 0; i < 2 * DUE_REFUSALS_MAX - 1; i++)
+		buf_printf(&text, "  - {clusterRole: danger, namespaces: [ns-%d]}\n", i);
+	buf_adds(&text, "  - {role: absent, namespaces: [a]}\n");
+	due_open(&f, buf_cstr(&text));
+	buf_done(&text);
+	due_plan(&f);
+	char key[27];
+	pattern_group_key(f.record.identity.provider, SLICE("eng-blue"), key);
+	assert_int_equal(f.due.nrefusals, DUE_REFUSALS_MAX + 1);
+	const struct due_refusal *last = &f.due.refusals[DUE_REFUSALS_MAX];
+	assert_string_equal(last->reason, RAIL_ABSENT_ROLE);
+	assert_true(last->transient);
+	assert_string_equal(last->owner, key);
+	assert_null(f.due.refusals[0].owner);
+	due_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +407,7 @@ int main(void)
 	    cmocka_unit_test(test_what_is_over_the_limit_is_refused_in_order),
 	    cmocka_unit_test(test_two_templates_do_not_share_a_namespace),
 	    cmocka_unit_test(test_without_a_view_of_the_cluster),
+	    cmocka_unit_test(test_what_is_not_known_is_told_however_much_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
