@@ -269,7 +269,7 @@ void kube_merge(struct kube *k, const char *path, const json_t *patch, struct ku
 
 void kube_delete(struct kube *k, const char *path, const char *uid, const char *version, struct kube_answer *out)
 {
-	AUTO(jsonx_unref) json_t *options = json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "kind", "DeleteOptions",
+	AUTO(jsonx_unref) json_t *options = json_pack("{s:s, s:s, s:s, s:{s:s, s:s*}}", "kind", "DeleteOptions",
 	    "apiVersion", "v1", "propagationPolicy", "Background", "preconditions", "uid", uid, "resourceVersion",
 	    version);
 	/* With a body the apiserver takes the options from there alone. */

@@ -351,11 +351,16 @@ void reconcile_apply(struct run *run, struct action *act, struct outcome *out)
 	    .version = act->live ? act->live->resource_version : NULL,
 	    .look = !act->live,
 	};
-	for (int i = 0; i < CONFLICTS_MAX; i++) {
+	bool again = true;
+	for (int i = 0; i < CONFLICTS_MAX && again; i++) {
 		run->stale = false;
-		if (!attempt(run, &t, out))
-			break;
+		again = attempt(run, &t, out);
 		t.look = true;
+	}
+	/* Whoever changes one object all the time holds up that one alone. */
+	if (again) {
+		run->stale = false;
+		*out = (struct outcome){.kind = OUTCOME_WAITS, .why = "somebody changes it all the time"};
 	}
 	json_decref(t.body);
 }
@@ -400,21 +405,53 @@ static void note_removed(struct run *run, const struct action *act, struct outco
 	json_decref(was);
 }
 
-void reconcile_remove(struct run *run, struct action *act, struct outcome *out)
+/* A binding that a finalizer holds grants still; whoever may write it could hold it for ever. */
+static void let_go(struct run *run, const struct action *act, const char *path, const json_t *left, struct outcome *out)
+{
+	struct kube_answer got;
+	json_t *meta = json_object_get(left, "metadata");
+	if (!json_array_size(json_object_get(meta, "finalizers")) || !json_object_get(meta, "deletionTimestamp"))
+		return;
+	*out = (struct outcome){.kind = OUTCOME_HELD, .why = "a finalizer holds it"};
+	if (!run_may_write(run))
+		return;
+	json_t *patch = json_pack("{s:{s:s,s:n}}", "metadata", "uid", act->live->uid, "finalizers");
+	kube_merge(run->k, path, patch, &got);
+	json_decref(patch);
+	if (got.verdict == KUBE_OK || got.verdict == KUBE_ABSENT)
+		*out = (struct outcome){0};
+	else
+		note_failure(run, &got, out);
+	kube_answer_done(&got);
+}
+
+/* One attempt in the state VERSION, or in any. True on a conflict. */
+static bool delete_once(struct run *run, const struct action *act, const char *version, struct outcome *out)
 {
 	const char *path = object_path(run->a, &act->had->id);
+	bool binding = act->had->id.kind == KIND_ROLE_BINDING || act->had->id.kind == KIND_CLUSTER_ROLE_BINDING;
+	struct kube_answer got;
+	*out = (struct outcome){0};
+	run->stale = false;
+	kube_delete(run->k, path, act->live->uid, version, &got);
+	bool done = got.verdict == KUBE_OK || got.verdict == KUBE_ABSENT, conflict = got.verdict == KUBE_CONFLICT;
+	if (!done)
+		note_failure(run, &got, out);
+	else if (binding && got.body)
+		let_go(run, act, path, got.body, out);
+	if (done && out->kind == OUTCOME_OPEN && !run_over(run))
+		note_removed(run, act, out);
+	kube_answer_done(&got);
+	return conflict;
+}
+
+void reconcile_remove(struct run *run, struct action *act, struct outcome *out)
+{
 	for (int i = 0; i < CONFLICTS_MAX && run_may_write(run); i++) {
-		struct kube_answer got;
-		*out = (struct outcome){0};
-		run->stale = false;
-		kube_delete(run->k, path, act->live->uid, act->live->resource_version, &got);
-		enum kube_verdict verdict = got.verdict;
-		if (verdict == KUBE_OK || verdict == KUBE_ABSENT)
-			note_removed(run, act, out);
-		else
-			note_failure(run, &got, out);
-		kube_answer_done(&got);
-		if (verdict != KUBE_CONFLICT)
+		/* Name and role of a binding never change, so that its state matters no more where a namespace's admin
+		 * could change it as fast as we look. */
+		bool any = i == CONFLICTS_MAX - 1 && act->had->id.kind == KIND_ROLE_BINDING;
+		if (!delete_once(run, act, any ? NULL : act->live->resource_version, out))
 			return;
 		/* It was changed since, or is another one. */
 		run->stale = false;

@@ -99,6 +99,10 @@ static void add_entry(const struct run *run, size_t i, struct record_binding *v,
 			v[(*n)++] = *act->had;
 		break;
 	case OUTCOME_FOREIGN:
+		/* Its namespace became another's: what we made there is ours to remove still. */
+		if (act->had && act->had->uid && (!act->live || text_eq(act->live->uid, act->had->uid)))
+			v[(*n)++] = *act->had;
+		break;
 	case OUTCOME_REMOVED:
 	case OUTCOME_RELEASED:
 		break;

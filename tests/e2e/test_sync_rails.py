@@ -305,6 +305,36 @@ def test_a_namespaces_admin_who_edits_the_own_binding(world, admin, what):
     assert world.grants("team-b") == {("team-b", "admin", "eve")}
 
 
+STAYS = {
+    "keep": {"labels": {"portcullis.dev/keep": "true"}},
+    "finalizer": {"finalizers": ["example.com/mine"]},
+    "both": {"finalizers": ["example.com/mine", "example.com/other"], "labels": {"portcullis.dev/keep": "true"}},
+}
+
+
+@pytest.mark.parametrize("what", STAYS)
+def test_a_namespaces_admin_cannot_stay_beyond_what_is_due(world, admin, what):
+    """Neither a label nor a finalizer on the own binding outlives the group."""
+    c, name, w = admin
+    path = binding_path("team-b", name)
+    assert c.request("PATCH", path, json={"metadata": STAYS[what]}, headers=MERGE).status == 200
+    w.spool.put("eve", ["others"], seen_at=1700000001)
+    w.process.wait_for(lambda: world.api.get(path) is None, "the binding to go")
+    w.process.wait_for(lambda: not world.record("eve")["status"].get("bindings"), "an empty inventory")
+
+
+def test_a_namespaces_admin_cannot_stay_by_deleting(world, admin):
+    """A binding that terminates grants still: it is not left to who put a finalizer on it."""
+    c, name, w = admin
+    path = binding_path("team-b", name)
+    assert c.request("PATCH", path, json={"metadata": STAYS["finalizer"]}, headers=MERGE).status == 200
+    assert c.request("DELETE", path).status == 200
+    assert world.api.get(path)["metadata"]["deletionTimestamp"]
+    w.spool.put("eve", ["others"], seen_at=1700000001)
+    w.process.wait_for(lambda: world.api.get(path) is None, "the binding to go")
+    w.process.wait_for(lambda: not world.record("eve")["status"].get("bindings"), "an empty inventory")
+
+
 def test_a_namespaces_admin_who_deletes_the_own_binding(world, admin):
     c, name, w = admin
     was = world.api.get(binding_path("team-b", name))["metadata"]["uid"]
