@@ -15,6 +15,7 @@
 #define API_PAUSE_MAX (60 * CLOCK_SECOND)
 #define CLAIM_ERRORS_MAX 100 /* bad files in a row before the loop looks around */
 #define HELD_PAUSE_MAX (60 * CLOCK_SECOND)
+#define RUN_MAX (100 * CLOCK_MS) /* claiming in one go: acknowledgements, signals and metrics wait so long */
 
 /* An event in cur/, and when it is tried again. */
 struct waiter {
@@ -38,6 +39,7 @@ struct intake {
 	unsigned api_failures;
 	int64_t held_told; /* clock_mono of the last word about held users; 0: none */
 	int epoll;
+	bool more; /* the last run ended before the spool did */
 	struct trouble trouble;
 };
 
@@ -304,9 +306,14 @@ void intake_run(struct intake *i)
 {
 	enum intake_end end;
 	int errors = 0;
+	int64_t until = clock_mono() + RUN_MAX;
 	spool_wait_drain(i->spool);
 	intake_acks_run(i->acks, answers(i));
+	i->more = false;
 	while (!must_stop(i) && i->waiting.len < INTAKE_WAITING_MAX && errors < CLAIM_ERRORS_MAX) {
+		i->more = clock_mono() >= until;
+		if (i->more)
+			break;
 		enum err_code rc = take_one(i, &end);
 		if (rc == ERR_NOT_FOUND)
 			break;
@@ -355,6 +362,8 @@ int64_t intake_pause(const struct intake *i)
 		until = now + SPOOL_ALIVE_EVERY;
 	if (i->pause_until > now)
 		return (i->pause_until < until ? i->pause_until : until) - now;
+	if (i->more)
+		return 0;
 	size_t it = 0;
 	struct slice key;
 	void *v;

@@ -32,8 +32,8 @@ struct intake_hooks {
 };
 void intake_hook(struct intake *i, const struct intake_hooks *h);
 
-/* Claims and applies what is due until nothing is, the apiserver asks for a pause, or STOP says so; acknowledges what
- * is settled; shows portcullisd that it is alive. */
+/* Claims and applies what is due until nothing is, 100 ms are over (intake_pause is 0 then), the apiserver asks for a
+ * pause, or STOP says so; acknowledges what is settled; shows portcullisd that it is alive. */
 void intake_run(struct intake *i);
 /* intake_run for each event once, then gives back what is not done; true when all are records now. */
 bool intake_drain(struct intake *i);

@@ -171,10 +171,11 @@ static bool nothing_to_write(struct attempt *t, struct intake_result *out)
 /* False: look again, at what is there now. */
 static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 {
-	/* No request before its turn. */
-	if (!fresh && known_new(t) && hold(t, out))
+	/* No request before its turn; and none to look: making one that is there after all fails, then it is looked at. */
+	bool new_ = !fresh && known_new(t);
+	if (new_ && hold(t, out))
 		return true;
-	if (!look(t, fresh, out))
+	if (!new_ && !look(t, fresh, out))
 		return true;
 	if (t->have && t->stored.deleting)
 		return true; /* what is written now goes with it */

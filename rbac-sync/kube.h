@@ -116,8 +116,9 @@ void kube_delete(struct kube *k, const char *path, const char *uid, const char *
  * OUT->body is absent and VERSION (in A) is the list's resourceVersion. Each item has its kind and apiVersion. CACHED:
  * resourceVersion=0 is asked for; the apiserver may then give all at once, and where that is more than KUBE_LIST_MAX
  * its pages are asked for without. A page that is too long is asked for in smaller ones. An expired continue token
- * (410) gives KUBE_GONE: the caller begins anew. */
-#define KUBE_LIST_MAX ((size_t)32 << 20)
+ * (410) gives KUBE_GONE: the caller begins anew. An answer in memory takes ten times its text, and several kinds are
+ * listed at once: KUBE_LIST_MAX is what a pod's memory limit holds. */
+#define KUBE_LIST_MAX ((size_t)8 << 20)
 typedef void kube_each(void *ctx, json_t *item);
 void kube_list(struct kube *k, const char *collection, const char *query, bool cached, kube_each *each, void *ctx,
     struct arena *a, const char **version, struct kube_answer *out);

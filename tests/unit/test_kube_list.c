@@ -15,7 +15,7 @@
 #define BAD(code, rest) "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":" #code rest "}}\n"
 
 static struct buf seen;
-static char large[KUBE_LIST_MAX + 2]; /* spaces; the server may still be sending them when a test is over */
+static char large[(KUBE_LIST_MAX > KUBE_EVENT_MAX ? KUBE_LIST_MAX : KUBE_EVENT_MAX) + 2]; /* spaces; the server may still be sending them when a test is over */
 
 static void note(void *ctx, json_t *item)
 {
