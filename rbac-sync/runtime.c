@@ -259,8 +259,10 @@ void runtime_stop(struct runtime **rp)
 	ops_stop(&r->ops);
 	work_stop_all(r);
 	keeper_stop(r);
-	for (size_t k = 0; k < KIND_WATCHED; k++)
-		watch_stop(&r->watches[k]);
+	for (size_t k = 0; k < KIND_WATCHED; k++) {
+		struct watch *w = atomic_exchange(&r->watches[k], NULL);
+		watch_stop(&w);
+	}
 	directories_stop(&r->directories);
 	events_stop(&r->events);
 	if (r->open)

@@ -54,7 +54,7 @@ struct runtime {
 	struct ops *ops;
 	struct intake *intake;
 	struct kube *intake_kube;
-	struct watch *watches[KIND_WATCHED];
+	struct watch *_Atomic watches[KIND_WATCHED]; /* the keeper adds some while others look */
 	struct reconciler rec;
 	char *own_namespace; /* of the credentials; or NULL */
 

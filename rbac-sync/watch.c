@@ -17,7 +17,7 @@
 #define CALM (120 * CLOCK_SECOND)  /* without trouble: the next pause is the first one again */
 #define HEALTHY (60 * CLOCK_SECOND) /* since the stream was last open */
 #define LOOK_EVERY (250 * CLOCK_MS) /* at a clock that tests move on */
-#define TOO_SHORT CLOCK_SECOND	   /* a watch that ends sooner, without an event, was none */
+#define TOO_SHORT CLOCK_SECOND	   /* a watch that ends sooner was none, unless it brought something for once */
 
 struct watch {
 	struct kube *kube;
@@ -36,6 +36,7 @@ struct watch {
 	int64_t gone;		 /* clock_mono of the last 410 of a watch; 0: none */
 	bool taken;		 /* the server took this watch */
 	size_t events;		 /* of this stream */
+	unsigned brief;		 /* watches in a row that were too short */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -241,8 +242,9 @@ static void watch_pass(struct watch *w)
 	w->events = 0;
 	kube_watch(w->kube, w->collection, w->query, arena_strdup(&a, w->version), seconds, on_event, w, &out);
 	arena_done(&a);
-	bool brief = out.verdict == KUBE_OK && w->events == 0 && clock_mono() - began < TOO_SHORT;
-	if (brief) {
+	bool brief = out.verdict == KUBE_OK && clock_mono() - began < TOO_SHORT;
+	w->brief = brief ? w->brief + 1 : 0;
+	if (brief && (w->events == 0 || w->brief > 1)) {
 		err_set(&out.why, ERR_UNAVAILABLE, "the watch was closed at once");
 		out.verdict = KUBE_LATER;
 	}

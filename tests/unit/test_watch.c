@@ -317,6 +317,21 @@ static void test_a_circle_of_410_rests(void **state)
 	assert_true(ks.times[4] - ks.times[3] >= 800 * CLOCK_MS);
 }
 
+static void test_streams_that_are_closed_at_once_rest(void **state)
+{
+	(void)state;
+	/* A proxy that knows no streams: what is there comes, and that is the end. */
+	KS_SCRIPT({.status = 200, .body = LIST("7")}, {.status = 200, .body = EVENT("BOOKMARK", "9")});
+	struct watch *w = start();
+	for (int i = 0; ks_asked() < 3; i++) {
+		assert_true(i < PATIENCE_MS / 10);
+		usleep(10000);
+	}
+	usleep(300000);
+	assert_int_equal(ks_asked(), 3); /* the second waits for a clock that nobody moves on */
+	watch_stop(&w);
+}
+
 static void test_stopping_in_the_midst_of_it(void **state)
 {
 	(void)state;
@@ -375,6 +390,7 @@ int main(void)
 	    cmocka_unit_test(test_silence_is_no_trouble_on_a_stream_that_was_open),
 	    cmocka_unit_test(test_a_watch_that_is_closed_at_once_is_none),
 	    cmocka_unit_test(test_a_circle_of_410_rests),
+	    cmocka_unit_test(test_streams_that_are_closed_at_once_rest),
 	    cmocka_unit_test(test_stopping_in_the_midst_of_it),
 	    cmocka_unit_test(test_one_list_for_commands),
 	};
