@@ -182,7 +182,7 @@ static int timeout_ms(int64_t pause)
 	return ms > 60000 ? 60000 : (int)ms;
 }
 
-static void wait_for_work(struct runtime *r)
+static void wait_for_work(struct runtime *r, int64_t metrics_every)
 {
 	struct pollfd fds[] = {
 	    {.fd = signals.wake, .events = POLLIN},
@@ -190,11 +190,11 @@ static void wait_for_work(struct runtime *r)
 	};
 	eventfd_t n;
 	int64_t pause = runtime_pause(r);
-	poll(fds, ARRAY_LEN(fds), timeout_ms(pause < METRICS_EVERY ? pause : METRICS_EVERY));
+	poll(fds, ARRAY_LEN(fds), timeout_ms(pause < metrics_every ? pause : metrics_every));
 	eventfd_read(signals.wake, &n);
 }
 
-static void run_daemon(struct runtime *r)
+static void run_daemon(struct runtime *r, int64_t metrics_every)
 {
 	int64_t metrics_due = 0;
 	log_info("started", LOG_STR("version", PACKAGE_VERSION));
@@ -204,19 +204,19 @@ static void run_daemon(struct runtime *r)
 		runtime_run(r);
 		if (clock_mono() >= metrics_due) {
 			runtime_write_metrics(r);
-			metrics_due = clock_mono() + METRICS_EVERY;
+			metrics_due = clock_mono() + metrics_every;
 		}
 		if (!stop_asked())
-			wait_for_work(r);
+			wait_for_work(r, metrics_every);
 	}
 	log_info("stopping");
 }
 
-static bool keep_on(struct runtime *r, const struct options *o)
+static bool keep_on(struct runtime *r, const struct options *o, const struct worker_config *c)
 {
 	if (o->once || o->dry == DRY_SERVER)
 		return runtime_once(r);
-	run_daemon(r);
+	run_daemon(r, c->scan_interval < METRICS_EVERY ? c->scan_interval : METRICS_EVERY);
 	return true;
 }
 
@@ -247,7 +247,7 @@ static int run(const struct options *o, const struct worker_config *c, struct di
 	enum err_code rc = runtime_new(&ro, &r, d, &e);
 	if (rc == ERR_OK && o->requeue_dead)
 		rc = runtime_revive(r, &e);
-	bool all = rc == ERR_OK && keep_on(r, o);
+	bool all = rc == ERR_OK && keep_on(r, o, c);
 	runtime_stop(&r);
 	if (rc != ERR_OK)
 		return failed(rc, d, &e);

@@ -62,8 +62,8 @@ static const struct field fields[] = {
 	.doc = "The file of kind SyncConfig; read again when it changes and on SIGHUP. Required but in mode "
 	       "`intake`."},
     {"metricsFile", FIELD_PATH, AT(metrics_file),
-	.doc = "Metrics in Prometheus' text format, replaced atomically: for node_exporter's textfile "
-	       "collector. Its folder must be writable."},
+	.doc = "Metrics in Prometheus' text format, replaced atomically every 5 s, or every scanInterval where "
+	       "that is less: for node_exporter's textfile collector. Its folder must be writable."},
     {"requestTimeout", FIELD_DURATION, AT(request_timeout), .def = "10s", .min = CLOCK_SECOND / 10,
 	.max = 60 * CLOCK_SECOND, .doc = "Bounds each request to the apiserver."},
     {"scanInterval", FIELD_DURATION, AT(scan_interval), .def = "5s", .min = CLOCK_SECOND / 10,

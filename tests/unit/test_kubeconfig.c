@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "rbac-sync/kube.h"
+#include "tests/support/tree.h"
 
 #define CLUSTER "clusters: [{name: c, cluster: {server: \"https://h:6443/\", certificate-authority: ca.crt}}]\n"
 #define CONTEXT "contexts: [{name: x, context: {cluster: c, user: u, namespace: n}}]\n"
@@ -272,8 +273,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	unlink(file);
-	return rmdir(dir);
+	remove_tree(dir);
+	return access(dir, F_OK) == 0;
 }
 
 int main(void)

@@ -18,6 +18,7 @@
 #include "authn/login_state.h"
 #include "common/clock.h"
 #include "common/jsonx.h"
+#include "tests/support/tree.h"
 
 #define AUDIENCE "https://kubernetes.default.svc"
 #define ISSUER "https://login.example.com"
@@ -65,14 +66,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct world *w = *state;
-	char path[100];
 	authn_chain_free(&w->chain);
 	authn_services_free(&w->services);
 	mint_free(&w->mint);
 	arena_done(&w->arena);
-	snprintf(path, sizeof(path), "%s/login-keys", w->dir);
-	unlink(path);
-	rmdir(w->dir);
+	remove_tree(w->dir);
 	free(w);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "authn/mint.h"
 #include "common/file.h"
 #include "common/jsonx.h"
+#include "tests/support/tree.h"
 
 static const struct slice audiences[] = {{"https://kubernetes.default.svc", 30}, {"b", 1}};
 
@@ -57,14 +58,6 @@ static char *make_dir(char *template)
 static void key_path(const char *dir, char *out, size_t n)
 {
 	snprintf(out, n, "%s/login-keys", dir);
-}
-
-static void clean(const char *dir)
-{
-	char path[100];
-	key_path(dir, path, sizeof(path));
-	unlink(path);
-	rmdir(dir);
 }
 
 static void test_token_verifies_and_reads_back(void **state UNUSED)
@@ -136,7 +129,7 @@ static void test_keys_survive_and_are_private(void **state UNUSED)
 	struct slice token = sign(m, &a);
 	assert_int_equal(mint_open(dir, &again, NULL), ERR_OK);
 	assert_int_equal(verify(again, &a, token), ERR_OK);
-	clean(dir);
+	remove_tree(dir);
 }
 
 static void test_older_keys_still_verify_but_do_not_sign(void **state UNUSED)
@@ -174,7 +167,7 @@ static void test_older_keys_still_verify_but_do_not_sign(void **state UNUSED)
 		assert_non_null(json_object_get(k, "kid"));
 		assert_int_equal(jose_key_import(k, &key, NULL), ERR_OK);
 	}
-	clean(dir);
+	remove_tree(dir);
 }
 
 static void test_unfit_key_files_are_refused_and_left_alone(void **state UNUSED)
@@ -207,7 +200,7 @@ static void test_unfit_key_files_are_refused_and_left_alone(void **state UNUSED)
 		assert_non_null(strstr(e.msg, path));
 		assert_int_equal(file_read(&a, path, 4096, &after, NULL), ERR_OK);
 		assert_true(slice_is(after, cases[i].text));
-		clean(dir);
+		remove_tree(dir);
 	}
 }
 
