@@ -138,24 +138,6 @@ void kube_escape(struct buf *b, const char *s)
 	}
 }
 
-const char *kube_binding_path(struct arena *a, const char *namespace_, const char *name)
-{
-	struct buf b;
-	buf_init(&b, 8192);
-	buf_adds(&b, "/apis/rbac.authorization.k8s.io/v1/");
-	if (namespace_) {
-		buf_adds(&b, "namespaces/");
-		kube_escape(&b, namespace_);
-		buf_adds(&b, "/rolebindings/");
-	} else {
-		buf_adds(&b, "clusterrolebindings/");
-	}
-	kube_escape(&b, name);
-	const char *path = arena_strdup(a, buf_cstr(&b));
-	buf_done(&b);
-	return path;
-}
-
 const char *kube_query(struct arena *a, const char *path, const char *fmt, ...)
 {
 	char query[256];

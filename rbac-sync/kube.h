@@ -87,9 +87,6 @@ const char *kube_namespace(const struct kube *k);
 /* S as one segment of a path, or one value of a query. */
 void kube_escape(struct buf *b, const char *s);
 
-/* Path of a RoleBinding, or of a ClusterRoleBinding when NAMESPACE is NULL, in ARENA; names escaped. */
-const char *kube_binding_path(struct arena *a, const char *namespace_, const char *name);
-
 /* GET PATH ("/apis/…"), where an object of OBJECT's kind and name is expected: anything else that comes
  * with 200 (a proxy's page) is KUBE_LATER. */
 void kube_get(struct kube *k, const char *path, const json_t *object, struct kube_answer *out);

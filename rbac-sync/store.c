@@ -349,19 +349,25 @@ void store_bury(struct store *s, const char *key)
 	pthread_mutex_unlock(&shelf->lock);
 }
 
-size_t store_lasts(struct store *s, struct arena *a, const char ***out)
+/* The keys of M, which the shelf of records guards. */
+static size_t names_in(struct store *s, const struct map *m, struct arena *a, const char ***out)
 {
 	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
 	pthread_mutex_lock(&shelf->lock);
-	const char **names = ARENA_ARRAY(a, const char *, s->gone.len + 1);
+	const char **names = ARENA_ARRAY(a, const char *, m->len + 1);
 	size_t it = 0, n = 0;
 	struct slice key;
 	void *value;
-	while (map_next(&s->gone, &it, &key, &value))
+	while (map_next(m, &it, &key, &value))
 		names[n++] = arena_strndup(a, key.p, key.len);
 	pthread_mutex_unlock(&shelf->lock);
 	*out = names;
 	return n;
+}
+
+size_t store_lasts(struct store *s, struct arena *a, const char ***out)
+{
+	return names_in(s, &s->gone, a, out);
 }
 
 /* The texts of E, copied whole: one copy serves all members. */
@@ -435,51 +441,8 @@ static int by_text(const void *a, const void *b)
 
 size_t store_records(struct store *s, struct arena *a, const char ***out)
 {
-	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
-	pthread_mutex_lock(&shelf->lock);
-	const char **names = ARENA_ARRAY(a, const char *, shelf->entries.len + 1);
-	size_t it = 0, n = 0;
-	struct slice key;
-	void *value;
-	while (map_next(&shelf->entries, &it, &key, &value))
-		names[n++] = arena_strndup(a, key.p, key.len);
-	pthread_mutex_unlock(&shelf->lock);
-	qsort(names, n, sizeof(*names), by_text);
-	*out = names;
-	return n;
-}
-
-static int by_id(const void *a, const void *b)
-{
-	return object_id_cmp(&((const struct observed *)a)->id, &((const struct observed *)b)->id);
-}
-
-/* The objects of one kind behind the N of OUT; how many there are then. */
-static size_t managed_of(struct shelf *shelf, enum object_kind kind, struct arena *a, struct observed **out,
-    size_t n, size_t *cap)
-{
-	size_t it = 0;
-	struct slice key;
-	void *value;
-	pthread_mutex_lock(&shelf->lock);
-	while (map_next(&shelf->entries, &it, &key, &value)) {
-		if (!((const struct entry *)value)->ours)
-			continue;
-		ARENA_ROOM(a, *out, n, *cap, 64);
-		observe(value, kind, a, &(*out)[n++]);
-	}
-	pthread_mutex_unlock(&shelf->lock);
-	return n;
-}
-
-size_t store_managed(struct store *s, struct arena *a, struct observed **out)
-{
-	size_t n = 0, cap = 0;
-	*out = NULL;
-	for (enum object_kind k = 0; k < KIND_COUNT; k++)
-		n = managed_of(&s->shelves[k], k, a, out, n, &cap);
-	if (n)
-		qsort(*out, n, sizeof(**out), by_id);
+	size_t n = names_in(s, &s->shelves[KIND_USER_RECORD].entries, a, out);
+	qsort(*out, n, sizeof(**out), by_text);
 	return n;
 }
 

@@ -68,9 +68,8 @@ size_t store_lasts(struct store *s, struct arena *a, const char ***out); /* name
 
 /* Names of the records, sorted; how many. */
 size_t store_records(struct store *s, struct arena *a, const char ***out);
-/* Objects that carry our label, of all kinds but records, sorted by id. */
-size_t store_managed(struct store *s, struct arena *a, struct observed **out);
-size_t store_managed_count(struct store *s); /* O(1): for limits on removals */
+/* How many objects carry our label, of all kinds but records, or of one; O(1), for limits on removals. */
+size_t store_managed_count(struct store *s);
 size_t store_managed_of(struct store *s, enum object_kind kind);
 size_t store_count(struct store *s, enum object_kind kind);
 

@@ -225,18 +225,6 @@ static void test_in_cluster(void **state)
 	kubeconfig_free(&c);
 }
 
-static void test_paths_hold_no_foreign_segments(void **state)
-{
-	(void)state;
-	struct arena a;
-	arena_init(&a, 0);
-	assert_string_equal(kube_binding_path(&a, "shop", "portcullis:t:abc"),
-	    "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings/portcullis:t:abc");
-	assert_string_equal(kube_binding_path(&a, NULL, "x/../y?z#%00"),
-	    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/x%2F..%2Fy%3Fz%23%2500");
-	arena_done(&a);
-}
-
 static void test_meaning_of_answers(void **state)
 {
 	(void)state;
@@ -287,7 +275,6 @@ int main(void)
 	    cmocka_unit_test(test_what_is_not_understood_is_refused),
 	    cmocka_unit_test(test_errors_never_show_credentials),
 	    cmocka_unit_test(test_in_cluster),
-	    cmocka_unit_test(test_paths_hold_no_foreign_segments),
 	    cmocka_unit_test(test_meaning_of_answers),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
