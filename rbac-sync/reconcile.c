@@ -322,6 +322,22 @@ static void reconcile_gone(struct run *run, struct reconcile_report *out)
 	templates_let(r->templates, &held);
 }
 
+/* A record that cannot be read is left alone, with all that its inventory names; nobody waits for it. */
+static void reconcile_unreadable(struct run *run, struct reconcile_report *out)
+{
+	struct object_id *ids;
+	size_t n = store_claims(run->r->store, run->key, run->a, &ids);
+	const char **owners = ARENA_ARRAY(run->a, const char *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		struct observed live;
+		bool there = store_object(run->r->store, &ids[i], run->a, &live);
+		owners[i] = there && live.record ? live.record : "";
+	}
+	out->pass_full = shared_due(run->r->shared, run->pass, run->key, ids, owners, n);
+	gc_forget(run->r->gc, run->key);
+	log_error("a record that cannot be read is left alone", LOG_STR("record", run->key), LOG_INT("objects", n));
+}
+
 void reconcile_record(
     const struct reconciler *r, struct kube *k, const char *key, struct reconcile_report *out)
 {
@@ -336,7 +352,7 @@ void reconcile_record(
 		else if (!store_knows(r->store, key))
 			reconcile_gone(&run, out);
 		else
-			log_error("a record that cannot be read is left alone", LOG_STR("record", key));
+			reconcile_unreadable(&run, out);
 		report(&run, out);
 	}
 	arena_done(&a);

@@ -325,6 +325,21 @@ enum err_code record_read(const json_t *object, struct arena *a, struct record *
 	return read_status(object, a, out, e);
 }
 
+size_t record_claims(const json_t *object, struct arena *a, struct object_id **out)
+{
+	const json_t *list = json_object_get(json_object_get(object, "status"), "bindings"), *item;
+	size_t i, n = 0;
+	*out = ARENA_ARRAY(a, struct object_id, json_array_size(list) + 1);
+	json_array_foreach(list, i, item) {
+		struct record_binding b = {0};
+		struct err e;
+		if (read_kind(item, &b.id.kind, &e) == ERR_OK && read_text(item, "namespace", a, &b.id.namespace_, &e) == ERR_OK &&
+		    read_text(item, "name", a, &b.id.name, &e) == ERR_OK && b.id.name)
+			(*out)[n++] = b.id;
+	}
+	return n;
+}
+
 /* --- merging --- */
 
 static int newer(int64_t a, int64_t b)

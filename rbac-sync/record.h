@@ -82,6 +82,10 @@ struct record {
 enum err_code record_read(
     const json_t *object, struct arena *a, struct record *out, struct err *e) MUST_CHECK;
 
+/* What the inventory of OBJECT names, as far as it can be read, though the rest of OBJECT may not be: what stands there
+ * is not to be taken from under it. */
+size_t record_claims(const json_t *object, struct arena *a, struct object_id **out);
+
 /* What the intake applies for EV: apiVersion, kind, metadata (name, labels), spec.identity, observedAt, iat,
  * observedBy. No state, expiresAt, keep: those are the admins'. The caller owns the result. */
 json_t *record_spec(const struct spool_event *ev);

@@ -300,19 +300,40 @@ static bool record_in(const char *copy, size_t len, struct arena *a, struct reco
 	return code == ERR_OK;
 }
 
-static bool record_of(struct store *s, const struct map *from, const char *key, struct arena *a, struct record *out)
+/* A copy of the record as it was told; NULL when there is none. */
+static char *text_of(struct store *s, const struct map *from, const char *key, struct arena *a, size_t *len)
 {
 	struct shelf *shelf = &s->shelves[KIND_USER_RECORD];
 	char *copy = NULL;
-	size_t len = 0;
+	*len = 0;
 	pthread_mutex_lock(&shelf->lock);
 	const struct entry *e = map_get(from, slice_of(key));
 	if (e) {
-		len = e->json_len;
-		copy = arena_strndup(a, e->text + e->json, len);
+		*len = e->json_len;
+		copy = arena_strndup(a, e->text + e->json, *len);
 	}
 	pthread_mutex_unlock(&shelf->lock);
+	return copy;
+}
+
+static bool record_of(struct store *s, const struct map *from, const char *key, struct arena *a, struct record *out)
+{
+	size_t len;
+	const char *copy = text_of(s, from, key, a, &len);
 	return record_in(copy, len, a, out);
+}
+
+size_t store_claims(struct store *s, const char *key, struct arena *a, struct object_id **out)
+{
+	size_t len;
+	json_t *object = NULL;
+	struct err e;
+	const char *copy = text_of(s, &s->shelves[KIND_USER_RECORD].entries, key, a, &len);
+	if (copy && jsonx_object((struct slice){copy, len}, RECORD_TEXT_MAX, &object, &e) != ERR_OK)
+		object = NULL;
+	size_t n = record_claims(object, a, out);
+	jsonx_unref(&object);
+	return n;
 }
 
 bool store_record(struct store *s, const char *key, struct arena *a, struct record *out)

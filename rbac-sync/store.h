@@ -52,6 +52,8 @@ bool store_synced(const struct store *s, unsigned kinds);
 bool store_record(struct store *s, const char *key, struct arena *a, struct record *out);
 /* There is a record of that name, readable or not. */
 bool store_knows(struct store *s, const char *key);
+/* record_claims of it. */
+size_t store_claims(struct store *s, const char *key, struct arena *a, struct object_id **out);
 bool store_object(struct store *s, const struct object_id *id, struct arena *a, struct observed *out);
 
 /* What we know sooner than the watch: the answer to our own write. Older resourceVersions of the watch do not

@@ -243,6 +243,24 @@ def test_a_groups_binding_that_was_deleted_is_known_to_all_members(worker, fake_
     w.wait_for(known, "the new one in both inventories")
 
 
+def test_a_record_that_cannot_be_read_holds_up_nobody(worker, fake_api):
+    """Its name is not the key: an admin's slip. What its inventory names stays all the same."""
+    spec = {"identity": {"provider": "ldap:corp", "username": "carol", "groups": ["eng-blue"]}}
+    slip = {"apiVersion": "portcullis.dev/v1alpha1", "kind": "UserRecord", "metadata": {"name": "carol"}, "spec": spec}
+    fake_api.put("userrecords", slip)
+    w = worker((TEAMS,)).start()
+    for user, group in (("alice", "eng-blue"), ("bob", "eng-red")):
+        w.spool.put(user, [group])
+    w.wait_for(lambda: ready(fake_api, "alice", "bob"), "both bindings")
+    (name,) = {b["name"] for b in fake_api.record("bob")["status"]["bindings"]}
+    fake_api.put("userrecords", {**slip, "status": {"bindings": [{"kind": "ClusterRoleBinding", "name": name}]}})
+    w.wait_for(lambda: '"objects":1' in w.process.output(), "the claim to be seen")
+    for user in ("bob", "alice"):
+        w.spool.put(user, ["ops"], seen_at=1700000100)
+    w.wait_for(lambda: not any(fake_api.record(u)["status"].get("bindings") for u in ("alice", "bob")), "both to leave")
+    assert [n for _, n in fake_api.objects] == [name]
+
+
 # --- time ---
 
 def test_an_end_that_comes_while_it_runs(worker, fake_api):

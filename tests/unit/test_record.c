@@ -445,6 +445,31 @@ static void a_status_reads_back(void **state)
 	check_status_round_trip(&empty);
 }
 
+static void the_claims_of_a_record_that_cannot_be_read(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	struct record r;
+	struct object_id *ids;
+	struct err e;
+	struct spool_event ev = alice();
+	json_t *o = object_of(&ev);
+	assert_int_equal(record_claims(o, &a, &ids), 0);
+	set(o, "metadata.name", json_string("not-the-key"));
+	set(o, "status.bindings", json("[{\"kind\":\"ClusterRoleBinding\",\"name\":\"portcullis:a:1\",\"uid\":\"u\"},"
+	    "{\"kind\":\"Secret\",\"namespace\":\"x\",\"name\":\"s\"}, 7, null, {\"kind\":\"Namespace\"},"
+	    "{\"kind\":\"RoleBinding\",\"namespace\":\"team\",\"name\":\"portcullis:b:2\",\"expires\":\"never\"}]"));
+	assert_int_equal(record_read(o, &a, &r, &e), ERR_INVALID);
+	assert_int_equal(record_claims(o, &a, &ids), 2);
+	assert_string_equal(object_id_text(&a, &ids[0]), "ClusterRoleBinding/portcullis:a:1");
+	assert_string_equal(object_id_text(&a, &ids[1]), "RoleBinding/team/portcullis:b:2");
+	set(o, "status.bindings", json("\"none\""));
+	assert_int_equal(record_claims(o, &a, &ids), 0);
+	assert_int_equal(record_claims(NULL, &a, &ids), 0);
+	json_decref(o);
+	arena_done(&a);
+}
+
 static void an_unset_member_is_null_and_the_version_a_condition(void **state)
 {
 	(void)state;
@@ -524,6 +549,7 @@ int main(void)
 	    cmocka_unit_test(replicas_merge),
 	    cmocka_unit_test(every_order_ends_the_same),
 	    cmocka_unit_test(a_status_reads_back),
+	    cmocka_unit_test(the_claims_of_a_record_that_cannot_be_read),
 	    cmocka_unit_test(an_unset_member_is_null_and_the_version_a_condition),
 	    cmocka_unit_test(the_order_of_conditions_does_not_count),
 	    cmocka_unit_test(each_member_of_a_status_counts),
