@@ -252,6 +252,12 @@ static bool decide_by_namespace(struct maker *m, struct action *x)
 	const struct object_id id = {KIND_NAMESPACE, NULL, want->id.namespace_};
 	struct observed ns;
 	bool there = m->view->object(m->view->ctx, &id, m->arena, &ns);
+	/* Also one that no template makes for this user: a hash of few letters is found again. */
+	if (there && want->place_owner && labelled(&ns) && ns.record && !text_eq(ns.record, want->place_owner)) {
+		set(x, ACTION_REFUSE,
+		    arena_printf(m->arena, "namespace %s is somebody else's", want->id.namespace_));
+		return true;
+	}
 	if (there ? ns.terminating : !made || made->kind == ACTION_WAIT || made->kind == ACTION_DRIFT) {
 		set(x, ACTION_WAIT,
 		    arena_printf(m->arena, "namespace %s %s", want->id.namespace_,

@@ -18,6 +18,7 @@ struct planner {
 	struct due *out;
 	size_t told, room; /* refusals that are no news to come; what the list has room for */
 	const struct template *t;
+	const struct pattern *place; /* what the namespace in hand is named by; NULL: found, or none */
 	bool ended; /* the record's own end has come: no grants */
 };
 
@@ -81,6 +82,20 @@ static struct desired *find(const struct due *out, const struct object_id *id)
 	return NULL;
 }
 
+/* A hash makes a namespace one user's or group's; whoever finds a name with the same few letters of it is not that. */
+static const char *place_owner(const struct planner *p)
+{
+	char key[SPOOL_KEY_LEN + 1];
+	enum template_owner owner = p->place ? template_owner(p->place) : OWNER_TEMPLATE;
+	if (owner == OWNER_USER && p->place->user_hash)
+		spool_key(p->values.provider, p->values.user, key);
+	else if (owner == OWNER_GROUP && p->place->group_hash)
+		pattern_group_key(p->values.provider, p->values.group, key);
+	else
+		return NULL;
+	return arena_strdup(p->arena, key);
+}
+
 static void add(struct planner *p, const struct due_body *b, const char *const *labels)
 {
 	struct due *out = p->out;
@@ -110,6 +125,7 @@ static void add(struct planner *p, const struct due_body *b, const char *const *
 	d->id = b->id;
 	d->template_ = p->t->name;
 	d->owner = arena_strdup(p->arena, key);
+	d->place_owner = b->id.namespace_ ? place_owner(p) : NULL;
 	d->shared = b->owner != OWNER_USER;
 	d->adopt = namespace_ && p->t->namespace_.adopt;
 	d->orphan = namespace_ && p->t->namespace_.on_gc == ON_GC_ORPHAN;
@@ -182,9 +198,11 @@ static void in_places(struct planner *p, const struct template_places *places, c
 	for (size_t i = 0; i < places->len; i++) {
 		const struct pattern *pat = &places->names[i];
 		const char *name;
+		p->place = pat;
 		if (render_namespace(p, pat, what->group, &name) && namespace_passes(p, name))
 			what->fn(p, what, name, template_owner(pat));
 	}
+	p->place = NULL;
 }
 
 /* --- namespaces and what stands in them --- */

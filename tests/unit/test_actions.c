@@ -464,6 +464,21 @@ static void test_nothing_of_a_template_goes_into_a_namespace_that_is_anothers(vo
 	assert_actions(s, "apply team, apply portcullis:devs:1 unseen, apply portcullis:ops:1 unseen");
 }
 
+static void test_a_hash_that_was_found_again_opens_nobodys_namespace(void **state)
+{
+	struct scene *s = *state;
+	json_t *ns = put_namespace(s, "team");
+	struct desired *d = due_binding(s, "portcullis:devs:1", "edit");
+	d->place_owner = "rec-alice";
+	assert_actions(s, "apply portcullis:devs:1 unseen"); /* a namespace of no owner's */
+	set_marks(ns, "rec-alice", "devs", "alice");
+	assert_actions(s, "apply portcullis:devs:1 unseen");
+	set_marks(ns, "rec-bob", "devs", "bob");
+	assert_actions(s, "refuse portcullis:devs:1 unseen");
+	d->place_owner = NULL; /* the template names it as it stands */
+	assert_actions(s, "apply portcullis:devs:1 unseen");
+}
+
 static void test_namespaces_that_go_or_are_not_there_are_waited_for(void **state)
 {
 	struct scene *s = *state;
@@ -934,6 +949,7 @@ int main(void)
 	    TEST(test_a_template_that_does_not_prune_leaves_what_is_due_no_more),
 	    TEST(test_keep_exempts_from_all_but_an_end_and_suspension),
 	    TEST(test_the_admins_of_a_namespace_keep_nothing_by_a_label),
+	    TEST(test_a_hash_that_was_found_again_opens_nobodys_namespace),
 	    TEST(test_a_binding_without_marks_is_told_by_its_name),
 	    TEST(test_what_is_not_known_of_one_place_holds_nothing_in_another),
 	    TEST(test_who_is_disabled_keeps_all_but_grants),

@@ -367,6 +367,39 @@ static void test_without_a_view_of_the_cluster(void **state)
 	due_close(&f);
 }
 
+static void test_a_hash_says_whose_the_namespace_must_be(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *match;
+		enum template_owner owner; /* OWNER_TEMPLATE: it says nothing */
+	} rows[] = {
+	    {"u-${user.hash6}", "eng-blue", OWNER_USER},
+	    {"${group.hash6}", "eng-blue", OWNER_GROUP},
+	    {"${user.hash6}-${group.hash6}", "eng-blue", OWNER_USER},
+	    {"${uid}-${group.hash6}", "eng-blue", OWNER_TEMPLATE},
+	    {"${group}", "eng-blue", OWNER_TEMPLATE},
+	    {"shop", "eng-blue", OWNER_TEMPLATE},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct due_fixture f;
+		char text[512], key[SPOOL_KEY_LEN + 1];
+		snprintf(text, sizeof(text), "templates:\n- name: t\n  match: {groups: [%s]}\n"
+		    "  grants: [{clusterRole: view, namespaces: ['%s']}]\n", rows[i].match, rows[i].name);
+		due_open(&f, text);
+		due_plan(&f);
+		assert_int_equal(f.due.len, 1);
+		const char *want = rows[i].owner == OWNER_TEMPLATE ? NULL : key;
+		if (rows[i].owner == OWNER_USER)
+			spool_key(f.record.identity.provider, f.record.identity.username, key);
+		else
+			pattern_group_key(f.record.identity.provider, SLICE("eng-blue"), key);
+		if (!text_eq(f.due.objects[0].place_owner, want))
+			fail_msg("%s: %s", rows[i].name, f.due.objects[0].place_owner);
+		due_close(&f);
+	}
+}
+
 /* A crowd of other refusals does not hide what is not known: that holds back removals, and tells for whom. */
 static void test_what_is_not_known_is_told_however_much_is_refused(void **state)
 {
@@ -407,6 +440,7 @@ int main(void)
 	    cmocka_unit_test(test_what_is_over_the_limit_is_refused_in_order),
 	    cmocka_unit_test(test_two_templates_do_not_share_a_namespace),
 	    cmocka_unit_test(test_without_a_view_of_the_cluster),
+	    cmocka_unit_test(test_a_hash_says_whose_the_namespace_must_be),
 	    cmocka_unit_test(test_what_is_not_known_is_told_however_much_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
