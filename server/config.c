@@ -113,7 +113,7 @@ static const struct field new_users_fields[] = {
     {.name = "spoolDir", .type = FIELD_PATH, .required = true, .nonempty = true,
 	.offset = offsetof(struct new_users_config, spool_dir),
 	.doc = "Directory through which new and changed identities are handed to portcullis-rbac-sync."},
-    {.name = "touchInterval", .type = FIELD_DURATION, .def = "24h", .min = 60 * CLOCK_SECOND,
+    {.name = "touchInterval", .type = FIELD_DURATION, .def = "6h", .min = 60 * CLOCK_SECOND,
 	.max = 720 * 3600 * CLOCK_SECOND, .offset = offsetof(struct new_users_config, touch_interval),
 	.doc = "After this long an unchanged identity that is seen again is told again."},
     {.name = "durability", .type = FIELD_ENUM, .choices = durabilities, .def = "sync",
