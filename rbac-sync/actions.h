@@ -55,16 +55,17 @@ struct actions_view {
 };
 
 /* Applies come first, in the order of kinds, removals last: a changed roleRef leaves no moment without a grant, and
- * a removal with a SUCCESSOR must not be done when that one's apply failed for the moment (the executor's duty; when
- * it was refused for good, the removal is as one that is UNDUE and has none). LIFE says whether DUE counts: who is disabled or
- * suspended is due no bindings, and what else was made (namespaces with their quotas, limits, policies) stays and is
- * kept in order; who is deleted is due nothing. DUE is to be made in any case: it tells of namespaces whether they
- * are left. Those go only when LIFE is deleted, DUE still has them and they are neither orphan nor adopted.
+ * a removal with a SUCCESSOR must not be done when that one's apply failed for the moment (the executor's duty;
+ * when it was refused for good, the removal is as one that is UNDUE and has none). LIFE says whether DUE counts:
+ * who is disabled or suspended is due no bindings, and what else was made (namespaces with their quotas, limits,
+ * policies) stays and is kept in order; who is deleted is due nothing. DUE is to be made in any case: it tells of
+ * namespaces whether they are left. Those go only when LIFE is deleted, DUE still has them and they are neither
+ * orphan nor adopted.
  *
- * Ours to write over: what has the uid of the inventory's entry; else what bears our marks and names no other owner;
- * else what took the place of an entry under our prefix or in the user's own namespace. Ours to remove: only what has
- * the uid of the entry, our prefix (bindings) and a mark; a binding's mark is also that its name is what we would give
- * to one of the record's subjects. */
+ * Ours to write over: what has the uid of the inventory's entry; else what bears our marks and names no other
+ * owner; else what took the place of an entry under our prefix or in the user's own namespace. Ours to remove: only
+ * what has the uid of the entry, our prefix (bindings) and a mark; a binding's mark is also that its name is what
+ * we would give to one of the record's subjects. */
 size_t actions_make(struct arena *a, const struct record *r, const struct due *due, const struct life *life,
     const struct actions_view *view, struct action **out);
 

@@ -1,4 +1,4 @@
-/* What the parts of the plan share. */
+/* What the parts share that tell what is due. */
 #ifndef RBAC_SYNC_DUE_INTERNAL_H
 #define RBAC_SYNC_DUE_INTERNAL_H
 

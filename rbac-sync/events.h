@@ -29,10 +29,11 @@
 #define EVENTS_NOTE_MAX 1024			  /* bytes; the apiserver takes no more */
 
 struct events;
-/* A thread with its own client K (the events' from now on; no gate): EVENTS_MAX that wait, at most 10 a second and 50
- * at once in all, 25 at once and one each 300 s about one record; the same reason about one record within 600 s becomes
- * a series, whose note is the first one's. INSTANCE (lease_identity) is copied. Events about records go to
- * EVENTS_NAMESPACE, those about the worker to the namespace of its Lease. Needs create and patch of events in the group events.k8s.io. */
+/* A thread with its own client K (the events' from now on; no gate): EVENTS_MAX that wait, at most 10 a second and
+ * 50 at once in all, 25 at once and one each 300 s about one record; the same reason about one record within 600 s
+ * becomes a series, whose note is the first one's. INSTANCE (lease_identity) is copied. Events about records go to
+ * EVENTS_NAMESPACE, those about the worker to the namespace of its Lease. Needs create and patch of events in the
+ * group events.k8s.io. */
 struct events *events_start(struct kube *k, const char *instance);
 /* Sends what may be sent at once, unless the apiserver is in trouble; ends the thread. */
 void events_stop(struct events **e);

@@ -63,11 +63,12 @@ void gc_look(struct gc *g, struct gc_state *out);
 #define GC_CONFIRM_SECONDS 3600
 bool gc_confirm(struct gc *g, const char *note);
 
-/* What must outlive a leader, as a short text: how much of the window is used, and the blocked run. The leader puts it
- * on the Lease (NOTE_GC_WINDOW) whenever it changed. Who becomes leader calls gc_import before its first gc_ask, with
- * NULL when there is no note: everything that is known from an earlier leadership is dropped but the window; what the
- * note counts beyond that is added as if it had been removed this moment. A run that was blocked then stays blocked, also
- * when it has become small: the first run that is judged is pinned, unless none is wanted when the hold ends.
+/* What must outlive a leader, as a short text: how much of the window is used, and the blocked run. The leader puts
+ * it on the Lease (NOTE_GC_WINDOW) whenever it changed. Who becomes leader calls gc_import before its first gc_ask,
+ * with NULL when there is no note: everything that is known from an earlier leadership is dropped but the window;
+ * what the note counts beyond that is added as if it had been removed this moment. A run that was blocked then
+ * stays blocked, also when it has become small: the first run that is judged is pinned, unless none is wanted when
+ * the hold ends.
  *
  * Not covered: what a leader removed between its last renewal of the Lease and a crash. Without an election
  * (leaderElection.enabled: false) nothing survives a restart. */

@@ -105,8 +105,9 @@ void kube_put(struct kube *k, const char *path, const json_t *object, struct kub
 /* JSON merge patch (RFC 7386) at PATH; a resourceVersion in PATCH is a precondition (else KUBE_CONFLICT). */
 void kube_merge(struct kube *k, const char *path, const json_t *patch, struct kube_answer *out);
 
-/* Deletes just that object in that state (preconditions uid and resourceVersion; VERSION NULL: in any state), in the
- * background. The answer is the object when a finalizer holds it. KUBE_ABSENT when it is gone already (404); KUBE_CONFLICT when it is another or was changed. */
+/* Deletes just that object in that state (preconditions uid and resourceVersion; VERSION NULL: in any state), in
+ * the background. The answer is the object when a finalizer holds it. KUBE_ABSENT when it is gone already (404);
+ * KUBE_CONFLICT when it is another or was changed. */
 void kube_delete(struct kube *k, const char *path, const char *uid, const char *version, struct kube_answer *out);
 
 /* Pages of 500 through COLLECTION (with a query such as "labelSelector=…", escaped; or NULL) to EACH; on KUBE_OK

@@ -65,11 +65,10 @@ void lease_holder(struct lease *l, char *out, size_t n);
 void lease_note(struct lease *l, const char *key, const char *value); /* NULL removes */
 bool lease_noted(struct lease *l, const char *key, char *out, size_t n); /* as last read; false: none, or longer than N */
 
-/* The digest of what this replica works by, one word of at most 127 bytes. The leader notes its own; a standby that works by another notes that
- * (annotation portcullis.dev/dissent), and lease_dissent is true for the leader until it is three durations old.
- * It is also true while that cannot be told: not leading, no digest set, leading, or by this digest, for less than one
- * duration. Without
- * election nobody can dissent. */
+/* The digest of what this replica works by, one word of at most 127 bytes. The leader notes its own; a standby that
+ * works by another notes that (annotation portcullis.dev/dissent), and lease_dissent is true for the leader until
+ * it is three durations old. It is also true while that cannot be told: not leading, no digest set, leading, or by
+ * this digest, for less than one duration. Without election nobody can dissent. */
 void lease_config_hash(struct lease *l, const char *hash);
 bool lease_dissent(struct lease *l);
 

@@ -19,7 +19,7 @@ struct lifecycle_config { /* nanoseconds; 0: never */
 
 /* What of the record holds now. */
 enum life_state {
-	LIFE_ACTIVE = 0, /* has what the plan says */
+	LIFE_ACTIVE = 0, /* has what is due */
 	LIFE_STALE,	 /* the same, marked */
 	LIFE_DISABLED,	 /* nothing but namespaces */
 	LIFE_SUSPENDED,	 /* the same, by an admin's word: not limited */

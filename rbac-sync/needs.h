@@ -9,7 +9,8 @@
 #include "rbac-sync/worker_config.h"
 
 struct need {
-	const char *verb, *group, *resource, *subresource, *name, *namespace_; /* subresource, name, namespace NULL: none, any */
+	const char *verb, *group, *resource;
+	const char *subresource, *name, *namespace_; /* NULL: none, any, the whole cluster */
 	const char *why; /* what fails without it: "… is not …" */
 };
 

@@ -19,7 +19,8 @@ void plain_name(struct buf *b, struct slice s);
  * else, the rest sorted: equal values, equal text. Ends with a newline. */
 void object_yaml(const json_t *value, struct buf *out);
 
-/* OBJECT without what the apiserver keeps for itself (uid, versions, times, managedFields, status). The caller owns it. */
+/* OBJECT without what the apiserver keeps for itself (uid, versions, times, managedFields, status). The caller owns
+ * it. */
 json_t *object_shown(const json_t *object);
 
 /* What a server-side apply of BODY by us makes of LIVE (NULL: there is none), shown: maps are merged, lists and scalars

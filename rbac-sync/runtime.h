@@ -21,7 +21,8 @@ struct runtime;
 enum err_code runtime_new(
     const struct runtime_options *o, struct runtime **out, struct diags *d, struct err *e) MUST_CHECK;
 
-/* Stops acting, ends all threads, writes the metrics, gives the Lease back; within two seconds of an apiserver that answers. */
+/* Stops acting, ends all threads, writes the metrics, gives the Lease back; within two seconds of an apiserver that
+ * answers. */
 void runtime_stop(struct runtime **r);
 
 /* The main thread's share: events from the spool to records. */

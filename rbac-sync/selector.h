@@ -14,8 +14,8 @@
 
 struct selector; /* immutable; lives in the arena it was parsed into */
 
-/* The grammar of k8s.io/apimachinery/pkg/labels: =, ==, !=, in, notin, <, >, exists, !exists. An empty selector is refused:
- * it would fit everything. Keys and values are checked as labels. ERR_INVALID with a sentence. */
+/* The grammar of k8s.io/apimachinery/pkg/labels: =, ==, !=, in, notin, <, >, exists, !exists. An empty selector is
+ * refused: it would fit everything. Keys and values are checked as labels. ERR_INVALID with a sentence. */
 enum err_code selector_parse(struct slice text, struct arena *a, struct selector **out, struct err *e) MUST_CHECK;
 
 /* As it was parsed: equal texts select alike. */
