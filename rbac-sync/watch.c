@@ -16,6 +16,7 @@
 #define PAUSE_MAX (30 * CLOCK_SECOND)
 #define CALM (120 * CLOCK_SECOND)  /* without trouble: the next pause is the first one again */
 #define HEALTHY (60 * CLOCK_SECOND) /* since the stream was last open */
+#define LIST_AGE (600 * CLOCK_SECOND) /* of a silent watch; quiet kinds of old servers get no bookmarks either */
 #define LOOK_EVERY (250 * CLOCK_MS) /* at a clock that tests move on */
 #define TOO_SHORT CLOCK_SECOND	   /* a watch that ends sooner was none, unless it brought something for once */
 
@@ -34,6 +35,7 @@ struct watch {
 	bool quorum;	     /* list what is there, not what a cache remembers */
 	int64_t pause, troubled; /* the next pause; clock_mono of the last one */
 	int64_t gone;		 /* clock_mono of the last 410 of a watch; 0: none */
+	int64_t listed_at;	 /* clock_mono */
 	bool taken;		 /* the server took this watch */
 	size_t events;		 /* of this stream */
 	unsigned brief;		 /* watches in a row that were too short */
@@ -196,6 +198,7 @@ static void list_pass(struct watch *w)
 	const char *version = list(w->kube, &sink, w->collection, w->query, !w->quorum, &a, &out);
 	if (version) {
 		w->quorum = false;
+		w->listed_at = clock_mono();
 		set_version(w, version);
 		pthread_mutex_lock(&w->lock);
 		w->listed = true;
@@ -251,7 +254,7 @@ static void watch_pass(struct watch *w)
 	/* Silence on a stream that was open: dead or just quiet, another one tells. Without even a bookmark it may also be
 	 * that of a server that is older than what we have seen of it, and does not say so: a list tells. */
 	bool silent = out.verdict == KUBE_LATER && out.why.code == ERR_TIMEOUT && w->taken;
-	if (silent && w->events == 0)
+	if (silent && w->events == 0 && clock_mono() - w->listed_at >= LIST_AGE)
 		list_anew(w);
 	if (out.verdict == KUBE_OK || silent) {
 		be_open(w, false);

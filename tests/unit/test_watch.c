@@ -253,6 +253,24 @@ static void test_silence_is_no_trouble_on_a_stream_that_was_open(void **state)
 	watch_stop(&w);
 }
 
+/* Old apiservers send no bookmarks where nothing happens: that alone is no reason to list all the time. */
+static void test_a_quiet_kind_is_not_listed_each_time(void **state)
+{
+	(void)state;
+	double silent = restarts("silent");
+	KS_SCRIPT({.status = 200, .body = LIST("7")}, {.status = 200, .how = TLS_SILENT}, {.status = 200, .how = TLS_SILENT});
+	ks_configure("token: t");
+	forget();
+	struct watch *w =
+	    watch_start(ks_open((struct kube_options){.idle_ms = 1000}), NULL, KIND_NAMESPACE, "a=b,c");
+	wait_asked(2);
+	wait_count("silent", silent);
+	wait_asked(3);
+	const char *path = request(2);
+	assert_non_null(strstr(path, FROM("7")));
+	watch_stop(&w);
+}
+
 /* A cluster that was restored from a backup is older than what we have seen; from there a watch brings nothing at all. */
 static void test_a_watch_that_stays_silent_lists_anew(void **state)
 {
@@ -383,6 +401,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_where_it_goes_on),
+	    cmocka_unit_test(test_a_quiet_kind_is_not_listed_each_time),
 	    cmocka_unit_test(test_a_watch_that_stays_silent_lists_anew),
 	    cmocka_unit_test(test_what_the_store_is_told),
 	    cmocka_unit_test(test_a_list_that_fails_is_not_the_end_of_what_was_listed),
