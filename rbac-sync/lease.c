@@ -19,6 +19,8 @@
 /* Conflicts in a row that are answered at once: somebody annotates. */
 #define TRIES_MAX 3
 
+#define RELEASE_TIME CLOCK_SECOND /* of the last write; where it fails, the Lease runs out by itself */
+
 struct lease {
 	struct lease_config config;
 	struct kube *kube;
@@ -33,6 +35,7 @@ struct lease {
 	struct lease_core core;
 	json_t *notes; /* to be written at the next renewal */
 	bool stop;
+	atomic_bool ending; /* what is under way is broken off */
 	_Atomic int64_t led_from; /* core.led_from, for everybody */
 	struct trouble trouble;
 	/* the thread's own */
@@ -200,9 +203,18 @@ static void attempt(struct lease *l, const json_t *like)
 	}
 }
 
+/* The others wait no longer for us than we hold it; we wait for nobody. */
+static int64_t release_time(void *ctx)
+{
+	(void)ctx;
+	return RELEASE_TIME;
+}
+
 static void release(struct lease *l)
 {
 	atomic_store(&l->led_from, 0);
+	kube_cancel_by(l->kube, NULL);
+	kube_write_within(l->kube, release_time, l);
 	for (int tries = 0; tries < 2; tries++) {
 		pthread_mutex_lock(&l->lock);
 		json_t *body = lease_core_release(&l->core, clock_now());
@@ -265,6 +277,7 @@ static void *run(void *arg)
 {
 	struct lease *l = arg;
 	pthread_setname_np(pthread_self(), "lease");
+	kube_cancel_by(l->kube, &l->ending);
 	pthread_mutex_lock(&l->lock);
 	json_t *like = lease_core_body(&l->core, LEASE_STEP_CREATE, NULL, 0);
 	pthread_mutex_unlock(&l->lock);
@@ -364,6 +377,7 @@ void lease_stop(struct lease **lp)
 	if (!l)
 		return;
 	if (l->threaded) {
+		atomic_store(&l->ending, true);
 		pthread_mutex_lock(&l->lock);
 		l->stop = true;
 		pthread_cond_signal(&l->wake);

@@ -144,7 +144,7 @@ static enum err_code watch_records(struct runtime *r, struct err *e)
 	return ERR_OK;
 }
 
-/* The Lease has a client of its own: no gate holds it up, and nothing cancels its last write. */
+/* The Lease has a client of its own: no gate holds it up, and the end of the others does not cancel its last write. */
 static enum err_code start_lease(struct runtime *r, struct err *e)
 {
 	struct kube_options o = runtime_client(r);

@@ -12,10 +12,9 @@ SOON = 20
 
 
 @pytest.mark.parametrize("options", [(), ("--once",)], ids=["running", "once"])
-@pytest.mark.parametrize("method,path", [("POST", "/userrecords"), ("GET", "/userrecords/")])
-def test_sigterm_while_a_record_is_asked_for_in_vain(worker, fake_api, method, path, options):
+def test_sigterm_while_a_record_is_made_in_vain(worker, fake_api, options):
     hold = Hold(before=True)
-    fake_api.on(method, path, hold)
+    fake_api.on("POST", "/userrecords", hold)
     w = worker((DEVS,), requestTimeout="60s")
     w.process.argv += options
     w.spool.put("alice", ["eng-blue"])
@@ -35,6 +34,21 @@ def test_sigterm_while_the_apiserver_asks_for_peace(worker, fake_api):
     w.wait_for(lambda: w.spool.names("cur"), "bob's event to be worked on")
     assert w.process.stop(SOON) == 0
     assert not fake_api.record("bob") and not w.spool.empty()
+
+
+def test_sigterm_while_the_lease_is_renewed_in_vain(worker, fake_api):
+    renew, back = Hold(before=True), Hold(before=True)
+    w = worker((DEVS,), requestTimeout="60s", leaderElection={
+        "enabled": True, "namespace": "blue", "leaseDuration": "300s", "renewDeadline": "200s", "retryPeriod": "1s"})
+    # One of nobody's is taken at once.
+    fake_api.put("leases", {"metadata": {"name": "portcullis-rbac-sync", "namespace": "blue"}, "spec": {}})
+    w.start()
+    w.wait_logged('"leading"')
+    fake_api.on("PUT", "/leases/", renew, back)
+    assert renew.reached.wait(60)
+    w.process.popen.terminate()
+    assert back.reached.wait(60)
+    assert w.process.wait(SOON) == 0
 
 
 def sync(w, *args):
