@@ -1,24 +1,7 @@
-/* Owns placeholders: their parsing with places, their filters, their rendering. */
-#include "rbac-sync/pattern.h"
+/* Owns the parsing of placeholders and their filters, with places; and globs. */
+#include "rbac-sync/pattern_parts.h"
 
-enum value {
-	VALUE_LITERAL,
-	VALUE_USER,
-	VALUE_USER_SLUG,
-	VALUE_USER_LOCAL,
-	VALUE_USER_HASH6,
-	VALUE_USER_HASH10,
-	VALUE_UID,
-	VALUE_EXTRA, /* the last that is the user's own */
-	VALUE_DATE,
-	VALUE_PROVIDER,
-	VALUE_GROUP, /* the first of the group's */
-	VALUE_GROUP_SLUG,
-	VALUE_GROUP_HASH6,
-	VALUE_GROUP_HASH10,
-};
-
-static const char *const value_names[] = {
+const char *const pattern_value_names[VALUE_COUNT] = {
     [VALUE_LITERAL] = "",
     [VALUE_USER] = "user",
     [VALUE_USER_SLUG] = "user.slug",
@@ -35,25 +18,8 @@ static const char *const value_names[] = {
     [VALUE_GROUP_HASH10] = "group.hash10",
 };
 
-enum filter_kind { FILTER_LOWER, FILTER_SLUG, FILTER_TRUNC, FILTER_REPLACE, FILTER_DEFAULT };
-
 static const char *const filter_names[] = {"lower", "slug", "trunc", "replace", "default"};
 static const unsigned filter_args[] = {0, 0, 1, 2, 1};
-
-struct filter {
-	enum filter_kind kind;
-	struct slice a, b;
-	size_t n;
-};
-
-struct pattern_part {
-	enum value value;
-	struct slice literal; /* of VALUE_EXTRA: its key */
-	struct filter filters[PATTERN_FILTERS_MAX];
-	size_t nfilters;
-};
-
-/* --- parsing --- */
 
 struct parser {
 	struct arena *arena;
@@ -91,13 +57,13 @@ static enum err_code find_value(
 		part->literal = slice_skip(name, extra.len);
 		return ERR_OK;
 	}
-	for (size_t i = VALUE_USER; i < ARRAY_LEN(value_names); i++) {
-		if (slice_is(name, value_names[i]) && i != VALUE_EXTRA) {
+	for (size_t i = VALUE_USER; i < VALUE_COUNT; i++) {
+		if (slice_is(name, pattern_value_names[i]) && i != VALUE_EXTRA) {
 			part->value = (enum value)i;
 			return ERR_OK;
 		}
 	}
-	const char *near = diag_nearest(name, value_names + 1, ARRAY_LEN(value_names) - 1);
+	const char *near = diag_nearest(name, pattern_value_names + 1, VALUE_COUNT - 1);
 	return FINDING(p, at, "unknown placeholder ${" SLICE_FMT "}%s%s%s", SLICE_ARG(name),
 	    near ? ", did you mean ${" : "", near ? near : "", near ? "}?" : "");
 }
@@ -214,17 +180,6 @@ static enum err_code parse_literal(struct parser *p, size_t *at)
 	return ERR_OK;
 }
 
-static bool is_group_value(enum value v)
-{
-	return v >= VALUE_GROUP;
-}
-
-/* Of many users alike: no name, and no loss when it is shortened. */
-static bool is_common(enum value v)
-{
-	return v == VALUE_PROVIDER || v == VALUE_DATE;
-}
-
 /* By an admin's word: that counts as meant, but it does not keep two names apart. */
 static bool is_rewritten(const struct pattern_part *part)
 {
@@ -241,9 +196,9 @@ static void summarise(struct pattern *out)
 		bool user_hash = v == VALUE_USER_HASH6 || v == VALUE_USER_HASH10;
 		bool group_hash = v == VALUE_GROUP_HASH6 || v == VALUE_GROUP_HASH10;
 		bool whole = out->parts[i].nfilters == 0; /* a cut hash is none */
-		bool name = v != VALUE_LITERAL && !user_hash && !group_hash && !is_common(v);
+		bool name = v != VALUE_LITERAL && !user_hash && !group_hash && !pattern_of_many(v);
 		out->uses_user |= v >= VALUE_USER && v <= VALUE_DATE;
-		out->uses_group |= is_group_value(v);
+		out->uses_group |= pattern_of_group(v);
 		out->user_hash |= user_hash && whole;
 		out->group_hash |= group_hash && whole;
 		out->user_name |= name && v < VALUE_UID && !is_rewritten(&out->parts[i]);
@@ -272,212 +227,6 @@ enum err_code pattern_parse(struct arena *a, const char *file, const struct yaml
 	out->text = node->text;
 	summarise(out);
 	return ERR_OK;
-}
-
-/* --- rendering --- */
-
-void pattern_group_key(struct slice provider, struct slice group, char out[27])
-{
-	/* No user's name holds NUL: the two kinds of record never share a key. */
-	struct buf b;
-	buf_init(&b, group.len + 8);
-	buf_add(&b, "group", 6);
-	buf_slice(&b, group);
-	spool_key(provider, buf_view(&b), out);
-	buf_done(&b);
-}
-
-static struct slice hash(struct arena *a, const struct pattern_values *v, bool group, size_t n)
-{
-	char key[SPOOL_KEY_LEN + 1];
-	if (group)
-		pattern_group_key(v->provider, v->group, key);
-	else
-		spool_key(v->provider, v->user, key);
-	return slice_dup(a, (struct slice){key, n});
-}
-
-static struct slice lower(struct arena *a, struct slice s)
-{
-	struct slice out = slice_dup(a, s);
-	char *p = arena_strndup(a, s.p ? s.p : "", s.len);
-	for (size_t i = 0; i < s.len; i++) {
-		if (p[i] >= 'A' && p[i] <= 'Z')
-			p[i] = (char)(p[i] - 'A' + 'a');
-	}
-	out.p = p;
-	return out;
-}
-
-/* Lower-case ASCII letters, digits and single dashes, none at the ends: part of a DNS label. */
-static struct slice slug(struct arena *a, struct slice s)
-{
-	struct slice low = lower(a, s);
-	char *out = arena_alloc(a, low.len + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < low.len && n < PATTERN_SLUG_MAX; i++) {
-		char c = low.p[i];
-		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-			out[n++] = c;
-		else if (n && out[n - 1] != '-')
-			out[n++] = '-';
-	}
-	while (n && out[n - 1] == '-')
-		n--;
-	return (struct slice){out, n};
-}
-
-static struct slice local_part(struct slice user)
-{
-	size_t at = user.len;
-	for (size_t i = 0; i < user.len; i++) {
-		if (user.p[i] == '@')
-			at = i;
-	}
-	return (struct slice){user.p, at};
-}
-
-static struct slice replace(struct arena *a, struct slice s, struct slice from, struct slice to)
-{
-	struct buf b;
-	buf_init(&b, 4 * PATTERN_TEXT_MAX);
-	while (s.len) {
-		if (slice_starts(s, from)) {
-			buf_slice(&b, to);
-			s = slice_skip(s, from.len);
-		} else {
-			buf_addc(&b, s.p[0]);
-			s = slice_skip(s, 1);
-		}
-	}
-	struct slice out = slice_dup(a, buf_view(&b));
-	buf_done(&b);
-	return out;
-}
-
-/* Never inside a UTF-8 sequence. */
-static struct slice trunc_utf8(struct slice s, size_t n)
-{
-	if (s.len <= n)
-		return s;
-	while (n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
-		n--;
-	return (struct slice){s.p, n};
-}
-
-/* *LOSSY: another name could give the same text. An admin's replace counts as meant. */
-static struct slice apply_filter(
-    struct arena *a, const struct filter *f, struct slice s, bool *lossy)
-{
-	struct slice out = s;
-	switch (f->kind) {
-	case FILTER_LOWER:
-		out = lower(a, s);
-		break;
-	case FILTER_SLUG:
-		out = slug(a, s);
-		break;
-	case FILTER_TRUNC:
-		out = trunc_utf8(s, f->n);
-		break;
-	case FILTER_REPLACE:
-		return replace(a, s, f->a, f->b);
-	case FILTER_DEFAULT:
-		return s.len ? s : f->a;
-	}
-	*lossy |= !slice_eq(out, s);
-	return out;
-}
-
-static struct slice first_extra(const struct pattern_values *v, struct slice key)
-{
-	for (size_t i = 0; i < v->nextra; i++) {
-		if (slice_eq(v->extra[i].key, key))
-			return v->extra[i].n ? v->extra[i].values[0] : (struct slice){0};
-	}
-	return (struct slice){0};
-}
-
-static struct slice base_value(
-    struct arena *a, const struct pattern_part *part, const struct pattern_values *v, bool *lossy)
-{
-	enum value value = part->value;
-	struct slice raw = is_group_value(value) ? v->group : v->user, out = raw;
-	switch (value) {
-	case VALUE_USER_SLUG:
-	case VALUE_GROUP_SLUG:
-		out = slug(a, raw);
-		break;
-	case VALUE_USER_LOCAL:
-		out = local_part(raw);
-		break;
-	case VALUE_USER_HASH6:
-	case VALUE_GROUP_HASH6:
-		return hash(a, v, is_group_value(value), 6);
-	case VALUE_USER_HASH10:
-	case VALUE_GROUP_HASH10:
-		return hash(a, v, is_group_value(value), 10);
-	case VALUE_UID:
-		return v->uid;
-	case VALUE_EXTRA:
-		return first_extra(v, part->literal);
-	case VALUE_DATE:
-		return v->date;
-	case VALUE_PROVIDER:
-		return v->provider;
-	case VALUE_LITERAL:
-	case VALUE_USER:
-	case VALUE_GROUP:
-		break;
-	}
-	*lossy |= !slice_eq(out, raw);
-	return out;
-}
-
-static struct slice render_part(struct arena *a, const struct pattern_part *part,
-    const struct pattern_values *v, bool *lossy)
-{
-	struct slice s = base_value(a, part, v, lossy);
-	for (size_t i = 0; i < part->nfilters; i++)
-		s = apply_filter(a, &part->filters[i], s, lossy);
-	return s;
-}
-
-static enum err_code renders_empty(const struct pattern_part *part, struct err *e)
-{
-	if (part->value == VALUE_EXTRA)
-		return err_set(e, ERR_REFUSED, "${extra." SLICE_FMT "} renders empty",
-		    SLICE_ARG(part->literal));
-	return err_set(e, ERR_REFUSED, "${%s} renders empty", value_names[part->value]);
-}
-
-enum err_code pattern_render(const struct pattern *p, const struct pattern_values *v,
-    struct arena *a, struct slice *out, bool *ambiguous, struct err *e)
-{
-	struct buf b;
-	enum err_code rc = ERR_OK;
-	*ambiguous = false;
-	buf_init(&b, PATTERN_TEXT_MAX);
-	for (size_t i = 0; i < p->len && rc == ERR_OK; i++) {
-		const struct pattern_part *part = &p->parts[i];
-		if (part->value == VALUE_LITERAL) {
-			buf_slice(&b, part->literal);
-			continue;
-		}
-		bool lossy = false;
-		struct slice s = render_part(a, part, v, &lossy);
-		if (s.len == 0)
-			rc = renders_empty(part, e);
-		bool group = is_group_value(part->value);
-		if (lossy && !is_common(part->value))
-			*ambiguous |= group ? !p->group_hash : !p->user_hash;
-		buf_slice(&b, s);
-	}
-	if (rc == ERR_OK && b.over)
-		rc = err_set(e, ERR_REFUSED, "renders to more than %d bytes", PATTERN_TEXT_MAX);
-	*out = rc == ERR_OK ? slice_dup(a, buf_view(&b)) : (struct slice){0};
-	buf_done(&b);
-	return rc;
 }
 
 bool pattern_glob(const char *glob, struct slice text)

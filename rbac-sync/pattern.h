@@ -41,8 +41,8 @@ enum err_code pattern_parse(struct arena *a, const char *file, const struct yaml
     struct pattern *out, struct diags *d) MUST_CHECK;
 
 /* The text for V into ARENA. ERR_REFUSED when a placeholder without default renders empty or the text
- * grows past PATTERN_TEXT_MAX. *AMBIGUOUS: a name was shortened or rewritten and the pattern holds no
- * hash of it, so that two users or groups may share the text. */
+ * grows past PATTERN_TEXT_MAX. *AMBIGUOUS: a name lost something (slug, local, lower, trunc; replace counts as meant)
+ * and the pattern holds no hash of it, so that two users or groups may share the text. */
 enum err_code pattern_render(const struct pattern *p, const struct pattern_values *v,
     struct arena *a, struct slice *out, bool *ambiguous, struct err *e) MUST_CHECK;
 
