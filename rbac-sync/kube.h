@@ -10,7 +10,8 @@
 
 #define KUBE_FIELD_MANAGER "portcullis-sync"
 #define KUBE_INTAKE_MANAGER "portcullis-intake" /* of identities in UserRecords */
-#define KUBE_ANSWER_MAX ((size_t)4 << 20)
+/* Whoever may write an object may make it as large as etcd takes it, 1.5 MiB, of bytes that JSON writes in six. */
+#define KUBE_ANSWER_MAX ((size_t)12 << 20)
 #define KUBE_RETRY_AFTER_MAX 300 /* seconds; a server that says more is asked again then */
 
 /* What an answer means for the work in hand. Zero is no success. */
@@ -113,8 +114,8 @@ void kube_delete(struct kube *k, const char *path, const char *uid, const char *
 /* Pages of 500 through COLLECTION (with a query such as "labelSelector=…", escaped; or NULL) to EACH; on KUBE_OK
  * OUT->body is absent and VERSION (in A) is the list's resourceVersion. Each item has its kind and apiVersion. CACHED:
  * resourceVersion=0 is asked for; the apiserver may then give all at once, and where that is more than KUBE_LIST_MAX
- * its pages are asked for without. A page that is too long is asked for in smaller ones. An expired continue token
- * (410) gives KUBE_GONE: the caller begins anew. An answer in memory takes ten times its text, and several kinds are
+ * its pages are asked for without. A page that is too long is asked for in smaller ones; one of a single object may have
+ * KUBE_EVENT_MAX. An expired continue token (410) gives KUBE_GONE: the caller begins anew. An answer in memory takes ten times its text, and several kinds are
  * listed at once: KUBE_LIST_MAX is what a pod's memory limit holds. */
 #define KUBE_LIST_MAX ((size_t)8 << 20)
 typedef void kube_each(void *ctx, json_t *item);

@@ -6,7 +6,7 @@
 #include "rbac-sync/kube_parts.h"
 
 #define PAGE 500
-#define PAGE_MIN 1 /* one object of etcd's limit fits KUBE_LIST_MAX many times */
+#define PAGE_MIN 1 /* one object of etcd's limit, each byte escaped, fits KUBE_EVENT_MAX */
 
 struct listing {
 	struct kube *k;
@@ -111,7 +111,7 @@ static void next_page(struct listing *l, struct kube_answer *out)
 		    .method = "GET",
 		    .path = page_path(l),
 		    .reads = true,
-		    .max_bytes = KUBE_LIST_MAX,
+		    .max_bytes = l->limit == PAGE_MIN ? KUBE_EVENT_MAX : KUBE_LIST_MAX,
 		};
 		kube_ask(l->k, &call, out);
 	} while (out->verdict == KUBE_LATER && out->why.code == ERR_LIMIT && ask_for_less(l));
@@ -137,6 +137,8 @@ void kube_list(struct kube *k, const char *collection, const char *query, bool c
 		if (out->verdict != KUBE_OK)
 			break;
 		seen = read_page(&l, out->body);
+		/* One large object shall not make a thousand small pages of the rest. */
+		l.limit = l.limit < PAGE / 4 ? 4 * l.limit : PAGE;
 		jsonx_unref(&out->body);
 		if (!seen) {
 			err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld without a list", out->status);

@@ -238,7 +238,7 @@ def test_a_removed_template_is_blocked_until_confirmed(bench):
     bench.wait(lambda: bench.note() is None, "the note to go")
     bench.wait(lambda: bench.metric("gc_blocked") == 0, "the metric")
     bench.wait(lambda: not conditions(), "the conditions to go")
-    assert bench.metric("gc_deleted_total", '{kind="RoleBinding"}') == 30
+    bench.wait(lambda: bench.metric("gc_deleted_total", '{kind="RoleBinding"}') == 30, "the count")
     assert bench.gc()[0] == 0
 
 

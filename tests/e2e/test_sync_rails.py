@@ -344,6 +344,24 @@ def test_a_namespaces_admin_who_deletes_the_own_binding(world, admin):
     assert world.grants("team-b") == {("team-b", "admin", "eve")}
 
 
+def test_a_namespaces_admin_cannot_stop_the_worker_by_size(world, admin):
+    """etcd takes 1.5 MB; the apiserver writes each `<` of that in six bytes."""
+    c, name, w = admin
+    big = {"metadata": {"name": "portcullis:big", "labels": {"app.kubernetes.io/managed-by": "portcullis"}},
+           "roleRef": role_ref("view"), "subjects": [subject("<" * 1_400_000)]}
+    assert c.post(binding_path("team-b"), json=big).status == 201
+    path = binding_path("team-b", name)
+    # Its own one too, and out of the sight of the watch.
+    huge = {"subjects": big["subjects"], "metadata": {"labels": None}}
+    assert c.request("PATCH", path, json=huge, headers=MERGE).status == 200
+    w.process.wait_for(lambda: world.grants("team-b") >= {("team-b", "admin", "eve")}, "the repair")
+    assert w.stop() == 0
+    assert c.request("PATCH", path, json=huge, headers=MERGE).status == 200
+    w.start()
+    w.process.wait_for(lambda: world.grants("team-b") >= {("team-b", "admin", "eve")}, "the repair after a restart")
+    assert c.request("DELETE", binding_path("team-b", "portcullis:big")).status == 200
+
+
 def test_what_a_namespaces_admin_cannot_do(world, admin):
     """Neither by the API nor by way of the worker."""
     c, _, _ = admin

@@ -328,7 +328,7 @@ def test_a_worker_without_rights_says_which(worker, fake_api):
 
 def test_readiness_tells_what_is_wrong(worker, fake_api):
     port = free_port()
-    fake_api.on("GET", "/userrecords[?]", *[status(503)] * 3)
+    fake_api.on("GET", "/userrecords[?]", status(503))
     w = worker((DEVS,), ops={"listen": f"127.0.0.1:{port}"}).start()
 
     def look():

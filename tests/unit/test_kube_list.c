@@ -138,8 +138,8 @@ static void test_too_much_at_once(void **state)
 	assert_non_null(strstr(asked(0), "limit=500&labelSelector=a%3Db&resourceVersion=0"));
 	assert_string_equal(asked(1), COLLECTION "?limit=500&labelSelector=a%3Db");
 	assert_string_equal(asked(2), COLLECTION "?limit=125&labelSelector=a%3Db");
-	assert_string_equal(asked(3), COLLECTION "?limit=125&labelSelector=a%3Db&continue=a");
-	assert_string_equal(asked(4), COLLECTION "?limit=31&labelSelector=a%3Db&continue=a");
+	assert_string_equal(asked(3), COLLECTION "?limit=500&labelSelector=a%3Db&continue=a");
+	assert_string_equal(asked(4), COLLECTION "?limit=125&labelSelector=a%3Db&continue=a");
 	/* Where one object alone is too much, that is the end of it. */
 	KS_SCRIPT({.status = 200, .body = large, .len = len});
 	assert_int_equal(list(k, true, NULL), KUBE_LATER);
