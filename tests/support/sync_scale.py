@@ -3,6 +3,7 @@ the worker takes for it."""
 import json
 import os
 import re
+import socket
 import threading
 import time
 import urllib.parse
@@ -191,6 +192,7 @@ class Appearances:
         now = self.client.get(f"{RBAC}/rolebindings?{MANAGED}&limit=1").json["metadata"]["resourceVersion"]
         self.seen, self.news = {}, threading.Condition()
         self.client.conn.request("GET", f"{RBAC}/rolebindings?{MANAGED}&watch=1&resourceVersion={now}")
+        self.sock = self.client.conn.sock
         self.stream = self.client.conn.getresponse()
         assert self.stream.status == 200
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -213,7 +215,7 @@ class Appearances:
             return self.seen[user]
 
     def stop(self):
-        sock = self.client.conn.sock
-        if sock is not None:
-            sock.close()
+        socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # the reader sees its end
+        self.thread.join(60)
         self.stream.close()
+        self.client.close()
