@@ -289,6 +289,10 @@ def test_orphans_are_told_and_left(bench):
     assert bench.bindings() == {"mallory": {"team-a"}}
     assert bench.gc()[1]["orphans"] == [
         {"kind": "RoleBinding", "namespace": "team-a", "name": "portcullis:viewers:0123456789"}]
+    # With the worker's own rights too, which do not reach to kinds that no template makes.
+    got = bench.cli("gc", "--output=json")
+    assert got.returncode == 0 and json.loads(got.stdout)["orphans"] == bench.gc()[1]["orphans"]
+    assert "resourcequotas are not looked at" in got.stderr
 
 
 # --- directories ---
