@@ -74,7 +74,6 @@ def test_an_older_generation_is_refused_also_after_a_restart(daemon):
     d.stop()
     os.unlink(os.path.join(d.state, "last-good-policy"))
     d.start(ready=False)
-    d.process.wait_port(d.ops_port)
     d.wait_audit("policy.rejected", after=2)
     assert d.access_review("bob", **SEES).status == 503
     # On purpose: the old rules with a generation above.
@@ -275,7 +274,6 @@ def test_two_people_must_have_signed(daemon, people):
     ann, ben, eve = people
     d = signed(daemon, people, start=False)
     d.start(ready=False)
-    d.process.wait_port(d.ops_port)
     first = d.wait_audit("policy.rejected")
     assert first["stage"] == "signature" and "policy.sig" in first["error"] and "not signed" in first["error"]
     assert d.access_review("bob", **SEES).status == 503
@@ -401,7 +399,6 @@ def test_the_copy_is_judged_by_the_keys_of_today(daemon, people):
     d.config["authorization"]["signatures"]["publicKeys"] = [people[2].public]
     d.write_config()
     d.start(ready=False)
-    d.process.wait_port(d.ops_port)
     d.wait_audit("policy.rejected")
     assert d.access_review("bob", **SEES).status == 503
     people[2].sign(d.policy_dir)

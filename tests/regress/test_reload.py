@@ -141,7 +141,6 @@ def test_a_damaged_copy_is_not_served(daemon):
         f.write(data.replace(b"protect-kube-system", b"protect-kube-systen"))
     d.write_policy(BROKEN)
     d.start(ready=False)
-    d.process.wait_port(d.ops_port)
     assert d.access_review("bob", **SEES).status == 503
     assert readyz(d).status == 503 and "[-]policy failed" in readyz(d).text
     d.write_policy(policy(9))

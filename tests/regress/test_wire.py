@@ -84,8 +84,6 @@ def test_2_the_reason_is_in_audit_and_metrics(d, issuer):
 def test_3_without_a_policy_access_reviews_get_503_and_tokens_go_on(daemon):
     d = daemon(policy=False, start=False)
     d.start(ready=False)
-    d.process.wait_port(d.port)
-    d.process.wait_port(d.ops_port)
     with d.ops() as c:
         assert c.get("/readyz").status == 503
         assert c.get("/livez").status == 200

@@ -124,6 +124,9 @@ class Portcullisd(Service):
         self.process.start()
         if ready:
             self.process.wait_for(self.ready, "portcullisd to be ready")
+        else:
+            self.process.wait_port(self.port)
+            self.process.wait_port(self.ops_port)
         return self
 
     def ready(self):
