@@ -114,11 +114,9 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {0};
 	const char *output = NULL;
-	const struct cli_option options[] = {{"config", 'c', &o.view.config, NULL},
-	    {"templates", 't', &o.view.templates, NULL}, {"kubeconfig", 0, &o.view.kubeconfig, NULL},
-	    {"context", 0, &o.view.context, NULL}, {"provider", 0, &o.provider, NULL},
+	const struct cli_option options[] = {SYNC_VIEW_OPTIONS(o.view), {"provider", 0, &o.provider, NULL},
 	    {"namespace", 'n', &o.namespace_, NULL}, {"as-new", 0, NULL, &o.as_new}, {"now", 0, &o.now, NULL},
-	    {"allow-privileged-grants", 0, NULL, &o.view.allow_privileged}, {"output", 'o', &output, NULL}, {0}};
+	    {"output", 'o', &output, NULL}, {0}};
 	struct buf out;
 	if (!cli_repeated(self, "group", 'g', &o.groups, &argc, argv) ||
 	    !cli_options(self, options, &argc, argv) || !cli_output(self, output, &o.json) ||

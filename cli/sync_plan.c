@@ -327,10 +327,8 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct options o = {0};
 	const char *output = NULL;
-	const struct cli_option options[] = {{"config", 'c', &o.view.config, NULL},
-	    {"templates", 't', &o.view.templates, NULL}, {"kubeconfig", 0, &o.view.kubeconfig, NULL},
-	    {"context", 0, &o.view.context, NULL}, {"user", 'u', &o.user, NULL}, {"provider", 0, &o.provider, NULL},
-	    {"allow-privileged-grants", 0, NULL, &o.view.allow_privileged}, {"output", 'o', &output, NULL}, {0}};
+	const struct cli_option options[] = {SYNC_VIEW_OPTIONS(o.view), {"user", 'u', &o.user, NULL},
+	    {"provider", 0, &o.provider, NULL}, {"output", 'o', &output, NULL}, {0}};
 	struct sync_view v = {0};
 	if (!cli_options(self, options, &argc, argv) || !cli_output(self, output, &o.json))
 		return CLI_USAGE;

@@ -11,6 +11,12 @@ struct sync_view_options {
 	bool allow_privileged;
 };
 
+/* Entries of a struct cli_option table that fill V. */
+#define SYNC_VIEW_OPTIONS(v)                                                                       \
+	{"config", 'c', &(v).config, NULL}, {"templates", 't', &(v).templates, NULL},              \
+	    {"kubeconfig", 0, &(v).kubeconfig, NULL}, {"context", 0, &(v).context, NULL},          \
+	    {"allow-privileged-grants", 0, NULL, &(v).allow_privileged}
+
 /* Zeroed is empty. One thread. */
 struct sync_view {
 	struct cli_sync s;
