@@ -1,11 +1,9 @@
 /* Owns the decision what is to be done about each object of one record. */
-#include "rbac-sync/actions.h"
+#include "rbac-sync/actions_owner.h"
 
 #include <stdlib.h>
 
 #include "common/jsonx.h"
-
-#define NAME_PREFIX "portcullis:"
 
 struct maker {
 	struct arena *arena;
@@ -17,133 +15,6 @@ struct maker {
 	size_t len;
 	const struct record_binding **had; /* sorted by id */
 };
-
-static bool is_binding(enum object_kind k)
-{
-	return k == KIND_ROLE_BINDING || k == KIND_CLUSTER_ROLE_BINDING;
-}
-
-static bool starts(const char *s, const char *prefix)
-{
-	return s && strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
-/* --- whose is it --- */
-
-static bool same_uid(const struct record_binding *had, const struct observed *live)
-{
-	return had && had->uid && had->uid[0] && live->uid && strcmp(had->uid, live->uid) == 0;
-}
-
-static bool labelled(const struct observed *live)
-{
-	return text_eq(live->managed_by, MANAGED_BY);
-}
-
-static struct slice note_of(const struct desired *d, const char *key)
-{
-	const json_t *meta = json_object_get(d->body, "metadata");
-	return jsonx_text(json_object_get(json_object_get(meta, "annotations"), key));
-}
-
-enum owner { OWNER_UNSAID, OWNER_US, OWNER_ANOTHER };
-
-/* What the annotations of LIVE say against those of WANT. One too many, beside all of ours, says nothing: an apply
- * could not take it away again. */
-static enum owner owner_of(const struct desired *want, const struct observed *live)
-{
-	const struct {
-		const char *key, *live;
-	} notes[] = {
-	    {ANNOTATION_USER, live->user},
-	    {ANNOTATION_GROUP, live->group},
-	    {ANNOTATION_PROVIDER, live->provider},
-	};
-	bool all = true, another = false;
-	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
-		struct slice w = note_of(want, notes[i].key);
-		bool equal = w.p && notes[i].live && slice_is(w, notes[i].live);
-		all &= !w.p || equal;
-		another |= notes[i].live && !equal;
-	}
-	/* All that we make names a provider. */
-	if (all && live->provider)
-		return OWNER_US;
-	return another ? OWNER_ANOTHER : OWNER_UNSAID;
-}
-
-/* The namespace was made for the same owner: what stands in it under a name of ours took the place of ours. */
-static bool own_namespace(struct maker *m, const struct desired *want)
-{
-	const struct object_id id = {KIND_NAMESPACE, NULL, want->id.namespace_};
-	struct observed ns;
-	return id.name && m->view->object(m->view->ctx, &id, m->arena, &ns) && labelled(&ns) &&
-	    text_eq(ns.record, want->owner);
-}
-
-/* A roleRef cannot change: one that differs makes our write fail, whoever made it. */
-static bool other_role(const struct desired *want, const struct observed *live)
-{
-	const json_t *ref = json_object_get(want->body, "roleRef");
-	if (!is_binding(want->id.kind))
-		return false;
-	return !live->role || !slice_is(jsonx_text(json_object_get(ref, "name")), live->role) ||
-	    !slice_is(jsonx_text(json_object_get(ref, "kind")), live->role_kind);
-}
-
-/* Why LIVE is not ours to write over; NULL when it is. */
-static const char *foreign(struct maker *m, const struct action *x)
-{
-	const struct desired *want = x->want;
-	const struct observed *live = x->live;
-	if (other_role(want, live))
-		return "an object of that name binds another role";
-	if (same_uid(x->had, live))
-		return NULL;
-	enum owner owner = owner_of(want, live);
-	if (owner == OWNER_ANOTHER)
-		return "an object of that name says that it belongs to somebody else";
-	if (want->id.kind == KIND_NAMESPACE) {
-		if ((owner == OWNER_US && labelled(live)) || want->adopt)
-			return NULL;
-		return "the namespace was there before and may not be adopted";
-	}
-	if (owner == OWNER_US || labelled(live))
-		return NULL;
-	/* Ours was deleted and another put in its place. */
-	if (x->had && (starts(want->id.name, NAME_PREFIX) || own_namespace(m, want)))
-		return NULL;
-	return "an object of that name is there without our marks";
-}
-
-/* The name of HAD if we had made it for that subject of the record's provider, with the role that LIVE gives. */
-static bool named_for(
-    struct maker *m, const struct record_binding *had, const struct observed *live, enum subject_kind kind,
-    struct slice subject)
-{
-	const struct due_name n = {m->r->identity.provider, kind, subject, live->role_kind, live->role, had->id.namespace_};
-	return strcmp(due_name(m->arena, had->template_, &n), had->id.name) == 0;
-}
-
-/* Name and role of a binding cannot be changed: they tell for whom it was made when its marks were taken off. */
-static bool named_by_us(struct maker *m, const struct record_binding *had, const struct observed *live)
-{
-	const struct spool_event *who = &m->r->identity;
-	if (!had->template_ || !live->role)
-		return false;
-	bool ours = named_for(m, had, live, SUBJECT_USER, who->username);
-	for (size_t i = 0; i < who->ngroups && !ours; i++)
-		ours = named_for(m, had, live, SUBJECT_GROUP, who->groups[i]);
-	return ours;
-}
-
-/* Ours without doubt: the very object that we made, and still bearing a mark or, a binding, a name that we alone give. */
-static bool proven(struct maker *m, const struct record_binding *had, const struct observed *live)
-{
-	if (!same_uid(had, live) || (is_binding(had->id.kind) && !starts(had->id.name, NAME_PREFIX)))
-		return false;
-	return labelled(live) || live->provider || (is_binding(had->id.kind) && named_by_us(m, had, live));
-}
 
 /* The label counts where a namespace's admin cannot write, and never beyond an end or an admin's word. */
 static bool kept(const struct action *x)
@@ -214,7 +85,8 @@ static void decide(struct maker *m, struct action *x, bool read)
 			set(x, ACTION_APPLY, NULL);
 		return;
 	}
-	const char *why = foreign(m, x);
+	const struct owner_case who = {m->arena, m->r, m->view};
+	const char *why = owner_foreign(&who, x);
 	if (why)
 		set(x, ACTION_REFUSE, why);
 	else if (x->live->terminating)
@@ -253,7 +125,7 @@ static bool decide_by_namespace(struct maker *m, struct action *x)
 	struct observed ns;
 	bool there = m->view->object(m->view->ctx, &id, m->arena, &ns);
 	/* Also one that no template makes for this user: a hash of few letters is found again. */
-	if (there && want->place_owner && labelled(&ns) && ns.record && !text_eq(ns.record, want->place_owner)) {
+	if (there && want->place_owner && owner_labelled(&ns) && ns.record && !text_eq(ns.record, want->place_owner)) {
 		set(x, ACTION_REFUSE,
 		    arena_printf(m->arena, "namespace %s is somebody else's", want->id.namespace_));
 		return true;
@@ -304,7 +176,7 @@ static bool is_due(const struct maker *m, const struct desired *d, const struct 
 		return true;
 	case LIFE_DISABLED:
 	case LIFE_SUSPENDED:
-		return !is_binding(d->id.kind) && had;
+		return !owner_is_binding(d->id.kind) && had;
 	case LIFE_DELETED:
 		break;
 	}
@@ -350,7 +222,7 @@ static const char *with_role_of(const struct maker *m, const struct desired *wan
 {
 	const json_t *subject = json_array_get(json_object_get(want->body, "subjects"), 0);
 	struct slice kind = jsonx_text(json_object_get(subject, "kind"));
-	const struct due_name n = {note_of(want, ANNOTATION_PROVIDER),
+	const struct due_name n = {owner_note(want, ANNOTATION_PROVIDER),
 	    slice_is(kind, "Group") ? SUBJECT_GROUP : SUBJECT_USER, jsonx_text(json_object_get(subject, "name")),
 	    live->role_kind, live->role, want->id.namespace_};
 	return due_name(m->arena, want->template_, &n);
@@ -364,7 +236,7 @@ static const struct desired *successor(const struct maker *m, size_t n, const st
 {
 	const struct desired *found = NULL;
 	*exact = false;
-	for (size_t i = 0; is_binding(had->id.kind) && i < n && !*exact; i++) {
+	for (size_t i = 0; owner_is_binding(had->id.kind) && i < n && !*exact; i++) {
 		const struct action *x = &m->actions[i];
 		bool stays = x->kind == ACTION_APPLY || x->kind == ACTION_KEEP || x->kind == ACTION_DRIFT;
 		if (!stays || x->want->id.kind != had->id.kind ||
@@ -390,7 +262,7 @@ static enum removal removal_of(const struct maker *m, size_t n, const struct act
 {
 	if (m->life->state == LIFE_SUSPENDED)
 		return REMOVAL_SUSPENDED;
-	if (is_binding(x->had->id.kind) && expired(m, x->had))
+	if (owner_is_binding(x->had->id.kind) && expired(m, x->had))
 		return REMOVAL_EXPIRED;
 	if (m->life->state == LIFE_DISABLED)
 		return REMOVAL_DISABLED;
@@ -444,7 +316,7 @@ static bool namespace_goes(const struct maker *m, const struct record_binding *h
 static bool stays_in_namespace(const struct maker *m, const struct record_binding *had)
 {
 	const struct object_id ns = {KIND_NAMESPACE, NULL, had->id.namespace_};
-	return !is_binding(had->id.kind) && find_had(m, &ns) &&
+	return !owner_is_binding(had->id.kind) && find_had(m, &ns) &&
 	    (m->life->state == LIFE_DELETED || !find_due(m, &ns));
 }
 
@@ -456,7 +328,7 @@ static bool grants_alone(const struct maker *m)
 static void decide_undue(struct maker *m, struct action *x)
 {
 	const struct record_binding *had = x->had;
-	if (!is_binding(had->id.kind) && grants_alone(m)) {
+	if (!owner_is_binding(had->id.kind) && grants_alone(m)) {
 		set(x, ACTION_KEEP, "only grants are taken away");
 		return;
 	}
@@ -481,16 +353,17 @@ static void decide_undue(struct maker *m, struct action *x)
 /* A DELETE in the light of LIVE. */
 static void decide_removal(struct maker *m, struct action *x, bool read)
 {
+	const struct owner_case who = {m->arena, m->r, m->view};
 	const struct object_id ns = {KIND_NAMESPACE, NULL, x->had->id.namespace_};
 	if (!x->live) {
 		/* The store has all namespaces, but of other kinds those alone that bear our label. */
 		if (read || x->had->id.kind == KIND_NAMESPACE || (ns.name && !look(m, &ns)))
 			set(x, ACTION_RELEASE, "it is gone");
-	} else if (!proven(m, x->had, x->live)) {
+	} else if (!owner_proven(&who, x->had, x->live)) {
 		set(x, ACTION_RELEASE, "what stands there is not what we made");
 	} else if (kept(x)) {
 		set(x, m->life->state == LIFE_DELETED ? ACTION_RELEASE : ACTION_KEEP, "it is kept");
-	} else if (x->live->terminating && !is_binding(x->had->id.kind)) {
+	} else if (x->live->terminating && !owner_is_binding(x->had->id.kind)) {
 		/* A binding grants until it is gone: it is not left to whoever holds it. */
 		set(x, ACTION_WAIT, "it is being deleted");
 	}
@@ -548,7 +421,7 @@ bool actions_goes_along(const struct due *due, const struct desired *want)
 	const struct maker m = {.due = due};
 	if (want->shared)
 		return false;
-	if (is_binding(want->id.kind))
+	if (owner_is_binding(want->id.kind))
 		return true;
 	const struct desired *place = want->id.namespace_ ? find_due(&m, &ns) : want;
 	return !place || (!place->orphan && !place->adopt);
