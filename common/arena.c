@@ -18,6 +18,14 @@
 #define alignof _Alignof
 #endif
 
+#ifndef __has_feature /* clang's way to say what gcc has macros for */
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || \
+    __has_feature(thread_sanitizer)
+#define OTHER_MALLOC
+#endif
+
 struct arena_block {
 	struct arena_block *next;
 	size_t size, used;
@@ -173,4 +181,11 @@ void arena_on_done(struct arena *a, void (*fn)(void *), void *obj)
 bool arena_over(const struct arena *a)
 {
 	return a->over;
+}
+
+void memory_give_back(void)
+{
+#ifndef OTHER_MALLOC
+	malloc_trim(0);
+#endif
 }

@@ -60,4 +60,9 @@ void arena_on_done(struct arena *a, void (*fn)(void *), void *obj);
 
 bool arena_over(const struct arena *a);
 
+/* Freed memory goes back to the system rather than stay with the allocator: after work that took many times what is
+ * kept of it. Any thread. Nothing under a sanitizer, whose allocator is not the C library's: that one's arenas were
+ * never set up then, and two threads that trim them crash. */
+void memory_give_back(void);
+
 #endif

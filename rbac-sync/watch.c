@@ -1,7 +1,6 @@
 /* Owns the following of one kind: list, watch, and what to do when either ends. */
 #include "rbac-sync/watch.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -210,7 +209,7 @@ static void list_pass(struct watch *w)
 	}
 	kube_answer_done(&out);
 	arena_done(&a);
-	malloc_trim(0); /* pages of answers were here that nobody needs any more */
+	memory_give_back(); /* pages of answers were here that nobody needs any more */
 }
 
 /* --- watch --- */

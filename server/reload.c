@@ -1,5 +1,4 @@
 /* Owns the state of each set of files: what was last tried, whether it fails and since when, and what serves. */
-#include <malloc.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -185,13 +184,6 @@ static enum err_code load_unit(
 	return code;
 }
 
-/* Reading a large policy takes many times the memory that it has when compiled, and the one before it is gone
- * now: that goes back to the system rather than stay with the allocator. */
-static void give_back(void)
-{
-	malloc_trim(0);
-}
-
 /* Whether files that are as NOW tells may still be written to: nothing but a comparison, which may fall
  * into the middle of it, has seen them so far. */
 static bool unsettled(struct unit_state *s, const uint8_t now[SHA256_LEN], enum reload_cause cause)
@@ -228,7 +220,7 @@ static bool check_unit(struct reload *r, enum unit u, enum reload_cause cause)
 	}
 	diags_done(&d);
 	if (reload_is_policy(u))
-		give_back();
+		memory_give_back();
 	return again;
 }
 
@@ -294,7 +286,7 @@ enum err_code reload_new(
 	reload_tell_findings(d, "finding");
 	first_policy(r, UNIT_POLICY);
 	first_policy(r, UNIT_SHADOW);
-	give_back();
+	memory_give_back();
 	struct diags none = {0};
 	reload_tell_first(r, UNIT_CONFIG, &none);
 	reload_tell_first(r, UNIT_TLS, &none);
