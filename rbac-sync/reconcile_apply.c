@@ -62,64 +62,6 @@ static json_t *likeness(const struct object_id *id)
 	return like;
 }
 
-static const char *kept_text(struct run *run, const json_t *live, const char *part, const char *key)
-{
-	return arena_strdup(run->a, meta_text(live, part, key));
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* All labels: key NUL value NUL …, sorted, as the store has them. */
-static void observe_labels(struct run *run, const json_t *live, struct observed *out)
-{
-	const json_t *labels = json_object_get(json_object_get(live, "metadata"), "labels");
-	const char **keys = ARENA_ARRAY(run->a, const char *, json_object_size(labels) + 1), *key;
-	size_t n = 0;
-	json_t *value;
-	struct buf text;
-	json_object_foreach((json_t *)(uintptr_t)labels, key, value)
-	{
-		if (json_is_string(value))
-			keys[n++] = key;
-	}
-	qsort(keys, n, sizeof(*keys), by_text);
-	buf_init(&text, KUBE_ANSWER_MAX);
-	for (size_t i = 0; i < n; i++) {
-		buf_add(&text, keys[i], strlen(keys[i]) + 1);
-		const char *v = json_string_value(json_object_get(labels, keys[i]));
-		buf_add(&text, v, strlen(v) + 1);
-	}
-	out->labels = arena_strndup(run->a, text.p ? text.p : "", text.len);
-	out->nlabels = n;
-	buf_done(&text);
-}
-
-static void observe(struct run *run, const struct object_id *id, const json_t *live, struct observed *out)
-{
-	const json_t *role = json_object_get(live, "roleRef");
-	*out = (struct observed){
-	    .id = *id,
-	    .uid = kept_text(run, live, NULL, "uid"),
-	    .resource_version = kept_text(run, live, NULL, "resourceVersion"),
-	    .record = kept_text(run, live, "labels", LABEL_RECORD),
-	    .managed_by = kept_text(run, live, "labels", LABEL_MANAGED_BY),
-	    .user = kept_text(run, live, "annotations", ANNOTATION_USER),
-	    .group = kept_text(run, live, "annotations", ANNOTATION_GROUP),
-	    .provider = kept_text(run, live, "annotations", ANNOTATION_PROVIDER),
-	    .spec_hash = kept_text(run, live, "annotations", ANNOTATION_SPEC_HASH),
-	    .terminating = meta_text(live, NULL, "deletionTimestamp") != NULL,
-	    .keep = text_eq(meta_text(live, "labels", LABEL_KEEP), "true"),
-	    .role_kind = arena_strdup(run->a, json_string_value(json_object_get(role, "kind"))),
-	    .role = arena_strdup(run->a, json_string_value(json_object_get(role, "name"))),
-	};
-	object_digest(live, NULL, out->live);
-	if (id->kind == KIND_NAMESPACE)
-		observe_labels(run, live, out);
-}
-
 /* What the apiserver says. Zero knows nothing. */
 enum word { WORD_UNKNOWN = 0, WORD_NOTHING, WORD_THERE };
 
@@ -132,8 +74,8 @@ static enum word ask(struct run *run, const struct object_id *id, struct observe
 	kube_get(run->k, object_path(run->a, id), like, &live);
 	json_decref(like);
 	*out = (struct observed){0};
-	if (live.verdict == KUBE_OK) {
-		observe(run, id, live.body, out);
+	if (live.verdict == KUBE_OK && observed_read(id->kind, live.body, run->a, out)) {
+		out->id = *id;
 		word = WORD_THERE;
 	} else if (live.verdict == KUBE_ABSENT) {
 		word = WORD_NOTHING;
