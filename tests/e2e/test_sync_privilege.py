@@ -127,23 +127,22 @@ class Scenario:
                            f"{path} to be made again")
 
     def contends(self, now):
-        """Somebody else writes the record just when the worker does, until it has to look what stands there. The time then."""
+        """Somebody else writes the record just when the halves do, until each has to look what stands there. The time then."""
         path = f"{RECORDS}/{key('ldap:corp', self.new)}"
         tries = itertools.count(1)
 
-        def looked():
-            return [e for e in self.world.audit(self.world.user, self.start)
-                    if e["verb"] == "get" and e["objectRef"]["resource"] == "userrecords"]
+        def looked(user):
+            return any(e["verb"] == "get" and e["objectRef"]["resource"] == "userrecords"
+                       for e in self.world.audit(user, self.start))
 
         def once():
-            n = next(tries)
-            self.h.intake.spool.put(self.new, ["devs", "team"], seen_at=now + n, uid=str(n))
             with self.api.client() as c:
-                for i in range(30):
-                    got = c.request("PATCH", path, json={"metadata": {"annotations": {"n": str(i)}}}, headers=MERGE)
+                for n in itertools.islice(tries, 30):
+                    self.h.intake.spool.put(self.new, ["devs", "team"], seen_at=now + n, uid=str(n))
+                    got = c.request("PATCH", path, json={"metadata": {"annotations": {"n": str(n)}}}, headers=MERGE)
                     assert got.status == 200, got
-            return looked()
-        self.until(once, "a write between reading and writing")
+            return looked(NODE) and looked(self.world.user)
+        self.until(once, "writes of both halves between reading and writing")
         return now + next(tries)
 
     def leaves(self, now):
