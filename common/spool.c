@@ -106,6 +106,11 @@ void spool_digest(const struct spool_event *ev, uint8_t out[32])
 	arena_done(&a);
 }
 
+bool spool_is_older(const struct spool_event *ev, const struct spool_event *have)
+{
+	return ev->iat > 0 && ev->iat < have->iat;
+}
+
 /* buf_json would replace what is no UTF-8, and the reader's digest would not fit any more. */
 static bool fit(struct slice s)
 {
@@ -135,7 +140,8 @@ static bool fit_extra(const struct canon *k)
 static bool fit_event(const struct spool_event *ev, const struct canon *k)
 {
 	const struct slice texts[] = {ev->provider, ev->issuer, ev->username, ev->uid, ev->node};
-	return ev->provider.len && ev->username.len && fit_list(texts, ARRAY_LEN(texts)) &&
+	return ev->provider.len && ev->username.len && ev->seen_at <= SPOOL_TIME_MAX && ev->iat <= SPOOL_TIME_MAX &&
+	    fit_list(texts, ARRAY_LEN(texts)) &&
 	    fit_list(k->groups, k->ngroups) && fit_extra(k);
 }
 
@@ -237,8 +243,8 @@ static enum err_code read_fields(
 	ev->groups = groups;
 	TRY(jsonx_int(o, "seenAt", &ev->seen_at, &have, e));
 	TRY(jsonx_int(o, "iat", &ev->iat, &have, e));
-	if (ev->seen_at < 0 || ev->iat < 0)
-		return err_set(e, ERR_INVALID, "seenAt, iat: must not be negative");
+	if (ev->seen_at < 0 || ev->iat < 0 || ev->seen_at > SPOOL_TIME_MAX || ev->iat > SPOOL_TIME_MAX)
+		return err_set(e, ERR_INVALID, "seenAt, iat: no time from 1970 to 2199");
 	return read_extra(o, a, ev, e);
 }
 

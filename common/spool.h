@@ -16,6 +16,7 @@
 #define SPOOL_BYTES_MAX ((uint64_t)64 << 20)
 #define SPOOL_FREE_PERCENT 5	       /* leave the disk to others */
 #define SPOOL_TOUCH (INT64_C(6) * 3600 * 1000000000) /* tell an unchanged identity again */
+#define SPOOL_TIME_MAX INT64_C(7258118400) /* 2200-01-01: what is later is no time of anybody's clock */
 #define SPOOL_KEY_LEN 26	       /* base32(sha256(provider NUL username)), lower case, cut */
 
 struct spool_extra {
@@ -42,8 +43,12 @@ void spool_key(struct slice provider, struct slice username, char out[SPOOL_KEY_
  * duplicates: equal digest, nothing new to tell. */
 void spool_digest(const struct spool_event *ev, uint8_t out[32]);
 
+/* EV is older news of its user than HAVE: both tell when what was seen was issued. All else is as new as it came last:
+ * a clock that was set must not hold up what is known since. */
+bool spool_is_older(const struct spool_event *ev, const struct spool_event *have);
+
 /* The file's JSON text into OUT (whose maximum bounds it). ERR_INVALID for text that is no UTF-8 or
- * holds NUL and for a repeated extra key, ERR_LIMIT when OUT is over. */
+ * holds NUL, for a repeated extra key and times over SPOOL_TIME_MAX, ERR_LIMIT when OUT is over. */
 enum err_code spool_encode(const struct spool_event *ev, struct buf *out, struct err *e) MUST_CHECK;
 
 /* Its inverse: strict JSON, version 1, KEY (the file's name) and the digest inside must fit the
@@ -108,8 +113,8 @@ void spool_reader_free(struct spool_reader **r);
 
 /* Claims the oldest event (rename new → cur) and parses it into ARENA. ERR_NOT_FOUND when there is none.
  * A file that is no valid event goes to dead/ and is reported by ERR_INVALID; call again. Any other
- * error is the disk's. KEY names the claim. A claim of a key that is already claimed replaces it: the
- * event is the newer one. */
+ * error is the disk's. KEY names the claim, also after an error of the disk that came when it was made: to be
+ * read again; else it is "". A claim of a key that is already claimed replaces it, unless spool_is_older. */
 enum err_code spool_claim(struct spool_reader *r, struct arena *a, struct spool_event *ev,
     char key[SPOOL_KEY_LEN + 1], struct err *e) MUST_CHECK;
 

@@ -169,7 +169,13 @@ static enum err_code read_all(int fd, struct arena *a, struct slice *out, struct
 enum err_code spool_read(
     int dir, const char *key, struct arena *a, struct spool_event *ev, struct err *e)
 {
-	AUTO(fd_close) int fd = openat(dir, key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return spool_read_as(dir, key, key, a, ev, e);
+}
+
+enum err_code spool_read_as(int dir, const char *name, const char *key, struct arena *a,
+    struct spool_event *ev, struct err *e)
+{
+	AUTO(fd_close) int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return err_set(e, ERR_NOT_FOUND, "no such event");
 	if (fd < 0 && (errno == ELOOP || errno == EACCES || errno == ENXIO))

@@ -38,5 +38,8 @@ enum err_code spool_scan(
  * it is gone, ERR_INVALID when it is no event, ERR_UNAVAILABLE for trouble with the disk. */
 enum err_code spool_read(
     int fd, const char *key, struct arena *a, struct spool_event *ev, struct err *e) MUST_CHECK;
+/* The same of the event of KEY that stands under another name. */
+enum err_code spool_read_as(int fd, const char *name, const char *key, struct arena *a,
+    struct spool_event *ev, struct err *e) MUST_CHECK;
 
 #endif

@@ -16,6 +16,8 @@
 #define SCAN_MAX (2 * SPOOL_FILES_MAX) /* names read at once; the rest waits for the next scan */
 #define LOCK_NAME "worker.lock"
 #define REASON_SUFFIX ".reason"
+#define GIVE_BACK_TRIES 8
+#define BESIDE "+" /* ends the name of a newcomer in cur/ until it is compared with the claim that is there */
 
 struct spool_reader {
 	struct spool_dirs dirs;
@@ -45,24 +47,70 @@ static enum err_code move_new(
 	return err_set(e, ERR_UNAVAILABLE, "moving %s: %s", a, strerror(errno));
 }
 
-/* Back to new/; when a newer event of the user is there, this one is of no use any more. */
+/* Does what waits in new/ know less than the claim KEY? */
+static bool knows_less(struct spool_reader *r, const char *key)
+{
+	struct arena a;
+	struct spool_event waits, claim;
+	struct err e;
+	if (!spool_is_key(key))
+		return false;
+	arena_init(&a, 0);
+	bool less = spool_read(r->dirs.new_, key, &a, &waits, &e) == ERR_OK &&
+	    spool_read(r->dirs.cur, key, &a, &claim, &e) == ERR_OK && spool_is_older(&waits, &claim);
+	arena_done(&a);
+	return less;
+}
+
+/* Back to new/; when newer news of the user are there, these are of no use any more. The two change places where they are
+ * to: what the server writes in that instant is in one of them, and is compared again. */
 static enum err_code give_back(struct spool_reader *r, const char *name, struct err *e)
 {
 	enum err_code rc = move_new(r->dirs.cur, name, r->dirs.new_, name, e);
-	if (rc == ERR_INVALID && unlinkat(r->dirs.cur, name, 0) == 0)
+	for (int tries = 0; rc == ERR_INVALID && tries < GIVE_BACK_TRIES && knows_less(r, name); tries++) {
+		if (renameat2(r->dirs.cur, name, r->dirs.new_, name, RENAME_EXCHANGE) != 0)
+			break;
+	}
+	if (rc == ERR_INVALID && (unlinkat(r->dirs.cur, name, 0) == 0 || unlinkat(r->dirs.cur, name, AT_REMOVEDIR) == 0))
 		return ERR_OK;
 	return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
+/* The user's name in KEY when NAME is that of a newcomer beside a claim. */
+static bool is_beside(const char *name, char key[SPOOL_KEY_LEN + 1])
+{
+	if (strlen(name) != SPOOL_KEY_LEN + 1 || name[SPOOL_KEY_LEN] != BESIDE[0])
+		return false;
+	memcpy(key, name, SPOOL_KEY_LEN);
+	key[SPOOL_KEY_LEN] = '\0';
+	return spool_is_key(key);
+}
+
+static bool is_file(int dir, const char *name)
+{
+	struct stat st;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+/* No directory that somebody put here, and that does not move, is a reason not to start. */
 static enum err_code recover(struct spool_reader *r, struct err *e)
 {
 	struct arena a;
 	struct spool_name *names;
 	size_t n;
+	char key[SPOOL_KEY_LEN + 1];
 	arena_init(&a, 0);
 	enum err_code rc = spool_scan(r->dirs.cur, SIZE_MAX, &a, &names, &n, e);
-	for (size_t i = 0; rc == ERR_OK && i < n; i++)
+	/* What came last first: where it cannot take the claim's place, the claim is no event. */
+	for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+		if (is_beside(names[i].name, key) && renameat(r->dirs.cur, names[i].name, r->dirs.cur, key) == 0)
+			rc = give_back(r, key, e);
+	}
+	for (size_t i = 0; rc == ERR_OK && i < n; i++) {
 		rc = give_back(r, names[i].name, e);
+		if (rc != ERR_OK && !is_file(r->dirs.cur, names[i].name))
+			rc = ERR_OK;
+	}
 	arena_done(&a);
 	return rc;
 }
@@ -113,9 +161,25 @@ static void prune_dead(struct spool_reader *r)
 	arena_done(&a);
 }
 
+/* Whoever may write here may have put anything in the way: rename(2) lets no file take a directory's place, and does
+ * nothing at all where both names are one file. */
+static void clear_way(int dir, const char *name)
+{
+	uint8_t rnd[8];
+	char hex[2 * sizeof(rnd) + 1], aside[sizeof(hex) + 8];
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT || unlinkat(dir, name, AT_REMOVEDIR) == 0)
+		return;
+	secret_random(rnd, sizeof(rnd));
+	hex_encode(rnd, sizeof(rnd), hex);
+	snprintf(aside, sizeof(aside), "aside-%s", hex);
+	if (renameat(dir, name, dir, aside) != 0)
+		return; /* what follows fails, and says so */
+}
+
 static enum err_code bury(
     struct spool_reader *r, int from, const char *name, const char *as, const char *reason, struct err *e)
 {
+	clear_way(r->dirs.dead, as);
 	put_reason(r, as, reason);
 	if (renameat(from, name, r->dirs.dead, as) != 0 && errno != ENOENT)
 		return err_set(e, ERR_UNAVAILABLE, "moving to dead/: %s", strerror(errno));
@@ -155,10 +219,67 @@ static enum err_code parse_claim(
 	return err_set(e, ERR_INVALID, "%s: %.400s; now in dead/", key, why.msg);
 }
 
+static enum err_code move_to_cur(struct spool_reader *r, const char *name, const char *as, struct err *e)
+{
+	if (renameat(r->dirs.new_, name, r->dirs.cur, as) == 0)
+		return ERR_OK;
+	if (errno == ENOENT)
+		return err_set(e, ERR_NOT_FOUND, "%s is gone", name);
+	return err_set(e, ERR_UNAVAILABLE, "claiming %s: %s", name, strerror(errno));
+}
+
+/* Does the claim KEY say something newer than BESIDE? ERR_INVALID: BESIDE is no event. */
+static enum err_code compare(
+    struct spool_reader *r, const char *key, const char *beside, bool *older, struct err *e)
+{
+	struct arena a;
+	struct spool_event was, is;
+	struct err ignored;
+	arena_init(&a, 0);
+	enum err_code rc = spool_read_as(r->dirs.cur, beside, key, &a, &is, e);
+	*older = rc == ERR_OK && spool_read(r->dirs.cur, key, &a, &was, &ignored) == ERR_OK &&
+	    spool_is_older(&is, &was);
+	arena_done(&a);
+	return rc;
+}
+
+/* An event of the user waits in cur/ already: the one that knows more stays. ERR_NOT_FOUND: that is the one which was
+ * there. */
+static enum err_code claim_beside(struct spool_reader *r, const char *key, struct err *e)
+{
+	char beside[SPOOL_KEY_LEN + sizeof(BESIDE)];
+	bool older;
+	snprintf(beside, sizeof(beside), "%s" BESIDE, key);
+	clear_way(r->dirs.cur, beside);
+	TRY(move_to_cur(r, key, beside, e));
+	if (compare(r, key, beside, &older, e) == ERR_INVALID) {
+		struct err why = *e;
+		TRY(bury(r, r->dirs.cur, beside, key, why.msg, e));
+		return err_set(e, ERR_INVALID, "%s: %.400s; now in dead/", key, why.msg);
+	}
+	if (older) {
+		unlinkat(r->dirs.cur, beside, 0);
+		return err_set(e, ERR_NOT_FOUND, "%s: older than what waits", key);
+	}
+	if (!is_file(r->dirs.cur, key))
+		clear_way(r->dirs.cur, key);
+	if (renameat(r->dirs.cur, beside, r->dirs.cur, key) != 0)
+		return err_set(e, ERR_UNAVAILABLE, "claiming %s: %s", key, strerror(errno));
+	return ERR_OK;
+}
+
+static enum err_code claim_name(struct spool_reader *r, const char *name, struct err *e)
+{
+	struct stat st;
+	bool claimed = fstatat(r->dirs.cur, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return claimed ? claim_beside(r, name, e) : move_to_cur(r, name, name, e);
+}
+
 enum err_code spool_claim(struct spool_reader *r, struct arena *a, struct spool_event *ev,
     char key[SPOOL_KEY_LEN + 1], struct err *e)
 {
 	bool fresh = r->at >= r->n;
+	key[0] = '\0';
 	if (fresh)
 		TRY(rescan(r, e));
 	for (;;) {
@@ -172,11 +293,11 @@ enum err_code spool_claim(struct spool_reader *r, struct arena *a, struct spool_
 		const char *name = r->names[r->at++].name;
 		if (!spool_is_key(name))
 			return bury_stranger(r, name, e);
-		if (renameat(r->dirs.new_, name, r->dirs.cur, name) != 0) {
-			if (errno == ENOENT)
-				continue;
-			return err_set(e, ERR_UNAVAILABLE, "claiming: %s", strerror(errno));
-		}
+		enum err_code rc = claim_name(r, name, e);
+		if (rc == ERR_NOT_FOUND)
+			continue;
+		if (rc != ERR_OK)
+			return rc;
 		memcpy(key, name, SPOOL_KEY_LEN + 1);
 		return parse_claim(r, key, a, ev, e);
 	}

@@ -232,6 +232,20 @@ static enum err_code put_file(
 	return ERR_OK;
 }
 
+/* What waits for the worker already knows more than EV: an older token must not take its place. */
+static bool superseded(struct spool_writer *w, const char *key, const struct spool_event *ev)
+{
+	struct arena a;
+	struct spool_event have;
+	struct err e;
+	if (ev->iat <= 0)
+		return false;
+	arena_init(&a, 0);
+	bool older = spool_read(w->dirs.new_, key, &a, &have, &e) == ERR_OK && spool_is_older(ev, &have);
+	arena_done(&a);
+	return older;
+}
+
 /* E must not be NULL. */
 static enum err_code write_event(struct spool_writer *w, const struct spool_event *ev, struct err *e)
 {
@@ -244,8 +258,10 @@ static enum err_code write_event(struct spool_writer *w, const struct spool_even
 		buf_done(&text);
 		return rc;
 	}
-	rc = usage_take(w, key, text.len, e);
-	if (rc == ERR_OK)
+	bool older = superseded(w, key, ev);
+	if (!older)
+		rc = usage_take(w, key, text.len, e);
+	if (rc == ERR_OK && !older)
 		rc = put_file(w, key, buf_view(&text), e);
 	buf_done(&text);
 	if (rc == ERR_OK)
