@@ -14,6 +14,7 @@
 
 #define API_PAUSE_MAX (60 * CLOCK_SECOND)
 #define CLAIM_ERRORS_MAX 100 /* bad files in a row before the loop looks around */
+#define DISK_ERROR 25	     /* as many of those is one of the disk: others fare no better */
 #define HELD_PAUSE_MAX (60 * CLOCK_SECOND)
 #define RUN_MAX (100 * CLOCK_MS) /* claiming in one go: acknowledgements, signals and metrics wait so long */
 
@@ -218,6 +219,14 @@ static bool must_stop(const struct intake *i)
 	return (i->stop && atomic_load(i->stop)) || clock_mono() < i->pause_until;
 }
 
+/* Claimed, and no descriptor or no disk to read it with: it stays claimed, and is read again. */
+static void unread(struct intake *i, const char *key, const struct err *why)
+{
+	wait_for(i, key)->due = clock_mono() + backoff(i->config->retry_initial, API_PAUSE_MAX, 1);
+	count_event("later");
+	log_error("an event cannot be read now", LOG_STR("key", key), LOG_STR("reason", why->msg));
+}
+
 /* Claims and handles one new event. ERR_NOT_FOUND when there is none; *END only on ERR_OK. */
 static enum err_code take_one(struct intake *i, enum intake_end *end)
 {
@@ -232,9 +241,13 @@ static enum err_code take_one(struct intake *i, enum intake_end *end)
 		if (p && !p->held)
 			forget(i, key); /* news: what was refused before may have changed */
 		*end = handle(i, key, &ev);
-	} else if (rc != ERR_NOT_FOUND) {
+	} else if (rc == ERR_INVALID) {
 		count_event("invalid");
 		log_error("no valid event", LOG_STR("reason", e.msg));
+	} else if (rc != ERR_NOT_FOUND && key[0]) {
+		unread(i, key, &e);
+	} else if (rc != ERR_NOT_FOUND) {
+		log_error("the spool cannot be read", LOG_STR("reason", e.msg));
 	}
 	arena_done(&a);
 	return rc;
@@ -249,6 +262,8 @@ static void retry_one(struct intake *i, const char *key)
 	enum err_code rc = spool_reread(i->spool, key, &a, &ev, &e);
 	if (rc == ERR_OK) {
 		handle(i, key, &ev);
+	} else if (rc != ERR_INVALID && rc != ERR_NOT_FOUND) {
+		unread(i, key, &e);
 	} else {
 		forget(i, key);
 		count_event("invalid");
@@ -263,8 +278,8 @@ static int by_order(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-/* Those that are due, first come first; each once. */
-static void retry_due(struct intake *i)
+/* Those that are due until UNTIL, first come first; each once. */
+static void retry_due(struct intake *i, int64_t until)
 {
 	int64_t now = clock_mono();
 	size_t n = 0, it = 0;
@@ -280,8 +295,8 @@ static void retry_due(struct intake *i)
 			due[n++] = v;
 	}
 	qsort(due, n, sizeof(struct waiter *), by_order);
-	bool held = false; /* no more than its turn comes to one, and those behind it would ask in vain */
-	for (size_t k = 0; k < n && !must_stop(i); k++) {
+	bool over = false, held = false; /* no more than its turn comes to one, and those behind it would ask in vain */
+	for (size_t k = 0; k < n && !must_stop(i) && !over; k++) {
 		char name[SPOOL_KEY_LEN + 1];
 		if (held && due[k]->held) {
 			due[k]->due = intake_turn(&i->writer);
@@ -291,7 +306,9 @@ static void retry_due(struct intake *i)
 		retry_one(i, name);
 		const struct waiter *left = map_get(&i->waiting, slice_of(name));
 		held |= left && left->held && left->due > now;
+		over = clock_mono() >= until;
 	}
+	i->more |= over;
 	free(due);
 }
 
@@ -317,10 +334,10 @@ void intake_run(struct intake *i)
 		enum err_code rc = take_one(i, &end);
 		if (rc == ERR_NOT_FOUND)
 			break;
-		errors += rc != ERR_OK;
+		errors += rc == ERR_OK ? 0 : rc == ERR_INVALID ? 1 : DISK_ERROR;
 	}
 	if (!must_stop(i))
-		retry_due(i);
+		retry_due(i, clock_mono() + RUN_MAX);
 	intake_acks_run(i->acks, answers(i));
 }
 

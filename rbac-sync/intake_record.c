@@ -8,6 +8,7 @@
 
 #define TRIES_MAX 5 /* against other intakes, one after the other */
 #define MINUTE (60 * CLOCK_SECOND)
+#define AHEAD_MAX 86400 /* seconds; no two clocks differ by so much, but one that was set since */
 
 struct attempt {
 	struct intake_writer *w;
@@ -168,6 +169,13 @@ static bool nothing_to_write(struct attempt *t, struct intake_result *out)
 	return out->merge != MERGE_WRITE;
 }
 
+/* A record that was seen in days to come was so by a clock that was wrong: nothing would ever be newer. */
+static void doubt_future(struct attempt *t)
+{
+	if (t->have && t->stored.identity.seen_at > clock_unix() + AHEAD_MAX)
+		t->stored.identity.seen_at = 0;
+}
+
 /* False: look again, at what is there now. */
 static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 {
@@ -177,6 +185,7 @@ static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 		return true;
 	if (!new_ && !look(t, fresh, out))
 		return true;
+	doubt_future(t);
 	if (t->have && t->stored.deleting)
 		return true; /* what is written now goes with it */
 	if (nothing_to_write(t, out) || (!t->have && hold(t, out)))
@@ -188,12 +197,16 @@ static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 }
 
 void intake_write(
-    struct intake_writer *w, const char *key, const struct spool_event *ev, struct intake_result *out)
+    struct intake_writer *w, const char *key, const struct spool_event *given, struct intake_result *out)
 {
 	struct arena a;
+	struct spool_event ev = *given;
+	int64_t now = clock_unix();
+	if (ev.seen_at > now + AHEAD_MAX)
+		ev.seen_at = now;
 	arena_init(&a, 0);
 	const struct object_id id = {.kind = KIND_USER_RECORD, .name = key};
-	struct attempt t = {.w = w, .key = key, .ev = ev, .arena = &a, .path = object_path(&a, &id)};
+	struct attempt t = {.w = w, .key = key, .ev = &ev, .arena = &a, .path = object_path(&a, &id)};
 	*out = (struct intake_result){.end = INTAKE_BUSY, .wait = -1};
 	for (int i = 0; i < TRIES_MAX; i++) {
 		if (attempt(&t, i > 0, out))

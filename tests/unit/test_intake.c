@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -163,6 +164,7 @@ void kube_answer_done(struct kube_answer *a)
 
 /* --- fixture --- */
 
+#define SECONDS_AHEAD (INT64_C(3) * 365 * 86400)
 #define COLLECTION "/apis/portcullis.dev/v1alpha1/userrecords"
 
 struct fixture {
@@ -370,6 +372,31 @@ static void a_long_unchanged_user_is_touched(void **state)
 	tell(f, &ev);
 	intake_run(f->i);
 	assert_int_equal(api.writes, 2);
+}
+
+/* A clock that was years ahead is set right: without iat nobody would be newer for years, and a ttl would not end. */
+static void a_record_of_years_to_come_is_written_over(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_event ev = event_of("alice", 0, 2);
+	clock_step_wall(SECONDS_AHEAD * CLOCK_SECOND);
+	ev.seen_at += SECONDS_AHEAD;
+	tell(f, &ev);
+	intake_run(f->i);
+	clock_step_wall(-SECONDS_AHEAD * CLOCK_SECOND);
+	tell_user(f, "alice", 0, 1);
+	intake_run(f->i);
+	check_record("alice", 0, 1);
+	json_t *spec = json_object_get(object_of("alice"), "spec");
+	int64_t at;
+	assert_true(clock_parse_rfc3339(jsonx_text(json_object_get(spec, "observedAt")), &at));
+	assert_in_range(at / CLOCK_SECOND, 0, clock_unix());
+	/* The same of an event that waited. */
+	tell(f, &ev);
+	intake_run(f->i);
+	spec = json_object_get(object_of("alice"), "spec");
+	assert_true(clock_parse_rfc3339(jsonx_text(json_object_get(spec, "observedAt")), &at));
+	assert_in_range(at / CLOCK_SECOND, 0, clock_unix());
 }
 
 /* What the watch would bring: a status by the reconciler. */
@@ -919,6 +946,65 @@ static void two_workers_do_not_share_a_spool(void **state)
 	assert_null(second);
 }
 
+/* --- no descriptors --- */
+
+static rlim_t descriptors;
+
+/* Whatever is opened from now on fails with EMFILE. */
+static void no_more_files(void)
+{
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	descriptors = limit.rlim_cur;
+	limit.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void files_again(void)
+{
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = descriptors;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* The first event's write takes all descriptors: the second one is claimed and cannot be read. */
+static void an_event_that_could_not_be_read_is_read_again(void **state)
+{
+	struct fixture *f = *state;
+	tell_user(f, "alice", 100, 2);
+	tell_user(f, "bob", 100, 2);
+	api.meanwhile = no_more_files;
+	intake_run(f->i);
+	files_again();
+	assert_int_equal(files(f, "cur"), 1);
+	assert_int_equal(api.writes, 1);
+	clock_advance(2 * CLOCK_SECOND);
+	intake_run(f->i);
+	check_record("alice", 100, 2);
+	check_record("bob", 100, 2);
+	assert_int_equal(waiting(f), 0);
+}
+
+/* The same of one that is tried once more. */
+static void an_event_that_could_not_be_read_once_more_is_read_again(void **state)
+{
+	struct fixture *f = *state;
+	tell_user(f, "alice", 100, 2);
+	api.fail[POST].status = 422;
+	api.fail[POST].times = 1;
+	intake_run(f->i);
+	clock_advance(2 * CLOCK_SECOND);
+	no_more_files();
+	intake_run(f->i);
+	files_again();
+	assert_int_equal(api.writes, 0);
+	clock_advance(2 * CLOCK_SECOND);
+	intake_run(f->i);
+	check_record("alice", 100, 2);
+	assert_int_equal(waiting(f), 0);
+}
+
 #define INTAKE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -928,6 +1014,7 @@ int main(void)
 	    INTAKE_TEST(what_stands_there_is_not_written_again),
 	    INTAKE_TEST(what_is_older_is_dropped),
 	    INTAKE_TEST(a_long_unchanged_user_is_touched),
+	    INTAKE_TEST(a_record_of_years_to_come_is_written_over),
 	    INTAKE_TEST(who_comes_back_is_written_at_once),
 	    INTAKE_TEST(a_race_to_create_is_won_by_the_newer),
 	    INTAKE_TEST(a_race_to_create_against_the_older_is_written_over),
@@ -951,6 +1038,8 @@ int main(void)
 	    INTAKE_TEST(an_old_event_is_never_acknowledged),
 	    INTAKE_TEST(who_loses_the_grants_is_settled_no_more),
 	    INTAKE_TEST(only_who_sees_records_shows_itself_alive),
+	    INTAKE_TEST(an_event_that_could_not_be_read_is_read_again),
+	    INTAKE_TEST(an_event_that_could_not_be_read_once_more_is_read_again),
 	    INTAKE_TEST(records_are_seen_from_other_threads),
 	    INTAKE_TEST(two_workers_do_not_share_a_spool),
 	};
