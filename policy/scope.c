@@ -1,4 +1,4 @@
-/* Owns the table of Kubernetes' resources that have no namespace. */
+/* Owns the table of Kubernetes' resources, and our own, that have no namespace. */
 #include "policy/scope.h"
 
 /* Resources of Kubernetes that have no namespace (API group, resource). An entry here spares
@@ -38,6 +38,7 @@ const struct scope_entry scope_builtin[] = {
     {"networking.k8s.io", "servicecidrs"},
     {"node.k8s.io", "runtimeclasses"},
     {"policy", "podsecuritypolicies"},
+    {"portcullis.dev", "userrecords"}, /* our own */
     {"rbac.authorization.k8s.io", "clusterrolebindings"},
     {"rbac.authorization.k8s.io", "clusterroles"},
     {"resource.k8s.io", "deviceclasses"},

@@ -1,4 +1,6 @@
 """Every file of deploy/ is well-formed, says what its reader accepts, and fits the others."""
+import itertools
+import json
 import os
 import re
 import shutil
@@ -286,6 +288,37 @@ def test_rights_are_no_more_than_named_verbs_on_named_resources(name):
         assert not {"escalate", "impersonate"} & set(rule["verbs"])
         if "bind" in rule["verbs"]:
             assert rule["resourceNames"] and "cluster-admin" not in rule["resourceNames"]
+
+
+def reviews_of(name):
+    """A SubjectAccessReview for each right in the file, as its holder asks for it."""
+    with open(path("rbac-sync", name), encoding="utf-8") as f:
+        docs = list(yaml.safe_load_all(f))
+    roles = {(d["kind"], d["metadata"].get("namespace"), d["metadata"]["name"]): d["rules"] for d in docs if "rules" in d}
+    for binding in (d for d in docs if "roleRef" in d):
+        (who,), ref, space = binding["subjects"], binding["roleRef"], binding["metadata"].get("namespace")
+        user = {"User": {"user": who["name"]}, "Group": {"user": f"{who['name']}:node-1", "groups": [who["name"]]},
+                "ServiceAccount": {"user": f"system:serviceaccount:{who.get('namespace')}:{who['name']}",
+                                   "groups": ["system:serviceaccounts"]}}[who["kind"]]
+        for rule in roles[(ref["kind"], space, ref["name"])]:
+            for group, resource, verb in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"]):
+                for object_ in rule.get("resourceNames", [""]):
+                    asked = {"verb": verb, "group": group, "name": object_, "namespace": space or ""}
+                    asked["resource"], _, asked["subresource"] = resource.partition("/")
+                    spec = {**user, "groups": [*user.get("groups", []), "system:authenticated"], "resourceAttributes": asked}
+                    yield {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+
+
+@pytest.mark.parametrize("name", [r[0] for r in RIGHTS])
+def test_the_example_policy_denies_the_worker_nothing(name):
+    """Its rule that protects kube-system would, where no condition of the apiserver keeps the worker out."""
+    lines = "".join(json.dumps(r) + "\n" for r in reviews_of(name))
+    assert lines
+    got = run([program("portcullis"), "policy", "eval", "--policy", path("examples", "policy")], stdin=lines)
+    assert got.returncode == 0, got.stderr
+    answers = [json.loads(line) for line in got.stdout.splitlines()]
+    assert len(answers) == lines.count("\n")
+    assert not [a["spec"] for a in answers if a["status"].get("denied")]
 
 
 # --- examples ---
