@@ -130,7 +130,8 @@ void authn_chain_look(const struct authn_chain *c);
 void authn_chain_status(const struct authn_chain *c, struct buf *out);
 
 /* Asks each authenticator in turn. Then, for an ACCEPT: the reserved-name firewall (no user system:*,
- * kubeadm:*, kubernetes-admin; such groups dropped and counted), sane names, audiences intersected.
+ * kubeadm:*, kubernetes-admin, nor as our worker is named; such groups dropped and counted), sane names, audiences
+ * intersected.
  * All PASS reads as AUTHN_REJECT with reason "noMatch". Never AUTHN_PASS. Thread-safe. */
 enum authn_step authn_try_now(const struct authn_chain *c, struct authn_call *call);
 

@@ -4,7 +4,8 @@
 
 #include "authn/authn.h"
 
-/* system:*, kubeadm:* in any case, and kubernetes-admin. */
+/* system:*, kubeadm:*, kubernetes-admin; the names of our worker, portcullis-rbac-sync, portcullis-intake and
+ * portcullis-intake:*; in any case of letters. */
 bool firewall_reserved(struct slice name);
 
 /* Puts ID in order: groups that are reserved or empty are dropped (the former counted in

@@ -62,7 +62,8 @@ const char *rails_subject(struct slice name)
 	if (name.len == 0)
 		return RAIL_EMPTY_NAME;
 	if (starts_fold(name, "system:") || starts_fold(name, "kubeadm:") ||
-	    is_fold(name, "kubernetes-admin"))
+	    is_fold(name, "kubernetes-admin") || is_fold(name, "portcullis-rbac-sync") ||
+	    is_fold(name, "portcullis-intake") || starts_fold(name, "portcullis-intake:"))
 		return RAIL_RESERVED_SUBJECT;
 	if (name.len > RAILS_NAME_MAX || !slice_printable(name) || space_at(name))
 		return RAIL_INVALID_NAME;

@@ -34,8 +34,8 @@ struct rails {
 /* A roleRef: never cluster-admin, system:*, kubeadm:*, in any case of letters; a path segment name. */
 const char *rails_role(struct slice name);
 
-/* A User or Group: never system:*, kubeadm:*, kubernetes-admin, empty, with controls or bidirectional
- * characters, with white space at an end, or over RAILS_NAME_MAX bytes. */
+/* A User or Group: never system:*, kubeadm:*, kubernetes-admin, portcullis-rbac-sync, portcullis-intake(:*), empty, with
+ * controls or bidirectional characters, with white space at an end, or over RAILS_NAME_MAX bytes. */
 const char *rails_subject(struct slice name);
 
 /* A namespace: a DNS label; never kube-*, openshift*, default, portcullis-system, the worker's own or a

@@ -245,7 +245,7 @@ def test_reserved_user_names(tmp_path, says, site):
     with Gate(tmp_path / "bare", tokens={}, jwt=[site.entry(URL_A, "a", "")]) as gate:
         for sub in ("system:admin", "system:serviceaccount:kube-system:x", "system:node:n", "SYSTEM:admin",
                     "System:masters", "system:", "system:anonymous", "system:kube-controller-manager", "kubeadm:x",
-                    "kubernetes-admin", "KUBERNETES-ADMIN"):
+                    "kubernetes-admin", "KUBERNETES-ADMIN", "portcullis-rbac-sync", "portcullis-intake:node-1"):
             gate.refused(site.rsa.token(site.claims(sub=sub)), "reservedName")
         assert gate.accepted(site.rsa.token(site.claims(sub="xsystem:admin")))["username"] == "xsystem:admin"
         assert gate.metric("portcullis_reserved_names_total", kind="user") >= 11
@@ -256,9 +256,9 @@ def test_reserved_and_strange_groups(tmp_path, says, site):
     with Gate(tmp_path / "bare", tokens={}, jwt=[site.entry(URL_A, "a", "")]) as gate:
         got = gate.accepted(site.rsa.token(site.claims(groups=[
             "dev", "system:masters", "system:nodes", "SYSTEM:Masters", "kubeadm:cluster-admins", "dev", "", "ops",
-            "system:"])))
+            "system:", "portcullis-intake"])))
         assert got["groups"] == ["dev", "ops"]
-        assert gate.metric("portcullis_reserved_names_total", kind="group") == 5
+        assert gate.metric("portcullis_reserved_names_total", kind="group") == 6
     assert says(user="a:jane", groups=["b", "a", "b", ""])["groups"] == ["a:a", "a:b"]
     for groups in (["dev", 5], ["dev", None], [["dev"]], [{"name": "dev"}], 5, True, {"dev": True}, [True]):
         says("badGroups", groups=groups)
