@@ -91,7 +91,7 @@ static void fetch_failed(struct issuer *i, const struct err *e)
 /* Called without the lock: the callback may log. */
 static void event(const struct issuer *i, const struct err *e)
 {
-	if (i->store->opt.event && !atomic_load(&i->stop))
+	if (i->store->opt.event && !cancel_asked(&i->stop))
 		i->store->opt.event(i->store->opt.event_arg, i->src.issuer, e);
 }
 
@@ -150,7 +150,7 @@ static void *refresher(void *arg)
 	struct issuer *i = arg;
 	AUTO(httpc_free) struct httpc *http = httpc_new();
 	pthread_mutex_lock(&i->lock);
-	while (!atomic_load(&i->stop)) {
+	while (!cancel_asked(&i->stop)) {
 		if (i->wanted || clock_mono() >= i->next_fetch)
 			fetch_once(i, http);
 		else
@@ -203,7 +203,7 @@ static void issuer_destroy(struct issuer *i)
 {
 	if (i->running) {
 		pthread_mutex_lock(&i->lock);
-		atomic_store(&i->stop, true);
+		cancel_ask(&i->stop);
 		pthread_cond_broadcast(&i->cond);
 		pthread_mutex_unlock(&i->lock);
 		pthread_join(i->thread, NULL);
@@ -211,6 +211,7 @@ static void issuer_destroy(struct issuer *i)
 	issuer_series_release(i->store, &i->series);
 	keyset_unref(&i->keys);
 	free(i->src.jwks_uri);
+	cancel_done(&i->stop);
 	pthread_cond_destroy(&i->cond);
 	pthread_mutex_destroy(&i->lock);
 	arena_done(&i->arena);
@@ -269,6 +270,7 @@ static struct issuer *issuer_new(struct issuers *s, const struct jwt_issuer_conf
 	i->src.issuer = arena_strdup(&i->arena, cfg->url);
 	i->src.discovery_url = document_url(&i->arena, cfg);
 	i->src.ca_pem = slice_of(arena_strdup(&i->arena, cfg->certificate_authority));
+	cancel_init(&i->stop);
 	pthread_mutex_init(&i->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -48,7 +48,7 @@ static enum issuer_advice decide(
 		return ISSUER_LOOK_AGAIN;
 	if (keys && i->ok_started >= q->arrived)
 		return ISSUER_UNKNOWN_KEY;
-	if (silent(i, now) || now >= q->deadline || atomic_load(&i->stop))
+	if (silent(i, now) || now >= q->deadline || cancel_asked(&i->stop))
 		return ISSUER_GONE;
 	*wait = WAIT_FETCH;
 	if (i->fetching || i->wanted || !i->tried)

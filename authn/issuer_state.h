@@ -9,6 +9,7 @@
 #include "authn/issuer_series.h"
 #include "authn/keyfile.h"
 #include "authn/oidc.h"
+#include "common/cancel.h"
 
 /* What time does to a set that is not replaced. */
 enum keys_stage {
@@ -36,7 +37,7 @@ struct issuer {
 	/* under lock; cond is broadcast at every change */
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	atomic_bool stop;
+	struct cancel stop;
 	struct keyset *keys;
 	bool tried;	       /* a first fetch has ended */
 	bool wanted, fetching; /* asked for, under way */

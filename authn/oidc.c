@@ -39,7 +39,7 @@ enum err_code oidc_read_discovery(
 }
 
 static enum err_code get(struct httpc *http, const struct oidc_source *src, const char *url,
-    int64_t deadline, size_t max, const atomic_bool *cancel, struct httpc_response *res,
+    int64_t deadline, size_t max, const struct cancel *cancel, struct httpc_response *res,
     struct err *e)
 {
 	static const char *const headers[] = {"Accept: application/json", NULL};
@@ -60,7 +60,7 @@ static enum err_code get(struct httpc *http, const struct oidc_source *src, cons
 }
 
 static enum err_code discover(struct httpc *http, struct oidc_source *src, int64_t deadline,
-    const atomic_bool *cancel, struct err *e)
+    const struct cancel *cancel, struct err *e)
 {
 	AUTO(httpc_response_done) struct httpc_response res = {0};
 	TRY(get(http, src, src->discovery_url, deadline, DISCOVERY_BYTES_MAX, cancel, &res, e));
@@ -83,7 +83,7 @@ static void read_times(const struct httpc_response *res, int64_t now, struct oid
 }
 
 static enum err_code fetch_keys(struct httpc *http, const struct oidc_source *src,
-    int64_t deadline, const atomic_bool *cancel, struct oidc_keys *out, struct err *e)
+    int64_t deadline, const struct cancel *cancel, struct oidc_keys *out, struct err *e)
 {
 	AUTO(httpc_response_done) struct httpc_response res = {0};
 	int64_t before = clock_unix();
@@ -102,7 +102,7 @@ void oidc_keys_done(struct oidc_keys *k)
 }
 
 enum err_code oidc_fetch(struct httpc *http, struct oidc_source *src, int64_t timeout_ms,
-    const atomic_bool *cancel, struct oidc_keys *out, struct err *e)
+    const struct cancel *cancel, struct oidc_keys *out, struct err *e)
 {
 	*out = (struct oidc_keys){0};
 	int64_t deadline = clock_mono() + timeout_ms * CLOCK_MS;

@@ -31,7 +31,7 @@ struct oidc_keys {
  * wrong issuers and broken sets are errors; E names the step. Blocks. CANCEL as in httpc_request. OUT is set
  * on ERR_OK only; oidc_keys_done frees it. */
 enum err_code oidc_fetch(struct httpc *http, struct oidc_source *src, int64_t timeout_ms,
-    const atomic_bool *cancel, struct oidc_keys *out, struct err *e) MUST_CHECK;
+    const struct cancel *cancel, struct oidc_keys *out, struct err *e) MUST_CHECK;
 void oidc_keys_done(struct oidc_keys *k);
 
 /* Reads a discovery document: *JWKS_URI is malloc'ed. Public for its tests. */

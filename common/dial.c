@@ -20,28 +20,12 @@
 #define KEEPALIVE_PROBES 3
 #define KEEPALIVE_INTERVAL_S 10
 
-bool dial_wait(int fd, short events, int64_t deadline)
-{
-	for (;;) {
-		int64_t left = deadline - clock_mono();
-		if (left <= 0) {
-			errno = ETIMEDOUT;
-			return false;
-		}
-		struct pollfd p = {.fd = fd, .events = events};
-		int n = poll(&p, 1, (int)(left / CLOCK_MS) + 1);
-		if (n > 0)
-			return true;
-		if (n < 0 && errno != EINTR)
-			return false;
-	}
-}
-
-static bool connect_in_time(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline)
+static bool connect_in_time(int fd, const struct sockaddr *addr, socklen_t len, int64_t deadline,
+    const struct cancel *cancel)
 {
 	if (connect(fd, addr, len) == 0)
 		return true;
-	if (errno != EINPROGRESS || !dial_wait(fd, POLLOUT, deadline))
+	if (errno != EINPROGRESS || !cancel_wait(cancel, fd, POLLOUT, deadline))
 		return false;
 	int error = 0;
 	socklen_t size = sizeof(error);
@@ -69,13 +53,13 @@ static void set_socket(int fd)
 }
 
 /* A connected, blocking socket in *FD. */
-static enum err_code dial(
-    const struct sockaddr *addr, socklen_t len, int64_t deadline, int *fd, struct err *e)
+static enum err_code dial(const struct sockaddr *addr, socklen_t len, int64_t deadline,
+    const struct cancel *cancel, int *fd, struct err *e)
 {
 	int s = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s < 0)
 		return err_set(e, ERR_UNAVAILABLE, "socket: %s", strerror(errno));
-	if (!connect_in_time(s, addr, len, deadline)) {
+	if (!connect_in_time(s, addr, len, deadline, cancel)) {
 		int why = errno;
 		close(s);
 		return err_set(e, why == ETIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE, "connect: %s",
@@ -86,28 +70,30 @@ static enum err_code dial(
 	return ERR_OK;
 }
 
-enum err_code dial_host(const char *host, int port, int64_t deadline, int *fd, struct err *e)
+enum err_code dial_host(const char *host, int port, int64_t deadline, const struct cancel *cancel,
+    int *fd, struct err *e)
 {
 	struct resolved r;
-	TRY(resolve_host(host, port, deadline, &r, e));
+	TRY(resolve_host(host, port, deadline, cancel, &r, e));
 	enum err_code code = err_set(e, ERR_UNAVAILABLE, "no address");
-	for (size_t i = 0; i < r.n && code != ERR_OK; i++) {
+	for (size_t i = 0; i < r.n && code != ERR_OK && !cancel_asked(cancel); i++) {
 		int64_t now = clock_mono();
 		/* A dead first address must leave time for the next. */
 		int64_t until = now + (deadline - now) / (int64_t)(r.n - i);
-		code = dial((const struct sockaddr *)&r.addrs[i], r.lens[i], until, fd, e);
+		code = dial((const struct sockaddr *)&r.addrs[i], r.lens[i], until, cancel, fd, e);
 	}
 	if (code == ERR_OK)
 		set_socket(*fd);
 	return code;
 }
 
-enum err_code dial_path(const char *path, int64_t deadline, int *fd, struct err *e)
+enum err_code dial_path(
+    const char *path, int64_t deadline, const struct cancel *cancel, int *fd, struct err *e)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	size_t len = path ? strlen(path) : 0;
 	if (len == 0 || len >= sizeof(addr.sun_path))
 		return err_set(e, ERR_INVALID, "no socket path, or one too long");
 	memcpy(addr.sun_path, path, len);
-	return dial((const struct sockaddr *)&addr, sizeof(addr), deadline, fd, e);
+	return dial((const struct sockaddr *)&addr, sizeof(addr), deadline, cancel, fd, e);
 }

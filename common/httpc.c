@@ -1,8 +1,13 @@
-/* Owns libcurl: one easy handle a thread, each exchange bounded in time, bytes and trust. */
+/* Owns libcurl: one handle a thread, each exchange bounded in time, bytes and trust, its waits open to who ends them. */
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "common/httpc_exchange.h"
+
+/* How often an exchange is looked at while nothing comes; and the connections that are kept, as many as libcurl's easy
+ * interface keeps by itself. */
+#define LOOK_EVERY_MS 1000
+#define CONNECTIONS_MAX 5L
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;
 
@@ -17,12 +22,19 @@ void httpc_init(void)
 	pthread_once(&init_once, init_curl);
 }
 
-static CURL *easy_new(void)
+static void open_handles(struct httpc *h)
 {
-	CURL *easy = curl_easy_init();
-	if (!easy)
+	h->easy = curl_easy_init();
+	h->multi = curl_multi_init();
+	if (!h->easy || !h->multi)
 		abort();
-	return easy;
+	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_MAX);
+}
+
+static void close_handles(struct httpc *h)
+{
+	curl_easy_cleanup(h->easy);
+	curl_multi_cleanup(h->multi);
 }
 
 struct httpc *httpc_new(void)
@@ -31,7 +43,7 @@ struct httpc *httpc_new(void)
 	struct httpc *h = calloc(1, sizeof(*h));
 	if (!h)
 		abort();
-	h->easy = easy_new();
+	open_handles(h);
 	return h;
 }
 
@@ -39,7 +51,7 @@ void httpc_free(struct httpc **h)
 {
 	if (!h || !*h)
 		return;
-	curl_easy_cleanup((*h)->easy);
+	close_handles(*h);
 	free(*h);
 	*h = NULL;
 }
@@ -52,13 +64,40 @@ void httpc_response_done(struct httpc_response *res)
 
 void httpc_forget(struct httpc *h)
 {
-	curl_easy_cleanup(h->easy);
-	h->easy = easy_new();
+	close_handles(h);
+	open_handles(h);
+}
+
+/* What became of the transfer, which is over. */
+static CURLcode result_of(struct httpc *h)
+{
+	int left;
+	const CURLMsg *m = curl_multi_info_read(h->multi, &left);
+	return m && m->msg == CURLMSG_DONE ? m->data.result : CURLE_OUT_OF_MEMORY;
+}
+
+/* As curl_easy_perform, which cannot be woken. */
+static CURLcode transfer(struct httpc *h, struct exchange *x)
+{
+	struct curl_waitfd wake = {.fd = cancel_fd(x->cancel), .events = CURL_WAIT_POLLIN};
+	CURLcode rc = CURLE_ABORTED_BY_CALLBACK;
+	int running = 1;
+	if (curl_multi_add_handle(h->multi, h->easy) != CURLM_OK)
+		return CURLE_FAILED_INIT;
+	while (running && exchange_goes_on(x)) {
+		if (curl_multi_poll(h->multi, &wake, wake.fd >= 0, LOOK_EVERY_MS, NULL) != CURLM_OK ||
+		    curl_multi_perform(h->multi, &running) != CURLM_OK)
+			break;
+		if (!running)
+			rc = result_of(h);
+	}
+	curl_multi_remove_handle(h->multi, h->easy);
+	return rc;
 }
 
 static enum err_code perform(struct httpc *h, struct exchange *x, struct err *e)
 {
-	CURLcode rc = curl_easy_perform(h->easy);
+	CURLcode rc = transfer(h, x);
 	if (rc != CURLE_OK)
 		return exchange_failure(h, x, rc, e);
 	exchange_finish(x);

@@ -3,8 +3,7 @@
 #ifndef COMMON_HTTPC_H
 #define COMMON_HTTPC_H
 
-#include <stdatomic.h>
-
+#include "common/cancel.h"
 #include "common/err.h"
 #include "common/str.h"
 
@@ -24,7 +23,7 @@ struct httpc_request {
 	struct slice body;
 	int64_t timeout_ms;		 /* whole exchange, DNS included */
 	size_t max_bytes;		 /* of the answer's body; nothing is ever decompressed */
-	const atomic_bool *cancel;	 /* when it becomes true: ERR_UNAVAILABLE within a second; or NULL */
+	const struct cancel *cancel;	 /* as soon as it is asked: ERR_UNAVAILABLE; or NULL */
 };
 
 struct httpc_response {

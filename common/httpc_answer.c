@@ -124,23 +124,18 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	return line.len;
 }
 
-/* About once a second, and more often while bytes come. */
-static int on_progress(
-    void *arg, curl_off_t dlt, curl_off_t dln, curl_off_t ult, curl_off_t uln)
+bool exchange_goes_on(struct exchange *x)
 {
-	(void)dlt, (void)dln, (void)ult, (void)uln;
-	struct exchange *x = arg;
 	const struct httpc_reader *r = x->reader;
-	if (x->cancel && atomic_load_explicit(x->cancel, memory_order_relaxed))
-		return 1;
-	if (!r)
-		return 0;
+	x->cancelled = cancel_asked(x->cancel);
+	if (x->cancelled || !r)
+		return !x->cancelled;
 	x->idle = clock_mono() - x->last > r->idle_ms * CLOCK_MS;
 	x->ended = x->ended || (r->tick && !r->tick(r->ctx));
-	return x->idle || x->ended;
+	return !x->idle && !x->ended;
 }
 
-void exchange_listen(struct exchange *x, bool progress)
+void exchange_listen(struct exchange *x)
 {
 	CURL *c = x->easy;
 	x->last = clock_mono();
@@ -148,11 +143,6 @@ void exchange_listen(struct exchange *x, bool progress)
 	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, x);
 	(void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	(void)curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
-	if (!progress)
-		return;
-	(void)curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-	(void)curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-	(void)curl_easy_setopt(c, CURLOPT_XFERINFODATA, x);
 }
 
 /* --- the end --- */
@@ -184,6 +174,8 @@ enum err_code exchange_failure(
     const struct httpc *h, const struct exchange *x, CURLcode rc, struct err *e)
 {
 	const char *text = h->errbuf[0] ? h->errbuf : curl_easy_strerror(rc);
+	if (x->cancelled)
+		return err_set(e, ERR_UNAVAILABLE, "given up");
 	if (x->ended)
 		return err_set(e, ERR_REFUSED, "ended by its reader");
 	if (x->idle)

@@ -11,6 +11,7 @@
 
 struct httpc {
 	CURL *easy;
+	CURLM *multi; /* of that one handle: whose waits can be ended, and which keeps the connections */
 	char errbuf[CURL_ERROR_SIZE];
 };
 
@@ -21,10 +22,10 @@ struct exchange {
 	const struct httpc_reader *reader; /* or NULL */
 	size_t header_bytes;
 	bool header_over, has_retry_after;
-	bool ended, idle; /* by the reader, for want of bytes */
+	bool ended, idle, cancelled; /* by the reader, for want of bytes, by CANCEL */
 	int64_t last;	  /* clock_mono of the last byte */
 	struct curl_slist *headers, *connect_to;
-	const atomic_bool *cancel;
+	const struct cancel *cancel;
 	const char *want_header;
 	char *url;	  /* rewritten for tls_server_name; NULL: the request's own */
 	char *host;	  /* of the URL in use: whose certificate it must be */
@@ -37,8 +38,11 @@ enum err_code exchange_set_up(
     struct httpc *h, const struct httpc_request *req, struct exchange *x, struct err *e) MUST_CHECK;
 void exchange_done(struct exchange *x);
 
-/* Have libcurl tell X of the answer and of the time. */
-void exchange_listen(struct exchange *x, bool progress);
+/* Have libcurl tell X of the answer. */
+void exchange_listen(struct exchange *x);
+
+/* To be asked before each wait, about once a second: false when X is to be broken off. */
+bool exchange_goes_on(struct exchange *x);
 
 /* After libcurl's success: what it knows of the answer. */
 void exchange_finish(struct exchange *x);

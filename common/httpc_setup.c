@@ -214,7 +214,7 @@ static enum err_code set_options(
 	SET(CURLOPT_CONNECT_TO, x->connect_to);
 	if (!x->reader)
 		SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)req->max_bytes);
-	exchange_listen(x, req->cancel || x->reader);
+	exchange_listen(x);
 	TRY(set_proxy(c, req, x, e));
 	set_tls(c, req);
 	set_method(c, req);

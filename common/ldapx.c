@@ -126,13 +126,13 @@ static int layer_ctrl(Sockbuf_IO_Desc *d, int opt, void *arg)
 static ber_slen_t layer_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 {
 	const struct ldapx *h = d->sbiod_pvt;
-	return dial_wait(h->fd, POLLIN, h->deadline) ? LBER_SBIOD_READ_NEXT(d, buf, len) : -1;
+	return cancel_wait(h->cancel, h->fd, POLLIN, h->deadline) ? LBER_SBIOD_READ_NEXT(d, buf, len) : -1;
 }
 
 static ber_slen_t layer_write(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
 {
 	const struct ldapx *h = d->sbiod_pvt;
-	return dial_wait(h->fd, POLLOUT, h->deadline) ? LBER_SBIOD_WRITE_NEXT(d, buf, len) : -1;
+	return cancel_wait(h->cancel, h->fd, POLLOUT, h->deadline) ? LBER_SBIOD_WRITE_NEXT(d, buf, len) : -1;
 }
 
 static int layer_close(Sockbuf_IO_Desc *d UNUSED)
@@ -229,6 +229,9 @@ static enum err_code start_tls(struct ldapx *h, struct err *e)
 	int rc = ldap_start_tls(h->ld, NULL, NULL, &id);
 	if (rc != LDAP_SUCCESS)
 		return fail_connect(h, e, "StartTLS", rc);
+	/* libldap's own wait cannot be ended, and nothing but the answer can be there before it. */
+	if (!cancel_wait(h->cancel, h->fd, POLLIN, h->deadline) && errno == ECANCELED)
+		return ldapx_fail(h, e, "StartTLS", LDAP_USER_CANCELLED);
 	LDAPMessage *msg = ldapx_wait(h, id, true, &rc);
 	if (!msg)
 		return ldapx_fail(h, e, "StartTLS", rc);
@@ -325,8 +328,8 @@ static enum err_code connect_server(struct ldapx *h, const struct ldapx_server *
 	if (!local)
 		TRY(may_connect(s, ldaps, e));
 	enum err_code code = local
-				 ? dial_path(url->lud_host, h->deadline, &h->fd, e)
-				 : dial_host(url->lud_host, url->lud_port, h->deadline, &h->fd, e);
+				 ? dial_path(url->lud_host, h->deadline, h->cancel, &h->fd, e)
+				 : dial_host(url->lud_host, url->lud_port, h->deadline, h->cancel, &h->fd, e);
 	if (code == ERR_OK)
 		code = adopt(h, s->url, local, e);
 	return code == ERR_OK ? secure(h, s, local, ldaps, e) : code;
@@ -344,6 +347,7 @@ enum err_code ldapx_open(
 	h->fd = -1;
 	h->deadline = deadline;
 	h->watch = s->watch;
+	h->cancel = s->cancel;
 	int64_t since = clock_mono();
 	enum err_code code = connect_server(h, s, e);
 	h->connected = code == ERR_OK;

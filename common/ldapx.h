@@ -9,6 +9,7 @@
 #define COMMON_LDAPX_H
 
 #include "common/arena.h"
+#include "common/cancel.h"
 #include "common/err.h"
 #include "common/str.h"
 
@@ -55,6 +56,7 @@ struct ldapx_server {
 	bool start_tls;
 	const struct ldapx_tls *tls; /* needed for TLS; no anchors, no trust */
 	const struct ldapx_watch *watch; /* may be NULL */
+	const struct cancel *cancel; /* ends ldapx_open at once: ERR_UNAVAILABLE; outlives the handle; or NULL */
 };
 
 /* Connects, with TLS up and the peer verified: chain, validity, and its DNS or IP subjectAltName.
@@ -66,7 +68,7 @@ enum err_code ldapx_open(
 void ldapx_close(struct ldapx **h);
 
 /* Ends what another thread waits for on H, which must not be closed meanwhile: that fails at once, and all that
- * comes after it. */
+ * comes after it. Before there is an H, ldapx_server's CANCEL does. */
 void ldapx_interrupt(struct ldapx *h);
 
 /* Neither broken nor closed by the peer, nothing unread: may be kept for the next call. */

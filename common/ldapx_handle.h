@@ -33,6 +33,7 @@ struct ldapx {
 	int fd;
 	int64_t deadline; /* of the operation under way: the socket layer obeys it */
 	const struct ldapx_watch *watch; /* NULL: nobody counts */
+	const struct cancel *cancel; /* or NULL: the socket layer obeys it, too */
 	int64_t answered;
 	bool broken, connected;
 };

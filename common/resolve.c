@@ -17,6 +17,7 @@
 #define STALE (600 * CLOCK_SECOND)
 #define NO_FOR CLOCK_SECOND
 #define HOST_MAX 256
+#define LOOK_EVERY (50 * CLOCK_MS) /* at a wish to end: a condition cannot be polled together with it */
 /* What the system's lookup modules may need, many times over; the default would be 8 MiB a thread. */
 #define STACK_BYTES ((size_t)512 << 10)
 
@@ -150,17 +151,18 @@ static struct host *entry(const char *name)
 	return oldest;
 }
 
-static bool wait_change(int64_t deadline)
+static bool wait_change(int64_t deadline, const struct cancel *cancel)
 {
-	struct timespec until = clock_until(deadline);
-	if (clock_mono() >= deadline)
+	int64_t now = clock_mono(), look = now + LOOK_EVERY;
+	struct timespec until = clock_until(cancel && look < deadline ? look : deadline);
+	if (now >= deadline)
 		return false;
 	return pthread_cond_timedwait(&table.changed, &table.lock, &until) == 0 ||
 	       clock_mono() < deadline;
 }
 
 static enum err_code find(
-    const char *name, int64_t deadline, struct resolved *out, struct err *e)
+    const char *name, int64_t deadline, const struct cancel *cancel, struct resolved *out, struct err *e)
 {
 	for (;;) {
 		/* Anew each time: while nobody asks for it, an entry may become another host's. */
@@ -178,7 +180,9 @@ static enum err_code find(
 		if (!h->busy && within(h->said_no, NO_FOR))
 			return err_set(
 			    e, ERR_UNAVAILABLE, "name resolution: %s", gai_strerror(h->error));
-		if (!wait_change(deadline))
+		if (cancel_asked(cancel))
+			return err_set(e, ERR_UNAVAILABLE, "name resolution: given up");
+		if (!wait_change(deadline, cancel))
 			return err_set(e, ERR_TIMEOUT, "name resolution: no answer in time");
 	}
 }
@@ -197,7 +201,7 @@ static bool literal(const char *host, struct resolved *out)
 }
 
 enum err_code resolve_host(
-    const char *host, int port, int64_t deadline, struct resolved *out, struct err *e)
+    const char *host, int port, int64_t deadline, const struct cancel *cancel, struct resolved *out, struct err *e)
 {
 	size_t len = host ? strlen(host) : 0;
 	if (len == 0 || len >= HOST_MAX)
@@ -206,7 +210,7 @@ enum err_code resolve_host(
 	if (!literal(host, out)) {
 		pthread_once(&table.once, start);
 		pthread_mutex_lock(&table.lock);
-		code = find(host, deadline, out, e);
+		code = find(host, deadline, cancel, out, e);
 		pthread_mutex_unlock(&table.lock);
 	}
 	if (code == ERR_OK)

@@ -164,6 +164,7 @@ struct directories *directories_start(const struct object_list *configs, void (*
 	d->ctx = ctx;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->link.lock, NULL);
+	cancel_init(&d->link.stop);
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -184,7 +185,7 @@ void directories_stop(struct directories **dp)
 	pthread_cond_broadcast(&d->wake);
 	pthread_mutex_unlock(&d->lock);
 	pthread_mutex_lock(&d->link.lock);
-	d->link.stop = true;
+	cancel_ask(&d->link.stop);
 	if (d->link.open)
 		ldapx_interrupt(d->link.open);
 	pthread_mutex_unlock(&d->link.lock);
@@ -192,6 +193,7 @@ void directories_stop(struct directories **dp)
 	for (size_t i = 0; i < d->n; i++)
 		roster_free(&d->sources[i].roster);
 	pthread_cond_destroy(&d->wake);
+	cancel_done(&d->link.stop);
 	pthread_mutex_destroy(&d->link.lock);
 	pthread_mutex_destroy(&d->lock);
 	free(d->sources);

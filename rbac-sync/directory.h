@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "common/cancel.h"
 #include "common/schema.h"
 #include "rbac-sync/lifecycle.h"
 
@@ -79,11 +80,11 @@ size_t roster_count(const struct roster *r);
 
 /* --- one poll --- */
 
-/* What another thread needs to end a poll. Zeroed but for the lock. */
+/* What another thread needs to end a poll: STOP while it connects, then OPEN. Zeroed but for the lock and STOP. */
 struct directory_link {
 	pthread_mutex_t lock;
 	struct ldapx *open;
-	bool stop;
+	struct cancel stop;
 };
 
 /* Asks once: NAMES in ARENA. Good only when connecting, TLS, bind and search succeeded and the answer is whole: size

@@ -15,7 +15,7 @@
 static bool link_open(struct directory_link *l, struct ldapx *h)
 {
 	pthread_mutex_lock(&l->lock);
-	bool go_on = !l->stop;
+	bool go_on = !cancel_asked(&l->stop);
 	l->open = go_on ? h : NULL;
 	pthread_mutex_unlock(&l->lock);
 	return go_on;
@@ -124,6 +124,7 @@ enum err_code directory_poll(const struct directory_config *c, struct directory_
 	    .url = c->url,
 	    .start_tls = strncasecmp(c->url, "ldap://", 7) == 0,
 	    .tls = tls,
+	    .cancel = &link->stop,
 	};
 	TRY(ldapx_open(&server, connected, &h, e));
 	if (!link_open(link, h))

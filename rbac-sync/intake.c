@@ -29,7 +29,7 @@ struct waiter {
 
 struct intake {
 	const struct worker_config *config;
-	const atomic_bool *stop;
+	const struct cancel *stop;
 	struct spool_reader *spool;
 	struct intake_writer writer;
 	struct intake_acks *acks;
@@ -216,7 +216,7 @@ static enum intake_end handle(struct intake *i, const char *key, const struct sp
 
 static bool must_stop(const struct intake *i)
 {
-	return (i->stop && atomic_load(i->stop)) || clock_mono() < i->pause_until;
+	return cancel_asked(i->stop) || clock_mono() < i->pause_until;
 }
 
 /* Claimed, and no descriptor or no disk to read it with: it stays claimed, and is read again. */
@@ -483,7 +483,7 @@ static enum err_code open_all(struct intake *i, struct err *e)
 	return ERR_OK;
 }
 
-enum err_code intake_new(const struct worker_config *c, struct kube *k, struct store *records, const atomic_bool *stop,
+enum err_code intake_new(const struct worker_config *c, struct kube *k, struct store *records, const struct cancel *stop,
     struct intake **out, struct err *e)
 {
 	struct intake *i = calloc(1, sizeof(*i));

@@ -17,7 +17,7 @@ struct intake; /* one thread drives it; intake_seen and intake_healthy may come 
 /* Locks and opens the spool. STOP ends it between events and may be NULL. K writes as KUBE_INTAKE_MANAGER and stays the
  * caller's. RECORDS: the store that watches UserRecords, or NULL: each record is asked for, and nothing is acknowledged.
  * C, K and RECORDS must outlive the intake. */
-enum err_code intake_new(const struct worker_config *c, struct kube *k, struct store *records, const atomic_bool *stop,
+enum err_code intake_new(const struct worker_config *c, struct kube *k, struct store *records, const struct cancel *stop,
     struct intake **out, struct err *e) MUST_CHECK;
 void intake_free(struct intake **i);
 

@@ -320,7 +320,7 @@ void kube_free(struct kube **kp)
 	free(k);
 }
 
-void kube_cancel_by(struct kube *k, const atomic_bool *cancel)
+void kube_cancel_by(struct kube *k, const struct cancel *cancel)
 {
 	k->cancel = k->credentials.cancel = cancel;
 }

@@ -3,8 +3,8 @@
 #define RBAC_SYNC_KUBE_H
 
 #include <jansson.h>
-#include <stdatomic.h>
 
+#include "common/cancel.h"
 #include "common/err.h"
 #include "rbac-sync/kubeconfig.h"
 
@@ -56,7 +56,7 @@ struct kube_options {
 	int64_t timeout_ms;	   /* bounds each exchange but watches */
 	int64_t idle_ms;	   /* a watch on which nothing comes for so long is taken for dead; 0: KUBE_IDLE_MS */
 	struct kube_gate *gate;	   /* or NULL: no limit (Lease, events) */
-	const atomic_bool *cancel; /* ends any wait or exchange within a second; or NULL */
+	const struct cancel *cancel; /* ends any wait or exchange at once; or NULL */
 	bool dry_run;		   /* writes carry dryRun=All */
 	const char *manager;	   /* field manager of the writes, a plain word; NULL: KUBE_FIELD_MANAGER */
 };
@@ -65,8 +65,8 @@ struct kube_options {
 #define KUBE_IDLE_MS 150000
 enum err_code kube_open(const struct kube_options *o, struct kube **out, struct err *e) MUST_CHECK;
 
-/* From now on this flag instead; it must outlive K. */
-void kube_cancel_by(struct kube *k, const atomic_bool *cancel);
+/* From now on this wish instead; it must outlive K. */
+void kube_cancel_by(struct kube *k, const struct cancel *cancel);
 
 /* From now on LEFT is asked before each write of K leaves, behind the gate: how many ns it may take at most. 0: it does
  * not leave, KUBE_LATER. For those who may write only for a time. CTX must outlive K. */

@@ -2,15 +2,13 @@
 #ifndef RBAC_SYNC_KUBE_CREDENTIALS_H
 #define RBAC_SYNC_KUBE_CREDENTIALS_H
 
-#include <stdatomic.h>
-
 #include "common/file.h"
 #include "common/httpc.h"
 #include "rbac-sync/kube_exec.h"
 
 struct credentials {
 	char *path, *context, *cluster_dir; /* of the kubeconfig; NULL: in-cluster, its own context */
-	const atomic_bool *cancel;	    /* of a plugin's run; or NULL */
+	const struct cancel *cancel;	    /* of a plugin's run; or NULL */
 	struct kubeconfig *config;
 	struct arena ca_arena;
 	struct slice ca;

@@ -15,8 +15,6 @@
 #include "common/clock.h"
 #include "common/jsonx.h"
 
-#define LOOK_EVERY_MS 250 /* at the cancel flag */
-
 void exec_credential_free(struct exec_credential *c)
 {
 	secret_free(&c->token);
@@ -157,29 +155,18 @@ static void reap(struct child *c, int *status)
 		close(c->ended);
 }
 
-static bool cancelled(const atomic_bool *cancel)
-{
-	return cancel && atomic_load_explicit(cancel, memory_order_relaxed);
-}
-
 /* Waits for FD, at most until UNTIL. */
-static enum err_code wait_for(int fd, int64_t until, const atomic_bool *cancel, struct err *e)
+static enum err_code wait_for(int fd, int64_t until, const struct cancel *cancel, struct err *e)
 {
-	for (;;) {
-		int64_t left = (until - clock_mono()) / CLOCK_MS;
-		if (cancelled(cancel))
-			return err_set(e, ERR_UNAVAILABLE, "given up");
-		if (left <= 0)
-			return err_set(e, ERR_TIMEOUT, "did not end in time");
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		if (poll(&p, 1, (int)(left < LOOK_EVERY_MS ? left : LOOK_EVERY_MS)) > 0)
-			return ERR_OK;
-	}
+	if (cancel_wait(cancel, fd, POLLIN, until))
+		return ERR_OK;
+	return errno == ETIMEDOUT ? err_set(e, ERR_TIMEOUT, "did not end in time")
+				  : err_set(e, ERR_UNAVAILABLE, "given up");
 }
 
 /* All that it prints, then its end. */
 static enum err_code listen_to(
-    const struct child *c, int64_t until, const atomic_bool *cancel, struct buf *text, struct err *e)
+    const struct child *c, int64_t until, const struct cancel *cancel, struct buf *text, struct err *e)
 {
 	char piece[4096];
 	for (;;) {
@@ -198,7 +185,7 @@ static enum err_code listen_to(
 }
 
 enum err_code exec_credential_get(const struct kubeconfig_exec *x, int64_t timeout_ms,
-    const atomic_bool *cancel, struct exec_credential *out, struct err *e)
+    const struct cancel *cancel, struct exec_credential *out, struct err *e)
 {
 	struct child c;
 	struct buf text;

@@ -2,8 +2,7 @@
 #ifndef RBAC_SYNC_KUBE_EXEC_H
 #define RBAC_SYNC_KUBE_EXEC_H
 
-#include <stdatomic.h>
-
+#include "common/cancel.h"
 #include "common/secret.h"
 #include "rbac-sync/kubeconfig.h"
 
@@ -19,10 +18,10 @@ struct exec_credential {
 void exec_credential_free(struct exec_credential *c);
 
 /* Runs X without a shell, without terminal and input, with no descriptors of ours but stderr, and reads what it
- * prints. ERR_TIMEOUT, ERR_UNAVAILABLE (no such program, bad exit, CANCEL became true), ERR_INVALID (what it prints).
+ * prints. ERR_TIMEOUT, ERR_UNAVAILABLE (no such program, bad exit, CANCEL or NULL was asked), ERR_INVALID (what it prints).
  * E never holds what it printed. Blocks. */
 enum err_code exec_credential_get(const struct kubeconfig_exec *x, int64_t timeout_ms,
-    const atomic_bool *cancel, struct exec_credential *out, struct err *e) MUST_CHECK;
+    const struct cancel *cancel, struct exec_credential *out, struct err *e) MUST_CHECK;
 
 /* Pure: an ExecCredential of that version. */
 enum err_code exec_credential_parse(

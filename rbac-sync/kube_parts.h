@@ -11,7 +11,7 @@ struct kube {
 	struct credentials credentials;
 	int64_t timeout_ms, idle_ms;
 	struct kube_gate *gate;
-	const atomic_bool *cancel;
+	const struct cancel *cancel;
 	bool dry_run;
 	kube_left *left; /* of the time for writes; or NULL */
 	void *left_ctx;

@@ -35,7 +35,7 @@ struct lease {
 	struct lease_core core;
 	json_t *notes; /* to be written at the next renewal */
 	bool stop;
-	atomic_bool ending; /* what is under way is broken off */
+	struct cancel ending; /* what is under way is broken off */
 	_Atomic int64_t led_from; /* core.led_from, for everybody */
 	struct trouble trouble;
 	/* the thread's own */
@@ -331,6 +331,7 @@ static struct lease *lease_new(
 	identify(c, me);
 	lease_core_init(&l->core, &l->config, in, me);
 	l->notes = json_object();
+	cancel_init(&l->ending);
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -377,7 +378,7 @@ void lease_stop(struct lease **lp)
 	if (!l)
 		return;
 	if (l->threaded) {
-		atomic_store(&l->ending, true);
+		cancel_ask(&l->ending);
 		pthread_mutex_lock(&l->lock);
 		l->stop = true;
 		pthread_cond_signal(&l->wake);
@@ -388,6 +389,7 @@ void lease_stop(struct lease **lp)
 	kube_free(&l->kube);
 	lease_core_done(&l->core);
 	json_decref(l->notes);
+	cancel_done(&l->ending);
 	pthread_mutex_destroy(&l->lock);
 	pthread_cond_destroy(&l->wake);
 	trouble_done(&l->trouble);

@@ -37,7 +37,8 @@ struct options {
 static struct {
 	int fd, wake, quit; /* signalfd; for the main thread; for the thread */
 	pthread_t thread;
-	atomic_bool stop, reload;
+	struct cancel stop;
+	atomic_bool reload;
 } signals = {.fd = -1, .wake = -1, .quit = -1};
 
 /* --- signals --- */
@@ -52,7 +53,10 @@ static void *read_signals(void *arg)
 		if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
 			break;
 		while (read(signals.fd, &info, sizeof(info)) == sizeof(info)) {
-			atomic_store(info.ssi_signo == SIGHUP ? &signals.reload : &signals.stop, true);
+			if (info.ssi_signo == SIGHUP)
+				atomic_store(&signals.reload, true);
+			else
+				cancel_ask(&signals.stop);
 			eventfd_write(signals.wake, 1);
 		}
 	}
@@ -68,6 +72,7 @@ static void signals_open(void)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	cancel_init(&signals.stop);
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	signals.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	signals.quit = eventfd(0, EFD_CLOEXEC);
@@ -80,6 +85,7 @@ static void signals_close(void)
 {
 	eventfd_write(signals.quit, 1);
 	pthread_join(signals.thread, NULL);
+	cancel_done(&signals.stop);
 	close(signals.fd);
 	close(signals.wake);
 	close(signals.quit);
@@ -87,7 +93,7 @@ static void signals_close(void)
 
 static bool stop_asked(void)
 {
-	return atomic_load(&signals.stop);
+	return cancel_asked(&signals.stop);
 }
 
 /* --- options --- */

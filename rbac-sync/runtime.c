@@ -215,6 +215,7 @@ enum err_code runtime_new(
 	r->o = *o;
 	r->c = o->config;
 	r->wake = -1;
+	cancel_init(&r->stopping);
 	enum err_code rc = open_all(r, d, e);
 	r->open = rc == ERR_OK;
 	if (rc != ERR_OK)
@@ -242,6 +243,7 @@ static void free_parts(struct runtime *r)
 	names_clear(&r->waiting);
 	names_clear(&r->holding);
 	pthread_mutex_destroy(&r->lock);
+	cancel_done(&r->stopping);
 	if (r->wake >= 0)
 		close(r->wake);
 	free(r);
@@ -253,7 +255,7 @@ void runtime_stop(struct runtime **rp)
 	if (!r)
 		return;
 	atomic_store(&r->acting, false);
-	atomic_store(&r->stopping, true);
+	cancel_ask(&r->stopping);
 	for (size_t k = 0; k < KIND_WATCHED; k++)
 		watch_quit(r->watches[k]);
 	ops_stop(&r->ops);

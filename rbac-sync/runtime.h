@@ -2,8 +2,7 @@
 #ifndef RBAC_SYNC_RUNTIME_H
 #define RBAC_SYNC_RUNTIME_H
 
-#include <stdatomic.h>
-
+#include "common/cancel.h"
 #include "rbac-sync/worker_config.h"
 
 struct runtime_options {
@@ -11,7 +10,7 @@ struct runtime_options {
 	bool once;		/* no threads, no election: runtime_once does the work */
 	bool dry_run;		/* with once: everything is asked with dryRun=All */
 	bool allow_privileged;	/* --allow-privileged-grants */
-	const atomic_bool *stop; /* ends what the calling thread does, requests too; outlives the runtime */
+	const struct cancel *stop; /* ends what the calling thread does, requests too; outlives the runtime */
 };
 
 struct runtime;
@@ -21,8 +20,8 @@ struct runtime;
 enum err_code runtime_new(
     const struct runtime_options *o, struct runtime **out, struct diags *d, struct err *e) MUST_CHECK;
 
-/* Stops acting, ends all threads, writes the metrics, gives the Lease back; within two seconds of an apiserver that
- * answers. */
+/* Stops acting, breaks off what is under way, ends all threads, writes the metrics, gives the Lease back: at once,
+ * however others hang; only the Lease's last write gets a second. */
 void runtime_stop(struct runtime **r);
 
 /* The main thread's share: events from the spool to records. */

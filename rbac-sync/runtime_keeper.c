@@ -377,7 +377,7 @@ static void wait_for_work(struct runtime *r)
 static void *keep(void *arg)
 {
 	struct runtime *r = arg;
-	while (!atomic_load(&r->stopping)) {
+	while (!cancel_asked(&r->stopping)) {
 		follow_templates(r);
 		follow_roles(r);
 		follow_leadership(r);
@@ -385,7 +385,7 @@ static void *keep(void *arg)
 		follow_passes(r);
 		follow_gc(r);
 		self_check(r);
-		if (!atomic_load(&r->stopping))
+		if (!cancel_asked(&r->stopping))
 			wait_for_work(r);
 	}
 	return NULL;

@@ -14,7 +14,7 @@
 
 static bool stopped(const struct runtime *r)
 {
-	return r->o.stop && atomic_load(r->o.stop);
+	return cancel_asked(r->o.stop);
 }
 
 static enum err_code list_kinds(struct runtime *r, unsigned kinds, struct err *e)
@@ -104,10 +104,7 @@ static void one(struct pass *p, const char *key)
 
 static void wait_until(const struct runtime *r, int64_t when)
 {
-	while (clock_mono() < when && !stopped(r)) {
-		struct timespec ms = {0, 20 * CLOCK_MS};
-		nanosleep(&ms, NULL);
-	}
+	(void)cancel_wait(r->o.stop, -1, 0, when);
 }
 
 static void round_of(struct pass *p, const char *const *names, size_t n)

@@ -38,7 +38,7 @@ struct runtime {
 	bool open; /* whole, not only begun */
 	bool reconciles, takes; /* by mode: works on records; takes events from the spool */
 
-	atomic_bool stopping; /* ends requests and waits of all clients but the Lease's */
+	struct cancel stopping; /* ends requests and waits of all clients but the Lease's */
 	struct kube_gate *gate;
 	struct store *store;
 	struct queue *queue;

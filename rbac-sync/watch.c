@@ -16,7 +16,6 @@
 #define CALM (120 * CLOCK_SECOND)  /* without trouble: the next pause is the first one again */
 #define HEALTHY (60 * CLOCK_SECOND) /* since the stream was last open */
 #define LIST_AGE (600 * CLOCK_SECOND) /* of a silent watch; quiet kinds of old servers get no bookmarks either */
-#define LOOK_EVERY (250 * CLOCK_MS) /* at a clock that tests move on */
 #define TOO_SHORT CLOCK_SECOND	   /* a watch that ends sooner was none, unless it brought something for once */
 
 struct watch {
@@ -26,7 +25,7 @@ struct watch {
 	const char *collection, *query;
 	struct arena arena; /* of the two above */
 	pthread_t thread;
-	atomic_bool stop;
+	struct cancel stop;
 
 	/* the thread's own */
 	struct arena version_arena;
@@ -40,7 +39,6 @@ struct watch {
 	unsigned brief;		 /* watches in a row that were too short */
 
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
 	bool listed, open; /* under the lock, as the following */
 	int64_t good;	   /* clock_mono when the stream was last seen to be well */
 	struct err why;
@@ -98,16 +96,6 @@ static int64_t random_below(int64_t n)
 	return (int64_t)(v % (uint64_t)n);
 }
 
-static void sleep_until(struct watch *w, int64_t until)
-{
-	pthread_mutex_lock(&w->lock);
-	for (int64_t now; !atomic_load(&w->stop) && (now = clock_mono()) < until;) {
-		struct timespec t = clock_until(until < now + LOOK_EVERY ? until : now + LOOK_EVERY);
-		pthread_cond_timedwait(&w->wake, &w->lock, &t);
-	}
-	pthread_mutex_unlock(&w->lock);
-}
-
 /* Doubling, spread over as much again, at least what the server asks for. */
 static void back_off(struct watch *w, int64_t asked)
 {
@@ -119,7 +107,7 @@ static void back_off(struct watch *w, int64_t asked)
 		pause = asked * CLOCK_SECOND;
 	w->pause = w->pause * 2 < PAUSE_MAX ? w->pause * 2 : PAUSE_MAX;
 	w->troubled = now + pause;
-	sleep_until(w, now + pause);
+	(void)cancel_wait(&w->stop, -1, 0, now + pause);
 }
 
 /* --- list --- */
@@ -178,7 +166,7 @@ static const char *judge(struct watch *w, const struct kube_answer *out)
 
 static void trouble(struct watch *w, const struct kube_answer *out, const char *what)
 {
-	if (atomic_load(&w->stop))
+	if (cancel_asked(&w->stop))
 		return;
 	const char *reason = judge(w, out);
 	fail(w, &out->why);
@@ -273,7 +261,7 @@ static void watch_pass(struct watch *w)
 static void *run(void *arg)
 {
 	struct watch *w = arg;
-	while (!atomic_load(&w->stop)) {
+	while (!cancel_asked(&w->stop)) {
 		if (w->version)
 			watch_pass(w);
 		else
@@ -300,7 +288,6 @@ static const char *selector_query(struct arena *a, const char *selector)
 struct watch *watch_start(struct kube *k, struct store *s, enum object_kind kind, const char *selector)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	pthread_condattr_t attr;
 	if (!w)
 		abort();
 	w->kube = k;
@@ -312,10 +299,7 @@ struct watch *watch_start(struct kube *k, struct store *s, enum object_kind kind
 	w->collection = object_collection(&w->arena, kind, NULL);
 	w->query = selector_query(&w->arena, selector);
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	cancel_init(&w->stop);
 	kube_cancel_by(k, &w->stop);
 	if (pthread_create(&w->thread, NULL, run, w) != 0)
 		abort();
@@ -325,7 +309,7 @@ struct watch *watch_start(struct kube *k, struct store *s, enum object_kind kind
 void watch_quit(struct watch *w)
 {
 	if (w)
-		atomic_store(&w->stop, true);
+		cancel_ask(&w->stop);
 }
 
 void watch_stop(struct watch **wp)
@@ -333,13 +317,10 @@ void watch_stop(struct watch **wp)
 	struct watch *w = TAKE(*wp);
 	if (!w)
 		return;
-	pthread_mutex_lock(&w->lock);
-	atomic_store(&w->stop, true);
-	pthread_cond_broadcast(&w->wake);
-	pthread_mutex_unlock(&w->lock);
+	cancel_ask(&w->stop);
 	pthread_join(w->thread, NULL);
 	kube_free(&w->kube);
-	pthread_cond_destroy(&w->wake);
+	cancel_done(&w->stop);
 	pthread_mutex_destroy(&w->lock);
 	arena_done(&w->version_arena);
 	arena_done(&w->arena);

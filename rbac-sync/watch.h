@@ -13,8 +13,8 @@ struct watch;
  * and 5xx as the gate says; other trouble pauses 800 ms doubling to 30 s, reset after 2 minutes of health. Each
  * pass is counted in portcullis_sync_watch_restarts_total{resource,reason}. */
 struct watch *watch_start(struct kube *k, struct store *s, enum object_kind kind, const char *selector);
-void watch_stop(struct watch **w); /* within a second */
-void watch_quit(struct watch *w); /* tells it to end, without waiting for it: several end in one second; NULL is fine */
+void watch_stop(struct watch **w); /* at once */
+void watch_quit(struct watch *w); /* tells it to end, without waiting for it: several end side by side; NULL is fine */
 
 /* Listed, and the stream was open or closed in order within the last minute. WHY otherwise. */
 bool watch_healthy(struct watch *w, struct err *why);

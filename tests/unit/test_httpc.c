@@ -25,6 +25,12 @@ static struct {
 
 static char long_body[100001];
 
+/* Who asks for the end, as soon as an exchange is under way. */
+static struct {
+	struct cancel cancel;
+	sem_t reached;
+} end;
+
 static void handler(void *arg, const char *path, const char *request, struct tls_reply *r)
 {
 	(void)arg;
@@ -47,7 +53,7 @@ static void handler(void *arg, const char *path, const char *request, struct tls
 	else if (strcmp(path, "/large") == 0)
 		r->body = long_body;
 	else if (strcmp(path, "/hang") == 0)
-		r->how = TLS_HANG;
+		r->how = TLS_HANG, sem_post(&end.reached);
 	else if (strcmp(path, "/drip") == 0)
 		r->how = TLS_DRIP;
 	else if (strcmp(path, "/endless") == 0)
@@ -238,6 +244,7 @@ int getaddrinfo(const char *restrict node, const char *restrict service, const s
 {
 	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 	if (node && strcmp(node, "silent.test") == 0) {
+		sem_post(&end.reached);
 		sem_wait(&dns_answers);
 		sem_post(&dns_answers);
 		return EAI_AGAIN;
@@ -246,33 +253,54 @@ int getaddrinfo(const char *restrict node, const char *restrict service, const s
 	return real(node, service, hints, res);
 }
 
-/* Each of the two would last for ever, were the resolver waited for. */
+/* It would last for ever, were the resolver waited for. */
 static void test_a_silent_resolver_holds_nobody_up(void **state)
 {
 	(void)state;
-	atomic_bool cancel = true;
 	struct httpc_response res;
 	struct err e = {0};
 	struct httpc_request req = {.url = "https://silent.test/", .timeout_ms = 200};
 	sem_init(&dns_answers, 0, 0);
 	assert_int_equal(get(NULL, "", req, &res, &e), ERR_TIMEOUT);
 	httpc_response_done(&res);
-	req.timeout_ms = 0;
-	req.cancel = &cancel;
-	assert_int_equal(get(NULL, "", req, &res, &e), ERR_UNAVAILABLE);
-	httpc_response_done(&res);
 	sem_post(&dns_answers);
 }
 
+static void *ask_for_the_end(void *arg)
+{
+	(void)arg;
+	sem_wait(&end.reached);
+	cancel_ask(&end.cancel);
+	return NULL;
+}
+
+/* Each would last for an hour. */
 static void test_can_be_cancelled(void **state)
 {
 	(void)state;
-	atomic_bool cancel = true;
-	struct httpc_response res;
-	struct err e = {0};
-	struct httpc_request req = {.cancel = &cancel};
-	assert_int_equal(get(fx.server, "/hang", req, &res, &e), ERR_UNAVAILABLE);
-	httpc_response_done(&res);
+	static const char *const urls[] = {NULL, "https://silent.test/"};
+	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+		pthread_t t;
+		struct httpc_response res;
+		struct err e = {0};
+		struct httpc_request req = {.url = urls[i], .timeout_ms = 3600000, .cancel = &end.cancel};
+		sem_init(&dns_answers, 0, 0);
+		sem_init(&end.reached, 0, 0);
+		cancel_init(&end.cancel);
+		assert_int_equal(pthread_create(&t, NULL, ask_for_the_end, NULL), 0);
+		assert_int_equal(get(fx.server, "/hang", req, &res, &e), ERR_UNAVAILABLE);
+		assert_string_equal(e.msg, "given up");
+		httpc_response_done(&res);
+		pthread_join(t, NULL);
+		/* And nothing begins afterwards. */
+		fx.seen[0] = '\0';
+		assert_int_equal(get(fx.server, "/json", req, &res, &e), ERR_UNAVAILABLE);
+		httpc_response_done(&res);
+		assert_string_equal(fx.seen, "");
+		cancel_done(&end.cancel);
+		sem_post(&dns_answers);
+	}
+	assert_int_equal(code_of(fx.server, "/json", &(struct err){0}), ERR_OK);
 }
 
 /* A fresh client for each certificate: a kept connection would answer instead. */

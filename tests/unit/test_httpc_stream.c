@@ -85,7 +85,7 @@ static bool on_tick(void *ctx)
 
 struct wish {
 	int64_t timeout_ms, idle_ms;
-	const atomic_bool *cancel;
+	const struct cancel *cancel;
 };
 
 static enum err_code stream(const char *path, struct reading *r, struct wish w, struct httpc_response *res, struct err *e)
@@ -105,7 +105,9 @@ static enum err_code stream(const char *path, struct reading *r, struct wish w, 
 static void test_what_ends_a_stream(void **state)
 {
 	(void)state;
-	static const atomic_bool cancel = true;
+	static struct cancel asked;
+	cancel_init(&asked);
+	cancel_ask(&asked);
 	static const struct {
 		const char *path;
 		struct reading reading;
@@ -119,10 +121,10 @@ static void test_what_ends_a_stream(void **state)
 	    {"/endless", {.stop_at = 1000000}, {0}, ERR_REFUSED, "by its reader", 1},
 	    {"/drip", {.tick_out = 1}, {0}, ERR_REFUSED, "by its reader", 0},
 	    {"/drip", {0}, {.timeout_ms = 300}, ERR_TIMEOUT, "", 1},
-	    {"/drip", {0}, {.cancel = &cancel}, ERR_UNAVAILABLE, "", 0},
+	    {"/drip", {0}, {.cancel = &asked}, ERR_UNAVAILABLE, "", 0},
 	    {"/hang", {0}, {.idle_ms = 300}, ERR_TIMEOUT, "nothing came for 300 ms", 0},
 	    {"/hang", {0}, {.timeout_ms = 300}, ERR_TIMEOUT, "", 0},
-	    {"/hang", {0}, {.cancel = &cancel}, ERR_UNAVAILABLE, "", 0},
+	    {"/hang", {0}, {.cancel = &asked}, ERR_UNAVAILABLE, "", 0},
 	    {"/cut", {0}, {0}, ERR_UNAVAILABLE, "", 1},
 	    {"/headers", {0}, {0}, ERR_LIMIT, "header is longer", 0},
 	    {"/missing", {0}, {0}, ERR_LIMIT, "longer than 8 bytes", 0},
@@ -140,6 +142,24 @@ static void test_what_ends_a_stream(void **state)
 			fail_msg("row %zu: %zu bytes, %zu in the body", i, r.bytes, res.body.len);
 		httpc_response_done(&res);
 	}
+	cancel_done(&asked);
+}
+
+/* Who is asked to end hears it at once: where something can be heard all the time, no look waits its second. */
+static void test_looks_wait_for_nothing_that_can_be_heard(void **state)
+{
+	(void)state;
+	struct cancel loud;
+	struct reading r = {.tick_out = 100};
+	struct httpc_response res;
+	struct err e = {0};
+	cancel_init(&loud);
+	cancel_ask(&loud);
+	atomic_store(&loud.asked, false);
+	assert_int_equal(stream("/hang", &r, (struct wish){.timeout_ms = 30000, .cancel = &loud}, &res, &e), ERR_REFUSED);
+	assert_int_equal(r.ticks, 100);
+	httpc_response_done(&res);
+	cancel_done(&loud);
 }
 
 static void test_forgetting_opens_anew(void **state)
@@ -166,6 +186,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_what_ends_a_stream),
+	    cmocka_unit_test(test_looks_wait_for_nothing_that_can_be_heard),
 	    cmocka_unit_test(test_forgetting_opens_anew),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

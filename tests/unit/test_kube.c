@@ -164,8 +164,10 @@ static void test_one_is_told_to_wait_and_all_do(void **state)
 static void test_a_request_can_be_given_up(void **state)
 {
 	(void)state;
-	atomic_bool cancel = true;
+	struct cancel cancel;
 	struct kube_gate *g = kube_gate_new(1, 1);
+	cancel_init(&cancel);
+	cancel_ask(&cancel);
 	ks_configure("token: t");
 	KS_SCRIPT({.how = TLS_HANG});
 	struct caller c = {.k = ks_open((struct kube_options){.cancel = &cancel, .timeout_ms = 600000})};
@@ -179,6 +181,7 @@ static void test_a_request_can_be_given_up(void **state)
 	assert_int_equal(ks_asked(), 0);
 	kube_free(&c.k);
 	kube_gate_free(&g);
+	cancel_done(&cancel);
 }
 
 int main(void)

@@ -71,7 +71,7 @@ static void test_what_is_an_answer(void **state)
 }
 
 /* Runs BODY as a shell script with ARGV behind it. */
-static enum err_code run(const char *body, const char *const *env, int64_t timeout_ms, const atomic_bool *cancel,
+static enum err_code run(const char *body, const char *const *env, int64_t timeout_ms, const struct cancel *cancel,
     struct exec_credential *c, struct err *e)
 {
 	static const char *const none[] = {NULL};
@@ -167,8 +167,11 @@ static void test_one_that_does_not_end_is_ended_with_its_children(void **state)
 	snprintf(body, sizeof(body), "echo $$ >%s; exec >/dev/null; exec sleep 1000", note);
 	assert_int_equal(run(body, NULL, 500, NULL, &c, &e), ERR_TIMEOUT);
 	assert_true(is_gone());
-	atomic_bool cancel = true;
+	struct cancel cancel;
+	cancel_init(&cancel);
+	cancel_ask(&cancel);
 	assert_int_equal(run("exec sleep 1000", NULL, 600000, &cancel, &c, &e), ERR_UNAVAILABLE);
+	cancel_done(&cancel);
 }
 
 static int setup(void **state)

@@ -14,7 +14,7 @@
 
 struct passer {
 	struct kube_gate *gate;
-	atomic_bool cancel;
+	const struct cancel *cancel;
 	unsigned times;
 	bool passed;
 };
@@ -24,7 +24,7 @@ static void *pass(void *arg)
 	struct passer *p = arg;
 	p->passed = true;
 	for (unsigned i = 0; i < p->times; i++)
-		p->passed = kube_gate_pass(p->gate, &p->cancel) && p->passed;
+		p->passed = kube_gate_pass(p->gate, p->cancel) && p->passed;
 	return NULL;
 }
 
@@ -101,12 +101,15 @@ static void test_waiting_can_be_given_up(void **state)
 	(void)state;
 	struct kube_gate *g = kube_gate_new(1000, 1);
 	kube_gate_hold(g, clock_mono() + HOUR);
-	struct passer p = {.gate = g, .times = 1};
+	struct cancel cancel;
+	struct passer p = {.gate = g, .cancel = &cancel, .times = 1};
 	pthread_t t;
+	cancel_init(&cancel);
 	assert_int_equal(pthread_create(&t, NULL, pass, &p), 0);
-	atomic_store(&p.cancel, true);
+	cancel_ask(&cancel);
 	pthread_join(t, NULL);
 	assert_false(p.passed);
+	cancel_done(&cancel);
 	kube_gate_free(&g);
 }
 
@@ -114,13 +117,16 @@ static void test_giving_up_uses_nothing_up(void **state)
 {
 	(void)state;
 	struct kube_gate *g = kube_gate_new(0.001, 2); /* 1000 s apart */
-	atomic_bool cancel = true;
+	struct cancel cancel;
+	cancel_init(&cancel);
+	cancel_ask(&cancel);
 	for (int i = 0; i < 100; i++)
 		assert_false(kube_gate_pass(g, &cancel));
 	int64_t began = clock_mono();
 	assert_true(kube_gate_pass(g, NULL));
 	assert_true(kube_gate_pass(g, NULL));
 	assert_true(clock_mono() - began < 1000 * CLOCK_SECOND);
+	cancel_done(&cancel);
 	kube_gate_free(&g);
 }
 

@@ -85,7 +85,7 @@ static int setup(void **state)
 static enum err_code ask(const char *host, int64_t in, struct resolved *r)
 {
 	struct err e = {0};
-	return resolve_host(host, 636, clock_mono() + in, r, &e);
+	return resolve_host(host, 636, clock_mono() + in, NULL, r, &e);
 }
 
 static void assert_address(const struct resolved *r, const char *want)
