@@ -120,6 +120,15 @@ void tell_outcome(struct run *run, const struct action *act, const struct outcom
 		tell_failure(run, act, out);
 }
 
+static bool stands(const struct record *r, const char *type)
+{
+	for (size_t i = 0; i < r->nconditions; i++) {
+		if (text_eq(r->conditions[i].type, type) && r->conditions[i].status)
+			return true;
+	}
+	return false;
+}
+
 void tell_refusals(struct run *run)
 {
 	const struct record *r = &run->record;
@@ -127,8 +136,9 @@ void tell_refusals(struct run *run)
 	char hex[2 * SHA256_LEN + 1];
 	spool_digest(&r->identity, digest);
 	hex_encode(digest, SHA256_LEN, hex);
-	/* Once for each identity and templates, not at each look. */
-	if (text_eq(r->observed_digest, hex) && text_eq(r->templates_digest, run->templates_digest))
+	/* Once for each identity and templates, not at each look; and where there was no refusal until now, as of a role that
+	 * became dangerous. */
+	if (text_eq(r->observed_digest, hex) && text_eq(r->templates_digest, run->templates_digest) && stands(r, "Refused"))
 		return;
 	for (size_t i = 0; i < run->due.nrefusals; i++) {
 		const struct due_refusal *f = &run->due.refusals[i];
@@ -164,10 +174,8 @@ void tell_phase(struct run *run, const struct record *now)
 
 void tell_blocked(struct run *run)
 {
-	for (size_t i = 0; i < run->record.nconditions; i++) {
-		if (text_eq(run->record.conditions[i].type, "GCBlocked") && run->record.conditions[i].status)
-			return;
-	}
+	if (stands(&run->record, "GCBlocked"))
+		return;
 	event(run, true, EVENT_GC_BLOCKED, "removals are over the limit: see `portcullis sync gc`");
 }
 

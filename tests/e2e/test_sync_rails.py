@@ -112,6 +112,9 @@ def test_a_role_that_becomes_dangerous_is_taken_back(world, start):
     world.api.patch(f"{RBAC}/clusterroles/worker-role", {"rules": [rule(["*"], ["*"], "*")]})
     w.process.signal(signal.SIGHUP)  # now, and not within a minute
     w.process.wait_for(lambda: not world.grants("team-a"), "the binding to be taken back")
+    assert w.logged('"msg":"grant refused","user":"alice"'), "nobody was told why"
+    w.process.wait_for(lambda: w.metric("portcullis_sync_refused_total", '{reason="dangerousRole"}') > 0, "the count")
+    w.process.wait_for(lambda: [e for e in world.events("RefusedPrivilegedRole") if "worker-role" in e["note"]], "the event")
     assert settled(world, w, "bob")["reason"] == "DangerousRole"
     assert not world.grants("team-a")
     # And back.
