@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "authn/ldap_dn.h"
 #include "authn/ldap_ids.h"
 #include "authn/limits.h"
+#include "common/ldap_dn.h"
 #include "common/map.h"
 
 /* Bytes that the raw answers may take: names alone are asked for. */

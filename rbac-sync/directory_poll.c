@@ -1,4 +1,4 @@
-/* Owns one poll of a directory: connect, bind, search to the end, names out of entries. */
+/* Owns one poll of a directory: connect, bind, searches to the end, names and memberships out of entries. */
 #include <strings.h>
 
 #include "common/clock.h"
@@ -9,7 +9,7 @@
 #define PEM_BYTES_MAX ((size_t)4 << 20)
 #define POLL_MAX (300 * CLOCK_SECOND)	/* a poll that takes longer is a directory in trouble */
 #define CONNECT_MAX (5 * CLOCK_SECOND)  /* connecting, TLS and bind */
-#define ATTRIBUTES_MAX 8		/* of the table's userNameAttributes */
+#define ATTRIBUTES_MAX 20		/* of the table's lists, which have 8 at most, and two more */
 
 /* Makes H what directory_link ends, unless it shall end already. */
 static bool link_open(struct directory_link *l, struct ldapx *h)
@@ -61,50 +61,170 @@ static enum err_code bind_dn(const struct directory_config *c, struct ldapx *h, 
 	return code == ERR_OK ? code : err_wrap(e, "bind");
 }
 
-/* The names of ENTRY: all values of the first attribute that it has. */
-static void names_of(const struct directory_config *c, const struct ldapx_entry *entry, struct arena *a,
-    struct slice **names, size_t *n, size_t *cap)
+/* --- searches --- */
+
+/* One kind of entries, and the attributes that are asked of it, each once. */
+struct kind {
+	const struct directory_query *query;
+	const struct string_list *names; /* attributes */
+	const char *prefix;		 /* before names */
+	const struct string_list *links; /* or NULL */
+	const char *uid, *primary;	 /* or NULL */
+	size_t max;
+	const char *attrs[ATTRIBUTES_MAX + 1];
+};
+
+static void want(struct kind *k, const char *attr)
 {
-	size_t i = 0;
-	while (i < c->username_attributes.len && entry->attrs[i].n == 0)
-		i++;
-	if (i == c->username_attributes.len)
+	size_t n = 0;
+	if (!attr)
 		return;
-	const struct ldapx_attr *attr = &entry->attrs[i];
-	for (size_t k = 0; k < attr->n; k++) {
-		if (attr->values[k].len == 0)
-			continue;
-		ARENA_ROOM(a, *names, *n, *cap, 256);
-		(*names)[(*n)++] = slice_of(
-		    arena_printf(a, "%s" SLICE_FMT, c->username_prefix, SLICE_ARG(attr->values[k])));
-	}
+	while (k->attrs[n] && strcasecmp(k->attrs[n], attr) != 0)
+		n++;
+	if (n < ATTRIBUTES_MAX)
+		k->attrs[n] = attr;
 }
 
-static enum err_code search(const struct directory_config *c, struct ldapx *h, int64_t deadline, struct arena *a,
-    struct slice **names, size_t *n, struct err *e)
+static void want_all(struct kind *k)
 {
-	const char *attrs[ATTRIBUTES_MAX + 1] = {0};
-	for (size_t i = 0; i < c->username_attributes.len && i < ATTRIBUTES_MAX; i++)
-		attrs[i] = c->username_attributes.items[i];
+	for (size_t i = 0; i < k->names->len; i++)
+		want(k, k->names->items[i]);
+	for (size_t i = 0; k->links && i < k->links->len; i++)
+		want(k, k->links->items[i]);
+	want(k, k->uid);
+	want(k, k->primary);
+}
+
+/* What is not empty of ATTR's values behind the N of OUT; PREFIX is put before each. */
+static size_t take_values(const struct kind *k, const struct ldapx_entry *entry, const char *attr, const char *prefix,
+    struct arena *a, struct slice *out, size_t n)
+{
+	const struct ldapx_attr *from = ldapx_attr(entry, k->attrs, attr);
+	for (size_t i = 0; from && i < from->n; i++) {
+		struct slice v = from->values[i];
+		size_t len = strlen(prefix);
+		if (v.len == 0)
+			continue;
+		if (len > 0) {
+			char *p = arena_alloc(a, len + v.len);
+			memcpy(p, prefix, len);
+			memcpy(p + len, v.p, v.len);
+			v = (struct slice){p, len + v.len};
+		}
+		out[n++] = v;
+	}
+	return n;
+}
+
+static size_t count_values(const struct kind *k, const struct ldapx_entry *entry, const char *attr)
+{
+	const struct ldapx_attr *from = attr ? ldapx_attr(entry, k->attrs, attr) : NULL;
+	return from ? from->n : 0;
+}
+
+/* The names of ENTRY: all values of the first attribute that it has. */
+static void read_names(
+    const struct kind *k, const struct ldapx_entry *entry, struct arena *a, struct directory_entry *out)
+{
+	size_t i = 0;
+	while (i < k->names->len && count_values(k, entry, k->names->items[i]) == 0)
+		i++;
+	if (i == k->names->len)
+		return;
+	const char *attr = k->names->items[i];
+	struct slice *names = ARENA_ARRAY(a, struct slice, count_values(k, entry, attr));
+	out->nnames = take_values(k, entry, attr, k->prefix, a, names, 0);
+	out->names = names;
+}
+
+static void read_entry(
+    const struct kind *k, const struct ldapx_entry *entry, struct arena *a, struct directory_entry *out)
+{
+	size_t n = 0;
+	out->dn = entry->dn;
+	read_names(k, entry, a, out);
+	for (size_t i = 0; k->links && i < k->links->len; i++)
+		n += count_values(k, entry, k->links->items[i]);
+	struct slice *links = ARENA_ARRAY(a, struct slice, n);
+	for (size_t i = 0; k->links && i < k->links->len; i++)
+		out->nlinks = take_values(k, entry, k->links->items[i], "", a, links, out->nlinks);
+	out->links = links;
+	struct slice *uids = ARENA_ARRAY(a, struct slice, count_values(k, entry, k->uid));
+	out->nuids = k->uid ? take_values(k, entry, k->uid, "", a, uids, 0) : 0;
+	out->uids = uids;
+	/* One that is not single is none. */
+	if (count_values(k, entry, k->primary) == 1)
+		out->primary = ldapx_attr(entry, k->attrs, k->primary)->values[0];
+}
+
+static enum err_code search(struct kind *k, struct ldapx *h, int64_t deadline, struct arena *a,
+    struct directory_entry **out, size_t *n, struct err *e)
+{
+	want_all(k);
 	struct ldapx_search q = {
-	    .base = c->users.base_dn,
-	    .scope = (enum ldapx_scope)c->users.scope,
-	    .filter = c->users.filter,
-	    .attrs = attrs,
-	    .max_entries = DIRECTORY_USERS_MAX,
-	    .page = (size_t)c->users.page_size,
+	    .base = k->query->base_dn,
+	    .scope = (enum ldapx_scope)k->query->scope,
+	    .filter = k->query->filter,
+	    .attrs = k->attrs,
+	    .max_entries = k->max,
+	    .page = (size_t)k->query->page_size,
+	    .ranges = k->links != NULL, /* Active Directory gives 1,500 members at once */
 	    .whole = true,
-	    .deref = (enum ldapx_deref)c->users.deref,
+	    .deref = (enum ldapx_deref)k->query->deref,
 	};
 	struct ldapx_entry *entries;
-	size_t found, cap = 0;
-	TRY(ldapx_search(h, &q, deadline, a, &entries, &found, e));
-	*names = NULL;
+	size_t found;
 	*n = 0;
-	for (size_t i = 0; i < found; i++)
-		names_of(c, &entries[i], a, names, n, &cap);
+	TRY(ldapx_search(h, &q, deadline, a, &entries, &found, e));
+	*out = ARENA_ARRAY(a, struct directory_entry, found + 1);
+	for (size_t i = 0; i < found; i++) {
+		struct directory_entry *entry = &(*out)[*n];
+		*entry = (struct directory_entry){0};
+		read_entry(k, &entries[i], a, entry);
+		*n += entry->nnames > 0;
+	}
 	return arena_over(a) ? err_set(e, ERR_LIMIT, "search: too much data") : ERR_OK;
 }
+
+static int64_t deadline_of(const struct directory_query *q)
+{
+	return clock_mono() + (q->timeout ? q->timeout * CLOCK_SECOND : POLL_MAX);
+}
+
+static enum err_code search_users(const struct directory_config *c, struct ldapx *h, int64_t deadline,
+    struct arena *a, struct directory_answer *out, struct err *e)
+{
+	bool theirs = c->groups.present && !c->user_uid_attribute;
+	bool by_dn = !c->user_uid_attribute || strcasecmp(c->user_uid_attribute, "dn") == 0;
+	struct kind k = {.query = &c->users, .names = &c->username_attributes, .prefix = c->username_prefix,
+	    .links = theirs ? &c->membership_attributes : NULL, .uid = by_dn ? NULL : c->user_uid_attribute,
+	    .primary = c->primary_group ? "primaryGroupID" : NULL, .max = DIRECTORY_USERS_MAX};
+	size_t cap = 0;
+	TRY(search(&k, h, deadline, a, &out->users, &out->nusers, e));
+	for (size_t i = 0; i < out->nusers; i++) {
+		for (size_t j = 0; j < out->users[i].nnames; j++) {
+			ARENA_ROOM(a, out->names, out->n, cap, 256);
+			out->names[out->n++] = out->users[i].names[j];
+		}
+	}
+	return arena_over(a) ? err_set(e, ERR_LIMIT, "search: too much data") : ERR_OK;
+}
+
+/* With nestedGroups, memberships that users name are read of groups too. */
+static enum err_code search_groups(const struct directory_config *c, struct ldapx *h, struct arena *a,
+    struct directory_answer *out, struct err *e)
+{
+	bool theirs = c->user_uid_attribute || c->nested_groups;
+	struct kind k = {.query = &c->groups, .names = &c->group_name_attributes, .prefix = "",
+	    .links = theirs ? &c->membership_attributes : NULL, .primary = c->primary_group ? "primaryGroupToken" : NULL,
+	    .max = DIRECTORY_GROUPS_MAX};
+	if (!c->groups.present)
+		return ERR_OK;
+	enum err_code code = search(&k, h, deadline_of(&c->groups), a, &out->groups, &out->ngroups, e);
+	return code == ERR_OK ? code : err_wrap(e, "groups");
+}
+
+/* --- the whole --- */
 
 static int64_t soonest(int64_t a, int64_t b)
 {
@@ -112,11 +232,11 @@ static int64_t soonest(int64_t a, int64_t b)
 }
 
 enum err_code directory_poll(const struct directory_config *c, struct directory_link *link, struct arena *a,
-    struct slice **names, size_t *n, struct err *e)
+    struct directory_answer *out, struct err *e)
 {
-	int64_t now = clock_mono();
-	int64_t deadline = now + (c->users.timeout ? c->users.timeout * CLOCK_SECOND : POLL_MAX);
-	int64_t connected = soonest(deadline, now + CONNECT_MAX);
+	int64_t deadline = deadline_of(&c->users);
+	int64_t connected = soonest(deadline, clock_mono() + CONNECT_MAX);
+	*out = (struct directory_answer){0};
 	AUTO(ldapx_tls_free) struct ldapx_tls *tls = NULL;
 	AUTO(ldapx_close) struct ldapx *h = NULL;
 	TRY(make_tls(c, &tls, e));
@@ -131,7 +251,9 @@ enum err_code directory_poll(const struct directory_config *c, struct directory_
 		return err_set(e, ERR_UNAVAILABLE, "stopped");
 	enum err_code code = bind_dn(c, h, connected, e);
 	if (code == ERR_OK)
-		code = search(c, h, deadline, a, names, n, e);
+		code = search_users(c, h, deadline, a, out, e);
+	if (code == ERR_OK)
+		code = search_groups(c, h, a, out, e);
 	link_close(link);
 	return code;
 }

@@ -5,8 +5,6 @@
 #include "common/map.h"
 #include "rbac-sync/directory.h"
 
-#define USERNAME_MAX 4096 /* longer ones are nobody's */
-
 struct person {
 	bool present; /* in the last good poll */
 	bool asked;   /* there is a record of them: who is not present is remembered for that alone */
@@ -78,8 +76,7 @@ size_t roster_count(const struct roster *r)
 	return r->count;
 }
 
-/* NAME in one case into OUT (name.len bytes). */
-static struct slice fold(struct slice name, char *out)
+struct slice directory_fold(struct slice name, char *out)
 {
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.p[i];
@@ -102,11 +99,11 @@ static struct person *person_of(struct people *p, struct slice folded)
 static struct people *people_of(const struct slice *names, size_t n)
 {
 	struct people *p = people_new();
-	char text[USERNAME_MAX];
+	char text[DIRECTORY_NAME_MAX];
 	for (size_t i = 0; i < n; i++) {
 		if (names[i].len == 0 || names[i].len > sizeof(text))
 			continue;
-		struct person *person = person_of(p, fold(names[i], text));
+		struct person *person = person_of(p, directory_fold(names[i], text));
 		p->present += !person->present;
 		person->present = true;
 	}
@@ -170,12 +167,12 @@ bool roster_good(
 
 enum directory_word roster_says(struct roster *r, struct slice username, int64_t *missing_since)
 {
-	char text[USERNAME_MAX];
+	char text[DIRECTORY_NAME_MAX];
 	*missing_since = 0;
 	if (username.len == 0 || username.len > sizeof(text) ||
 	    !slice_starts(username, slice_of(r->config->username_prefix)))
 		return DIRECTORY_UNKNOWN;
-	struct person *p = person_of(r->people, fold(username, text));
+	struct person *p = person_of(r->people, directory_fold(username, text));
 	p->asked = true;
 	if (p->present)
 		return DIRECTORY_PRESENT;

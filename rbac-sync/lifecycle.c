@@ -1,5 +1,7 @@
-/* Owns the phases of records: which one holds now, and when the next one begins. */
+/* Owns the phases of records: which one holds now, and when the next one begins; and which of their groups count. */
 #include "rbac-sync/lifecycle.h"
+
+#include <stdlib.h>
 
 #include "common/clock.h"
 
@@ -110,4 +112,46 @@ void lifecycle(const struct record *r, const struct lifecycle_config *c, enum di
 	} else if (r->state != RECORD_STATE_ACTIVE && !r->keep && !r->keep_label) {
 		by_time(r, c, word, now, out);
 	}
+}
+
+/* --- groups --- */
+
+/* What becomes of GROUP, which CLAIM is about; false: it counts. */
+static bool lost(const struct record *r, struct slice group, const struct directory_claim *claim, int64_t now,
+    struct record_lost *out)
+{
+	const struct record_lost *had = record_lost(r, group);
+	if (claim->word == DIRECTORY_PRESENT || !claim->directory)
+		return false;
+	if (claim->word == DIRECTORY_GONE) {
+		int64_t since = had ? had->since : claim->since;
+		*out = (struct record_lost){group, since > 0 ? since : now, claim->directory, true};
+		return true;
+	}
+	if (had)
+		*out = *had;
+	return had != NULL;
+}
+
+static int by_group(const void *a, const void *b)
+{
+	return slice_cmp(((const struct record_lost *)a)->group, ((const struct record_lost *)b)->group);
+}
+
+void lifecycle_groups(struct arena *a, struct record *r, const struct directory_claim *claims, int64_t now)
+{
+	const struct spool_event *ev = &r->identity;
+	struct record_lost *v = ARENA_ARRAY(a, struct record_lost, ev->ngroups + 1);
+	size_t n = 0, k = 0;
+	for (size_t i = 0; i < ev->ngroups && r->state != RECORD_STATE_ACTIVE; i++)
+		n += lost(r, ev->groups[i], &claims[i], now, &v[n]);
+	if (n)
+		qsort(v, n, sizeof(*v), by_group);
+	/* A group may stand in a token twice. */
+	for (size_t i = 0; i < n; i++) {
+		if (k == 0 || !slice_eq(v[k - 1].group, v[i].group))
+			v[k++] = v[i];
+	}
+	r->lost = v;
+	r->nlost = k;
 }

@@ -1,4 +1,4 @@
-/* The phases of a user's record by time, directory and admin: pure. */
+/* The phases of a user's record by time, directory and admin, and the groups that it lost: pure. */
 #ifndef RBAC_SYNC_LIFECYCLE_H
 #define RBAC_SYNC_LIFECYCLE_H
 
@@ -10,6 +10,13 @@ enum directory_word {
 	DIRECTORY_PRESENT,
 	DIRECTORY_MISSING, /* not in the last good answer; not confirmed yet */
 	DIRECTORY_GONE	   /* missing in two good answers far enough apart */
+};
+
+/* What they know of one group that a record claims: GONE is a group that the user is positively no longer in. */
+struct directory_claim {
+	enum directory_word word;
+	int64_t since;	       /* unix seconds of the first good poll of the row that did not have it; 0: none */
+	const char *directory; /* one that is to judge it; NULL: nobody is */
 };
 
 struct lifecycle_config { /* nanoseconds; 0: never */
@@ -48,5 +55,12 @@ struct life {
  * loses them by the directory's word alone; and nobody is deleted on a memory. */
 void lifecycle(const struct record *r, const struct lifecycle_config *c, enum directory_word word, int64_t now,
     struct life *out);
+
+/* Which groups of R's identity count no longer (record.lost), in ARENA. CLAIMS: a word for each group of the identity.
+ * What is GONE is lost. What the status says to be lost stays so while the word is UNKNOWN or MISSING, but not SURE:
+ * a worker that has just started gives nothing back, and due_make takes nothing away on such a memory. It ends when the
+ * word is PRESENT, when nobody is to judge it any more, when the identity no longer claims the group, and while
+ * spec.state is Active. */
+void lifecycle_groups(struct arena *a, struct record *r, const struct directory_claim *claims, int64_t now);
 
 #endif

@@ -1,6 +1,8 @@
 /* Owns the reading of UserRecords and the rule by which replicas' news of one user merge. */
 #include "rbac-sync/record.h"
 
+#include <stdlib.h>
+
 #include "common/clock.h"
 #include "common/jsonx.h"
 #include "common/secret.h"
@@ -275,6 +277,39 @@ static enum err_code read_conditions(const json_t *status, struct arena *a, stru
 	return ERR_OK;
 }
 
+static int by_group(const void *a, const void *b)
+{
+	return slice_cmp(((const struct record_lost *)a)->group, ((const struct record_lost *)b)->group);
+}
+
+static enum err_code read_lost(const json_t *status, struct arena *a, struct record *r, struct err *e)
+{
+	const json_t *list;
+	TRY(array(status, "lostGroups", RECORD_GROUPS_MAX, &list, e));
+	struct record_lost *out = ARENA_ARRAY(a, struct record_lost, json_array_size(list) + 1);
+	for (; r->nlost < json_array_size(list); r->nlost++) {
+		const json_t *o = json_array_get(list, r->nlost);
+		struct record_lost *l = &out[r->nlost];
+		if (!json_is_object(o))
+			return err_set(e, ERR_INVALID, "lostGroups: not a list of objects");
+		TRY(read_slice(o, "name", a, &l->group, e));
+		TRY(read_time(o, "since", &l->since, e));
+		TRY(read_text(o, "directory", a, &l->directory, e));
+		if (!l->group.len || !l->since)
+			return err_set(e, ERR_INVALID, "lostGroups: one without name or time");
+	}
+	if (r->nlost)
+		qsort(out, r->nlost, sizeof(*out), by_group);
+	r->lost = out;
+	return ERR_OK;
+}
+
+const struct record_lost *record_lost(const struct record *r, struct slice group)
+{
+	const struct record_lost key = {.group = group};
+	return r->nlost ? bsearch(&key, r->lost, r->nlost, sizeof(key), by_group) : NULL;
+}
+
 static enum err_code read_times(const json_t *status, struct record *r, struct err *e)
 {
 	TRY(read_time(status, "firstSeen", &r->first_seen, e));
@@ -293,6 +328,7 @@ static enum err_code read_status(const json_t *o, struct arena *a, struct record
 	TRY(read_times(status, r, e));
 	TRY(read_list(status, "nodes", RECORD_NODES_MAX, a, &r->nodes, &r->nnodes, e));
 	TRY(read_bindings(status, a, r, e));
+	TRY(read_lost(status, a, r, e));
 	TRY(read_conditions(status, a, r, e));
 	TRY(read_count(status, "observedGeneration", &r->observed_generation, e));
 	TRY(read_text(status, "observedDigest", a, &r->observed_digest, e));

@@ -44,6 +44,14 @@ struct record_binding {
 	int64_t expires;       /* unix seconds; 0: none */
 };
 
+/* One entry of status.lostGroups: a group that the identity claims and a directory denied. */
+struct record_lost {
+	struct slice group;
+	int64_t since;	       /* unix seconds */
+	const char *directory; /* which; or NULL */
+	bool sure;	       /* a directory says so now; never written, and false when read */
+};
+
 struct record_condition {
 	const char *type;   /* Ready, Refused, Conflict, GCBlocked */
 	bool status;
@@ -72,6 +80,8 @@ struct record {
 	size_t nbindings;
 	const struct record_condition *conditions;
 	size_t nconditions;
+	const struct record_lost *lost; /* sorted by group */
+	size_t nlost;
 	int64_t observed_generation;
 	const char *observed_digest;	/* hex spool_digest of the identity that the status is about; or NULL */
 	const char *templates_digest;	/* of the SyncConfig that the status is about; or NULL */
@@ -100,6 +110,9 @@ enum record_merge {
  * which observedAt must have moved to be worth a write when nothing else changed. A newer iat always is: else a
  * third token, issued between the two, could come last and win. */
 enum record_merge record_merge(const struct record *stored, const struct spool_event *ev, int64_t touch);
+
+/* The entry of R's lost groups for GROUP; NULL: it is not lost. */
+const struct record_lost *record_lost(const struct record *r, struct slice group);
 
 /* The status of R as JSON for a merge patch of /status, with metadata.resourceVersion when it is set; the caller
  * owns it. Members that are unset are null: the patch removes them. */

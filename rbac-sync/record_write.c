@@ -164,6 +164,19 @@ static json_t *status_bindings(const struct record *r)
 	return list;
 }
 
+static json_t *status_lost(const struct record *r)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < r->nlost; i++) {
+		json_t *o = json_object();
+		put(o, "name", slice_text(r->lost[i].group));
+		put_time(o, "since", r->lost[i].since);
+		put_known(o, "directory", r->lost[i].directory);
+		add(list, o);
+	}
+	return list;
+}
+
 static json_t *status_conditions(const struct record *r)
 {
 	json_t *list = json_array();
@@ -193,6 +206,7 @@ json_t *record_status(const struct record *r)
 	put(status, "nodes", r->nnodes ? texts(r->nodes, r->nnodes) : json_null());
 	put(status, "bindings", r->nbindings ? status_bindings(r) : json_null());
 	put(status, "bindingCount", json_integer((json_int_t)r->nbindings));
+	put(status, "lostGroups", r->nlost ? status_lost(r) : json_null());
 	put(status, "conditions", r->nconditions ? status_conditions(r) : json_null());
 	put(status, "observedGeneration", json_integer(r->observed_generation));
 	put(status, "observedDigest", text(r->observed_digest));
@@ -241,11 +255,14 @@ static bool same_conditions(const struct record *a, const struct record *b)
 
 static bool same_lists(const struct record *a, const struct record *b)
 {
-	bool same = a->nnodes == b->nnodes && a->nbindings == b->nbindings;
+	bool same = a->nnodes == b->nnodes && a->nbindings == b->nbindings && a->nlost == b->nlost;
 	for (size_t i = 0; same && i < a->nnodes; i++)
 		same = slice_eq(a->nodes[i], b->nodes[i]);
 	for (size_t i = 0; same && i < a->nbindings; i++)
 		same = same_binding(&a->bindings[i], &b->bindings[i]);
+	for (size_t i = 0; same && i < a->nlost; i++)
+		same = slice_eq(a->lost[i].group, b->lost[i].group) && a->lost[i].since == b->lost[i].since &&
+		    text_eq(a->lost[i].directory, b->lost[i].directory);
 	return same;
 }
 

@@ -235,8 +235,10 @@ static void remember_directories(struct runtime *r)
 	for (size_t i = 0; r->directories && r->c->lease.enabled && i < r->c->directories.len; i++) {
 		char key[NOTE_MAX], note[NOTE_MAX];
 		snprintf(key, sizeof(key), NOTE_DIRECTORY "%s", c[i].name);
-		if (lease_noted(r->lease, key, note, sizeof(note)))
-			directories_remember(r->directories, c[i].name, strtoul(note, NULL, 10));
+		if (!lease_noted(r->lease, key, note, sizeof(note)))
+			continue;
+		struct directory_counts counts = directory_counts_read(note);
+		directories_remember(r->directories, c[i].name, &counts);
 	}
 }
 
@@ -244,12 +246,14 @@ static void note_directories(struct runtime *r)
 {
 	const struct directory_config *c = r->c->directories.items;
 	for (size_t i = 0; r->c->lease.enabled && i < r->c->directories.len; i++) {
-		char key[NOTE_MAX], note[NOTE_MAX];
-		size_t n = directories_count(r->directories, c[i].name);
+		char key[NOTE_MAX];
+		AUTO(buf_done) struct buf note;
+		struct directory_counts counts = directories_counts(r->directories, c[i].name);
+		buf_init(&note, NOTE_MAX - 1);
+		directory_counts_write(&counts, &note);
 		snprintf(key, sizeof(key), NOTE_DIRECTORY "%s", c[i].name);
-		snprintf(note, sizeof(note), "%zu", n);
-		if (n)
-			lease_note(r->lease, key, note);
+		if (counts.users)
+			lease_note(r->lease, key, buf_cstr(&note));
 	}
 }
 

@@ -3,8 +3,8 @@
  * that libldap takes. */
 #include <lber.h>
 
-#include "authn/ldap_dn.h"
 #include "authn/ldap_groups.h"
+#include "common/ldap_dn.h"
 #include "tests/fuzz/fuzz.h"
 
 /* What ldap_search_ext makes of its filter; exported, but declared in no public header. */

@@ -7,7 +7,8 @@
  *	advance SECONDS		moves the clocks
  *	wait N			until N polls have ended in all; what became of them
  *	say PROVIDER USER	the word and since when they are missing
- *	count NAME		the last good count of a directory
+ *	claim PROVIDER USER GROUP,GROUP…	the word on each group that a record claims
+ *	count NAME		the last good counts of a directory
  *	remember NAME N		what a new leader read */
 #include <pthread.h>
 #include <signal.h>
@@ -72,8 +73,12 @@ static bool wait_polls(struct probe *p, size_t n)
 	while (p->polls < n && rc == 0)
 		rc = pthread_cond_timedwait(&p->more, &p->lock, &until);
 	pthread_mutex_unlock(&p->lock);
-	printf("{\"good\":%.0f,\"failed\":%.0f,\"doubted\":%.0f}\n", all_polls(p, "good"), all_polls(p, "failed"),
+	printf("{\"good\":%.0f,\"failed\":%.0f,\"doubted\":%.0f", all_polls(p, "good"), all_polls(p, "failed"),
 	    all_polls(p, "doubted"));
+	const struct directory_config *c = p->c->directories.items;
+	if (c->groups.present)
+		printf(",\"groups_doubted\":%.0f", all_polls(p, "groups_doubted"));
+	puts("}");
 	return rc == 0;
 }
 
@@ -82,6 +87,29 @@ static void say(struct probe *p, const char *provider, const char *user)
 	int64_t since;
 	enum directory_word w = directories_say(p->d, slice_of(provider), slice_of(user), &since);
 	printf("{\"word\":\"%s\",\"since\":%lld}\n", words[w], (long long)since);
+}
+
+static void count(struct probe *p, const char *name)
+{
+	const struct directory_counts c = directories_counts(p->d, name);
+	printf("{\"count\":%zu,\"groups\":%zu,\"members\":%zu,\"nested\":%zu,\"primary\":%zu,\"confirmed\":%zu}\n",
+	    c.users, c.groups, c.members, c.nested, c.primary, c.confirmed);
+}
+
+/* Claims: the groups of a record, with commas between. */
+static void claim(struct probe *p, const char *provider, const char *user, char *list)
+{
+	struct slice groups[64];
+	struct directory_claim claims[64];
+	size_t n = 0;
+	char *rest = NULL;
+	for (char *g = strtok_r(list, ",\n", &rest); g && n < 64; g = strtok_r(NULL, ",\n", &rest))
+		groups[n++] = slice_of(g);
+	directories_claims(p->d, slice_of(provider), slice_of(user), groups, n, claims);
+	putchar('{');
+	for (size_t i = 0; i < n; i++)
+		printf("%s\"%s\":\"%s\"", i ? "," : "", groups[i].p, words[claims[i].word]);
+	puts("}");
 }
 
 static bool act(struct probe *p, const char *op, const char *a, const char *b)
@@ -93,7 +121,8 @@ static bool act(struct probe *p, const char *op, const char *a, const char *b)
 		clock_advance(strtoll(a, NULL, 10) * CLOCK_SECOND);
 		directories_lead(p->d, p->leading); /* wakes the thread to the new time */
 	} else if (strcmp(op, "remember") == 0 && a && b) {
-		directories_remember(p->d, a, strtoull(b, NULL, 10));
+		struct directory_counts counts = directory_counts_read(b);
+		directories_remember(p->d, a, &counts);
 	} else {
 		return false;
 	}
@@ -112,8 +141,10 @@ static bool obey(struct probe *p, char *line)
 		ok = wait_polls(p, strtoull(a, NULL, 10));
 	else if (ok && strcmp(op, "say") == 0 && a && b)
 		say(p, a, b);
+	else if (ok && strcmp(op, "claim") == 0 && a && b)
+		claim(p, a, b, rest);
 	else if (ok && strcmp(op, "count") == 0 && a)
-		printf("{\"count\":%zu}\n", directories_count(p->d, a));
+		count(p, a);
 	else
 		ok = ok && act(p, op, a, b);
 	fflush(stdout);

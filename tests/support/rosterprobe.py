@@ -58,5 +58,12 @@ class RosterProbe:
     def say(self, user, provider="ldap:corp"):
         return self.ask("say", provider, user)["word"]
 
+    def claim(self, user, *groups, provider="ldap:corp"):
+        """The word on each group that the record of USER claims."""
+        return self.ask("claim", provider, user, ",".join(groups))
+
     def count(self, name="corp"):
         return self.ask("count", name)["count"]
+
+    def counts(self, name="corp"):
+        return self.ask("count", name)

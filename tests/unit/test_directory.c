@@ -278,6 +278,7 @@ static void test_the_rule_itself(void **state)
 #define HEAD "apiVersion: sync.portcullis.dev/v1alpha1\nkind: RBACSyncConfiguration\ntemplates: t.yaml\n"
 #define ENTRY "directories:\n- name: corp\n  url: ldaps://ldap.example.com\n  userNameAttributes: [uid]\n"
 #define QUERY "  usersQuery: {baseDN: 'dc=x'}\n"
+#define GROUPS "  groupsQuery: {baseDN: 'dc=g'}\n  groupNameAttributes: [cn]\n"
 
 static bool loads(const char *text, struct arena *a, struct worker_config *c, struct buf *findings)
 {
@@ -301,7 +302,27 @@ static void test_configuration(void **state)
 	    {HEAD ENTRY QUERY "  bindPassword: {file: p}\n", "stand together"},
 	    {HEAD ENTRY QUERY "  bindDN: cn=a\n  bindPassword: {value: secret}\n", "not supported yet"},
 	    {HEAD ENTRY QUERY "  insecure: true\n", "verified TLS alone"},
-	    {HEAD ENTRY QUERY "  groupMembershipAttributes: [memberOf]\n", "not supported yet"},
+	    {HEAD ENTRY QUERY GROUPS "  groupMembershipAttributes: [memberOf]\n", NULL},
+	    {HEAD ENTRY QUERY GROUPS "  groupMembershipAttributes: [member, memberUid]\n  userUIDAttribute: uid\n"
+		"  groupsPrefix: 'c:'\n  nestedGroups: true\n  primaryGroup: true\n", NULL},
+	    {HEAD ENTRY QUERY GROUPS, "c.yaml:9:16: error: groupsQuery needs groupMembershipAttributes"},
+	    {HEAD ENTRY QUERY "  groupsQuery: {baseDN: 'dc=g'}\n  groupMembershipAttributes: [member]\n",
+		"groupsQuery needs groupNameAttributes"},
+	    {HEAD ENTRY QUERY "  groupMembershipAttributes: [memberOf]\n",
+		"c.yaml:9:30: error: groupMembershipAttributes: only with groupsQuery"},
+	    {HEAD ENTRY QUERY "  nestedGroups: false\n", "nestedGroups: only with groupsQuery"},
+	    {HEAD ENTRY QUERY "  groupsPrefix: 'c:'\n", "groupsPrefix: only with groupsQuery"},
+	    {HEAD ENTRY QUERY "  userUIDAttribute: dn\n", "userUIDAttribute: only with groupsQuery"},
+	    {HEAD ENTRY QUERY "  primaryGroup: true\n", "primaryGroup: only with groupsQuery"},
+	    {HEAD ENTRY QUERY GROUPS "  groupMembershipAttributes: [memberUid]\n  userUIDAttribute: uid\n"
+		"  nestedGroups: true\n", "c.yaml:13:17: error: nestedGroups: groups are in groups by DN"},
+	    {HEAD ENTRY QUERY GROUPS "  groupMembershipAttributes: []\n", "groupMembershipAttributes"},
+	    {HEAD ENTRY QUERY GROUPS "  groupMembershipAttributes: [memberOf]\n  userUIDAttribute: ''\n",
+		"userUIDAttribute"},
+	    {HEAD ENTRY QUERY "  groupsQuery: {baseDN: 'dc=g', filter: 'cn=*'}\n  groupNameAttributes: [cn]\n"
+		"  groupMembershipAttributes: [member]\n", "groupsQuery.filter must stand in parentheses"},
+	    {HEAD ENTRY QUERY "  groupsQuery: {filter: '(cn=*)'}\n  groupNameAttributes: [cn]\n"
+		"  groupMembershipAttributes: [member]\n", "baseDN"},
 	    {HEAD ENTRY QUERY "  interval: 10ms\n", "interval"},
 	    {HEAD ENTRY QUERY "  minRatioPercent: 0\n", "minRatioPercent"},
 	    {HEAD ENTRY "  usersQuery: {baseDN: 'dc=x', filter: 'uid=*'}\n", "parentheses"},
@@ -338,6 +359,32 @@ static void test_configuration(void **state)
 	}
 }
 
+static void test_who_is_to_judge_a_claim(void **state)
+{
+	(void)state;
+	static const char *const both[] = {"dex", "other"};
+	struct directory_config entries[] = {usual, usual, usual};
+	entries[0].name = "corp"; /* ldap:corp */
+	entries[0].groups_prefix = "c:";
+	entries[1].name = "users"; /* asks for no groups */
+	entries[1].providers = (struct string_list){both, 2};
+	entries[1].groups_prefix = "";
+	entries[2].name = "all";
+	entries[2].providers = (struct string_list){both, 1};
+	entries[2].groups_prefix = "";
+	entries[0].groups.present = entries[2].groups.present = true;
+	const struct object_list list = {entries, 3};
+	static const char *const rows[][3] = {{"ldap:corp", "c:dev", "corp"}, {"ldap:corp", "dev", NULL},
+	    {"ldap:corporate", "c:dev", NULL}, {"corp", "c:dev", NULL}, {"dex", "dev", "all"}, {"dex", "c:dev", "all"},
+	    {"other", "dev", NULL}, {"", "dev", NULL}};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *name = directory_configs_judge(&list, slice_of(rows[i][0]), slice_of(rows[i][1]));
+		if (!text_eq(name, rows[i][2]))
+			fail_msg("row %zu: %s", i, name);
+	}
+	assert_null(directory_configs_judge(NULL, SLICE("dex"), SLICE("dev")));
+}
+
 /* --- together, without anybody to poll --- */
 
 static void test_nothing_is_known_without_polls(void **state)
@@ -352,14 +399,15 @@ static void test_nothing_is_known_without_polls(void **state)
 	int64_t since = 5;
 	assert_int_equal(directories_say(d, SLICE("ldap:a"), SLICE("corp:x"), &since), DIRECTORY_UNKNOWN);
 	assert_int_equal(since, 0);
-	directories_remember(d, "a", 50);
-	directories_remember(d, "nobody", 50);
-	assert_int_equal(directories_count(d, "a"), 50);
-	assert_int_equal(directories_count(d, "b"), 0);
-	assert_int_equal(directories_count(d, "nobody"), 0);
+	const struct directory_counts fifty = {.users = 50}, none = {0};
+	directories_remember(d, "a", &fifty);
+	directories_remember(d, "nobody", &fifty);
+	assert_int_equal(directories_counts(d, "a").users, 50);
+	assert_int_equal(directories_counts(d, "b").users, 0);
+	assert_int_equal(directories_counts(d, "nobody").users, 0);
 	directories_lead(d, true);
-	directories_remember(d, "a", 0); /* only before */
-	assert_int_equal(directories_count(d, "a"), 50);
+	directories_remember(d, "a", &none); /* only before */
+	assert_int_equal(directories_counts(d, "a").users, 50);
 	assert_int_equal(directories_say(d, SLICE("ldap:a"), SLICE("corp:x"), &since), DIRECTORY_UNKNOWN);
 	directories_lead(d, false);
 	directories_stop(&d);
@@ -380,6 +428,7 @@ int main(void)
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_the_rule_itself),
 	    cmocka_unit_test(test_configuration),
+	    cmocka_unit_test(test_who_is_to_judge_a_claim),
 	    cmocka_unit_test(test_nothing_is_known_without_polls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,10 +10,10 @@
 
 #include "authn/ldap.h"
 #include "authn/ldap_account.h"
-#include "authn/ldap_dn.h"
 #include "authn/ldap_groups.h"
 #include "authn/ldap_ids.h"
 #include "common/clock.h"
+#include "common/ldap_dn.h"
 
 /* --- identifiers --- */
 

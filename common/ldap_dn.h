@@ -1,6 +1,6 @@
 /* Distinguished names as texts (RFC 4514): enough to compare them and to take a name out of one. */
-#ifndef AUTHN_LDAP_DN_H
-#define AUTHN_LDAP_DN_H
+#ifndef COMMON_LDAP_DN_H
+#define COMMON_LDAP_DN_H
 
 #include "common/str.h"
 

@@ -1,5 +1,5 @@
 /* Owns the reading of distinguished names (RFC 4514). */
-#include "authn/ldap_dn.h"
+#include "common/ldap_dn.h"
 
 #include <ctype.h>
 #include <strings.h>
