@@ -18,6 +18,7 @@
 #include "common/jsonx.h"
 #include "common/ldapx.h"
 #include "common/log.h"
+#include "rbac-sync/counters.h"
 #include "rbac-sync/runtime.h"
 
 #define METRICS_EVERY (5 * CLOCK_SECOND)
@@ -250,6 +251,7 @@ static int run(const struct options *o, const struct worker_config *c, struct di
 	    .allow_privileged = o->privileged,
 	    .stop = &signals.stop,
 	};
+	counters_begin(c->mode != MODE_RECONCILE, c->mode != MODE_INTAKE, PACKAGE_VERSION);
 	enum err_code rc = runtime_new(&ro, &r, d, &e);
 	if (rc == ERR_OK && o->requeue_dead)
 		rc = runtime_revive(r, &e);
