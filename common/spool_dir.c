@@ -58,8 +58,10 @@ enum err_code spool_dirs_open(const char *dir, bool create, struct spool_dirs *o
 	struct stat st;
 	bool made = create && stat(dir, &st) != 0;
 	*out = SPOOL_DIRS_CLOSED;
-	if (made)
-		TRY(file_mkdirs(dir, 0750, e));
+	if (made && file_mkdirs(dir, 0750, e) != ERR_OK) {
+		err_wrap(e, "making the spool");
+		return ERR_UNAVAILABLE;
+	}
 	struct spool_dirs d = SPOOL_DIRS_CLOSED;
 	d.root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d.root < 0)

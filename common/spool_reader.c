@@ -401,7 +401,8 @@ static enum err_code take_lock(struct spool_reader *r, const char *dir, struct e
 {
 	r->lock = openat(r->dirs.root, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (r->lock < 0)
-		return err_set(e, ERR_UNAVAILABLE, "%s/" LOCK_NAME ": %s", dir, strerror(errno));
+		return err_set(e, ERR_UNAVAILABLE, "%s/" LOCK_NAME ": %s%s", dir, strerror(errno),
+		    errno == EACCES ? ": made by another user who ran a worker here; remove it when none runs" : "");
 	if (flock(r->lock, LOCK_EX | LOCK_NB) != 0)
 		return err_set(e, ERR_REFUSED, "%s: another worker has it", dir);
 	return ERR_OK;

@@ -4,6 +4,9 @@
 #include "common/jsonx.h"
 #include "rbac-sync/kube_parts.h"
 
+/* An apiserver that serves a resource says 404 in a Status. Of what we ask for, UserRecords alone may be unknown to it. */
+#define UNKNOWN_KIND ": the apiserver does not serve this; for userrecords: kubectl apply -f deploy/rbac-sync/crd.yaml"
+
 enum kube_verdict kube_classify(long status, bool write)
 {
 	if (status >= 200 && status < 300)
@@ -61,7 +64,7 @@ static void explain(const struct httpc_response *res, bool reads, struct kube_an
 	json_t *o = NULL;
 	struct err bad;
 	if (jsonx_object_lenient(buf_view(&res->body), KUBE_ANSWER_MAX, &o, &bad) != ERR_OK)
-		err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld", res->status);
+		err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld%s", res->status, res->status == 404 ? UNKNOWN_KIND : "");
 	else
 		kube_answer_status(o, reads, out);
 	jsonx_unref(&o);

@@ -1,7 +1,10 @@
 /* Owns the credentials of the API client and their rotation. */
 #include "rbac-sync/kube_credentials.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 
@@ -148,6 +151,17 @@ bool credentials_rotated(struct credentials *c)
 
 /* --- reading --- */
 
+/* curl reads these itself, and does not tell why it cannot. */
+static enum err_code readable(const char *path, struct err *e)
+{
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	if (path && fd < 0)
+		return err_set(e, ERR_UNAVAILABLE, "%s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ERR_OK;
+}
+
 static enum err_code read_all(struct credentials *c, bool *rotated, struct err *e)
 {
 	bool again = c->read_at != 0;
@@ -156,6 +170,10 @@ static enum err_code read_all(struct credentials *c, bool *rotated, struct err *
 	enum err_code rc = read_ca(c, e);
 	if (rc == ERR_OK)
 		rc = read_token(c, e);
+	if (rc == ERR_OK)
+		rc = readable(c->config->cert_file, e);
+	if (rc == ERR_OK)
+		rc = readable(c->config->key_file, e);
 	if (rc != ERR_OK && !again)
 		return rc;
 	/* For the moment of a careless rotation: the apiserver will say when the old one is too old. */

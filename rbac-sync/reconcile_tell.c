@@ -154,6 +154,16 @@ void tell_refusals(struct run *run)
 	}
 }
 
+/* What the phase does not say by itself; or NULL. */
+static const char *why_so(const struct run *run, const struct record *now)
+{
+	for (size_t i = 0; i < now->nconditions && !run->life.why; i++) {
+		if (text_eq(now->conditions[i].type, "Ready") && !now->conditions[i].status)
+			return now->conditions[i].message;
+	}
+	return run->life.why;
+}
+
 void tell_phase(struct run *run, const struct record *now)
 {
 	enum record_phase was = run->record.phase, is = now->phase;
@@ -162,7 +172,7 @@ void tell_phase(struct run *run, const struct record *now)
 	if (was == is)
 		return;
 	log_info("phase", LOG_SLICE("user", now->identity.username), LOG_STR("was", record_phase_name(was)),
-	    LOG_STR("is", record_phase_name(is)), LOG_STR("reason", run->life.why));
+	    LOG_STR("is", record_phase_name(is)), LOG_STR("reason", why_so(run, now)));
 	const char *why = run->life.why ? run->life.why : "seen again";
 	if (is == PHASE_STALE)
 		event(run, false, EVENT_USER_STALE, why);

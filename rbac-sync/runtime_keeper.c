@@ -81,6 +81,7 @@ static void look_at_file(struct runtime *r, bool force)
 {
 	struct templates_held *fresh;
 	struct err why;
+	bool stale = templates_stale(r->templates);
 	switch (templates_read(r->templates, &fresh, &why)) {
 	case TEMPLATES_REJECTED:
 		count_reload(false);
@@ -92,7 +93,10 @@ static void look_at_file(struct runtime *r, bool force)
 		watch_kinds(r, needs_kinds(r->c, fresh->config));
 		break;
 	case TEMPLATES_SAME:
-		if (force)
+		if (stale && !templates_stale(r->templates)) {
+			count_reload(true);
+			log_info("the template file is again what is in force");
+		} else if (force)
 			log_info("templates are as they were");
 		break;
 	}

@@ -227,7 +227,7 @@ enum err_code sync_config_load(const char *path, struct sync_config **out, struc
 	arena_init(&a, 0);
 	enum err_code rc = file_read(&a, path, TEMPLATE_BYTES_MAX, &text, &e);
 	if (rc != ERR_OK)
-		diags_error(d, path, 0, 0, "%s", e.msg);
+		diags_error(d, "", 0, 0, "%s", e.msg); /* names the file */
 	else
 		rc = sync_config_parse(path, text, out, d);
 	arena_done(&a);

@@ -61,7 +61,7 @@ static enum err_code look(struct templates *t, struct templates_held **out, stru
 	*same = strcmp(digest, t->seen) == 0;
 	memcpy(t->seen, digest, sizeof(digest));
 	if (rc != ERR_OK)
-		rc = diags_error(d, t->path, 0, 0, "%s", e.msg);
+		rc = diags_error(d, "", 0, 0, "%s", e.msg); /* names the file */
 	else if (!*same)
 		rc = parse(t->path, text, digest, out, d);
 	arena_done(&a);

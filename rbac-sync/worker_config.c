@@ -130,7 +130,7 @@ enum err_code worker_config_load(
 	struct yaml_node *root;
 	struct err e;
 	if (file_read(arena, path, CONFIG_BYTES_MAX, &text, &e) != ERR_OK)
-		return diags_error(d, path, 0, 0, "%s", e.msg);
+		return diags_error(d, "", 0, 0, "%s", e.msg); /* names the file */
 	TRY(yamlx_parse(arena, path, text, &root, d));
 	return schema_bind(arena, &worker_config_schema, path, root, out, d);
 }

@@ -5,6 +5,7 @@ import shutil
 import signal
 
 import pytest
+import yaml
 
 from support import yamlio
 from support.paths import TOP, program
@@ -220,7 +221,11 @@ def test_templates_are_reloaded_and_a_bad_file_changes_nothing(worker, fake_api)
     w.wait_for(lambda: w.process.output().count("templates rejected") == 2, "the second rejection")
     os.unlink(w.templates_path)
     w.wait_for(lambda: w.process.output().count("templates rejected") == 3, "the third rejection")
+    assert "templates.yaml: No such file" in w.process.output()
     assert len(fake_api.objects) == 2
+    # The file is repaired.
+    w.write_templates([DEVS])
+    w.wait_logged("the template file is again what is in force")
     w.write_templates([VIEW])
     w.wait_logged("templates loaded")
     # All users are looked at again, and what is no longer due goes.
@@ -229,8 +234,30 @@ def test_templates_are_reloaded_and_a_bad_file_changes_nothing(worker, fake_api)
     w.wait_for(lambda: len(fake_api.objects) == 3, "carol's binding")
     assert w.stop() == 0
     assert w.metric("portcullis_sync_config_reload_total", '{result="rejected"}') == 3
-    assert w.metric("portcullis_sync_config_reload_total", '{result="ok"}') == 1
+    assert w.metric("portcullis_sync_config_reload_total", '{result="ok"}') == 2
     assert w.metric("portcullis_sync_config_generation") == 2
+
+
+def test_counters_are_there_before_anything_is_counted(worker):
+    """No query sees the first event of a series that begins with it."""
+    w = worker((VIEW,)).start()
+    assert w.stop() == 0
+    with open(w.metrics_path, encoding="utf-8") as f:
+        told = f.read().splitlines()
+    for series in ('config_reload_total{result="rejected"}', 'events_processed_total{result="dead"}',
+                   'spool_rejected_total{reason="maxUsers"}', 'refused_total{reason="dangerousRole"}',
+                   'gc_deleted_total{kind="RoleBinding"}', "drift_fights_total", "expired_total"):
+        assert f"portcullis_sync_{series} 0" in told, series
+    assert any(line.startswith('portcullis_build_info{version="') for line in told)
+
+
+def test_what_is_wrong_with_the_credentials_is_told(worker, fake_config, tmp_path):
+    with open(fake_config, encoding="utf-8") as f:
+        doc = yaml.safe_load(f)
+    doc["users"][0]["user"] = {"client-certificate": str(tmp_path / "no.crt"), "client-key": str(tmp_path / "no.key")}
+    w = worker((VIEW,), kubeconfig_path=yamlio.write(tmp_path / "bad.kubeconfig", doc))
+    got = run([program("portcullis"), "sync", "plan", "--config", w.config_path])
+    assert got.returncode == 2 and f"{tmp_path}/no.crt: No such file or directory" in got.stderr
 
 
 def test_sighup_retries_at_once(worker, fake_api):

@@ -58,6 +58,8 @@ static void test_what_an_answer_says(void **state)
 		int64_t wait;
 		const char *reason, *cause, *text;
 	} rows[] = {
+	    {{.status = 404, .body = "404 page not found"}, KUBE_ABSENT, -1, "", "",
+		"HTTP 404: the apiserver does not serve this; for userrecords: kubectl apply -f deploy/rbac-sync/crd.yaml"},
 	    {{.status = 404, .body = STATUS(404, "\"reason\":\"NotFound\",\"message\":\"not there\"")}, KUBE_ABSENT, -1,
 		"NotFound", "", "HTTP 404: not there"},
 	    {{.status = 429, .headers = "Retry-After: 3\r\n", .body = ""}, KUBE_LATER, 3, "", "", "HTTP 429"},
