@@ -130,13 +130,15 @@ void kube_list(struct kube *k, const char *collection, const char *query, bool c
 	    .limit = PAGE,
 	    .each = each,
 	    .ctx = ctx};
-	const char *seen = NULL;
+	const char *seen = NULL, *first = NULL;
 	*version = NULL;
 	do {
 		next_page(&l, out);
 		if (out->verdict != KUBE_OK)
 			break;
 		seen = read_page(&l, out->body);
+		/* Of pages that disagree the oldest: a watch from there tells what the others left out. */
+		first = first ? first : seen;
 		/* One large object shall not make a thousand small pages of the rest. */
 		l.limit = l.limit < PAGE / 4 ? 4 * l.limit : PAGE;
 		jsonx_unref(&out->body);
@@ -146,6 +148,6 @@ void kube_list(struct kube *k, const char *collection, const char *query, bool c
 		}
 	} while (seen && l.next);
 	if (out->verdict == KUBE_OK)
-		*version = arena_strdup(a, seen);
+		*version = arena_strdup(a, first);
 	arena_done(&pages);
 }

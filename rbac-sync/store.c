@@ -19,7 +19,7 @@ struct shelf {
 	uint64_t seen;	    /* the newest version that the watch told of, removals too */
 	struct selections selections; /* of namespaces */
 	size_t ours;
-	uint8_t mark;
+	uint32_t mark; /* of the list under way; an apiserver in trouble may fail thousands */
 	bool synced;
 };
 

@@ -15,8 +15,8 @@ struct entry {
 	uint32_t labels, nlabels; /* of a namespace: key NUL value NUL …, sorted */
 	uint32_t json, json_len; /* of a record */
 	uint32_t namespace_len, size; /* SIZE: of all texts */
+	uint32_t mark;		/* of the list that saw it last */
 	uint8_t live[SHA256_LEN];
-	uint8_t mark;		/* of the list that saw it last */
 	bool terminating, keep, cluster_role, ours;
 	char text[];		/* begins with the key: NAMESPACE/NAME or NAME */
 };

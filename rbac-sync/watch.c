@@ -161,7 +161,13 @@ static const char *judge(struct watch *w, const struct kube_answer *out)
 		list_anew(w);
 		return "tooLarge";
 	}
-	return out->verdict == KUBE_LATER ? "unavailable" : "refused";
+	if (out->verdict == KUBE_LATER)
+		return "unavailable";
+	/* It may be the version that is refused (400): from that one there is no going on. A right that is missing is
+	 * another matter. */
+	if (out->status != 403)
+		list_anew(w);
+	return "refused";
 }
 
 static void trouble(struct watch *w, const struct kube_answer *out, const char *what)

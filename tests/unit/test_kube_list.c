@@ -111,6 +111,18 @@ static void test_pages_in_a_circle(void **state)
 	assert_int_equal(ks_asked(), 2);
 }
 
+/* What changed between them is in neither: the watch has to begin before the first one. */
+static void test_pages_that_disagree(void **state)
+{
+	(void)state;
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	KS_SCRIPT({.status = 200, .body = LIST("\"resourceVersion\":\"7\",\"continue\":\"a\"", "[]")},
+	    {.status = 200, .body = LIST("\"resourceVersion\":\"9\",\"continue\":\"b\"", "[]")},
+	    {.status = 200, .body = LIST("\"resourceVersion\":\"8\"", "[]")});
+	assert_int_equal(list(k, true, "7"), KUBE_OK);
+}
+
 static void test_an_expired_page(void **state)
 {
 	(void)state;
@@ -235,6 +247,7 @@ int main(void)
 	    cmocka_unit_test(test_pages),
 	    cmocka_unit_test(test_what_is_no_list),
 	    cmocka_unit_test(test_pages_in_a_circle),
+	    cmocka_unit_test(test_pages_that_disagree),
 	    cmocka_unit_test(test_an_expired_page),
 	    cmocka_unit_test(test_too_much_at_once),
 	    cmocka_unit_test(test_streams),

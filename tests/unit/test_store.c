@@ -217,6 +217,19 @@ static void test_what_a_list_does_not_show_is_gone(void **state)
 
 /* --- own writes --- */
 
+/* An apiserver that begins lists and ends none, for hours. */
+static void test_many_lists_that_fail_hide_no_end(void **state)
+{
+	struct heard *h = *state;
+	store_list_begin(h->s, KIND_ROLE_BINDING);
+	put(h, KIND_ROLE_BINDING, binding("one", "k-a", 1));
+	store_list_end(h->s, KIND_ROLE_BINDING);
+	for (int i = 0; i < 256 * 256; i++)
+		store_list_begin(h->s, KIND_ROLE_BINDING);
+	store_list_end(h->s, KIND_ROLE_BINDING);
+	assert_int_equal(store_count(h->s, KIND_ROLE_BINDING), 0);
+}
+
 static void test_the_watch_does_not_turn_back_what_we_learned(void **state)
 {
 	struct heard *h = *state;
@@ -606,6 +619,7 @@ int main(void)
 	    TEST(test_only_what_matters_is_told),
 	    TEST(test_objects_without_a_name_are_none),
 	    TEST(test_what_a_list_does_not_show_is_gone),
+	    TEST(test_many_lists_that_fail_hide_no_end),
 	    TEST(test_the_watch_does_not_turn_back_what_we_learned),
 	    TEST(test_what_was_learned_counts_for_a_minute),
 	    TEST(test_records_read_back_whole),

@@ -113,6 +113,10 @@ static void test_where_it_goes_on(void **state)
 		"unavailable"},
 	    {{{.status = 500}, {.status = 500}}, {FROM("7"), FROM("7")}, "unavailable"},
 	    {{{.status = 403}, {.status = 500}}, {FROM("7"), FROM("7")}, "refused"},
+	    /* a version that is none: bookmarks may say anything */
+	    {{{.status = 200, .body = EVENT("BOOKMARK", "x y")}, {.status = 400}, {.status = 200, .body = LIST("20")},
+		 {.status = 500}},
+		{FROM("7"), FROM("x%20y"), QUORUM, FROM("20")}, "refused"},
 	    /* too old, one way or the other: a list of what is there now, not of what a cache remembers */
 	    {{{.status = 410}, {.status = 200, .body = LIST("20")}, {.status = 500}}, {FROM("7"), QUORUM, FROM("20")},
 		"expired"},
