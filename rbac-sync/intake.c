@@ -23,7 +23,7 @@ struct waiter {
 	char key[SPOOL_KEY_LEN + 1];
 	int64_t due; /* clock_mono */
 	uint64_t order;
-	unsigned failures;
+	unsigned failures, refused; /* refused: of them, by the apiserver itself */
 	bool held;
 };
 
@@ -146,7 +146,8 @@ static void end_refused(struct intake *i, const char *key, const struct intake_r
 	struct waiter *p = wait_for(i, key);
 	struct err e;
 	p->failures++;
-	if (p->failures < i->config->max_attempts) {
+	p->refused += !r->hearsay;
+	if (p->refused < i->config->max_attempts) {
 		p->due = clock_mono() +
 		    backoff(i->config->retry_initial, i->config->retry_max, p->failures);
 		count_event("refused");

@@ -25,6 +25,7 @@ struct intake_result {
 	char uid[64];		 /* of the record, when it was created; or "" */
 	int64_t wait;		 /* seconds that the server asks for; -1: it does not say */
 	const char *held;	 /* with HELD: the limit's name */
+	bool hearsay;		 /* with REFUSED: not in the apiserver's own words: no reason to give the event up */
 	struct err why;
 };
 

@@ -59,6 +59,7 @@ static void failed(const struct kube_answer *got, struct intake_result *out)
 	/* No resource or no right: nothing is wrong with the event, and the next one fares no better. */
 	bool barred = got->status == 403 || got->status == 404 || got->status == 405;
 	out->end = barred ? INTAKE_BARRED : INTAKE_REFUSED;
+	out->hearsay = !got->own_words;
 }
 
 /* A record that cannot be read is written over: its identity is ours. */

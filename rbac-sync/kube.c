@@ -160,10 +160,11 @@ static bool same_text(const json_t *a, const json_t *b, const char *key)
 static void check_object(const json_t *want, struct kube_answer *out)
 {
 	const json_t *meta = json_object_get(want, "metadata");
+	const json_t *got = json_object_get(out->body, "metadata");
 	if (out->verdict != KUBE_OK ||
 	    (same_text(out->body, want, "kind") &&
-		(!json_object_get(meta, "name") ||
-		    same_text(json_object_get(out->body, "metadata"), meta, "name"))))
+		(!json_object_get(meta, "name") || same_text(got, meta, "name")) &&
+		(!json_object_get(meta, "namespace") || same_text(got, meta, "namespace"))))
 		return;
 	err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld with another object", out->status);
 	out->verdict = KUBE_LATER;
@@ -249,6 +250,21 @@ void kube_merge(struct kube *k, const char *path, const json_t *patch, struct ku
 	}
 }
 
+/* The object that is to go, or that all is well. */
+static void check_deleted(const char *uid, struct kube_answer *out)
+{
+	const json_t *o = out->body;
+	if (out->verdict != KUBE_OK)
+		return;
+	bool status = slice_is(jsonx_text(json_object_get(o, "kind")), "Status");
+	if (status ? slice_is(jsonx_text(json_object_get(o, "status")), "Success")
+		   : slice_is(jsonx_text(json_object_get(json_object_get(o, "metadata"), "uid")), uid))
+		return;
+	err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld with another object", out->status);
+	out->verdict = KUBE_LATER;
+	jsonx_unref(&out->body);
+}
+
 void kube_delete(struct kube *k, const char *path, const char *uid, const char *version, struct kube_answer *out)
 {
 	AUTO(jsonx_unref) json_t *options = json_pack("{s:s, s:s, s:s, s:{s:s, s:s*}}", "kind", "DeleteOptions",
@@ -267,6 +283,7 @@ void kube_delete(struct kube *k, const char *path, const char *uid, const char *
 	    .reads = true,
 	};
 	kube_ask(k, &call, out);
+	check_deleted(uid, out);
 	free(text);
 }
 

@@ -19,7 +19,7 @@ enum kube_verdict {
 	KUBE_REFUSED = 0, /* 400, 403, 404 on a write, 405, 415, 422 …: the same again gives the same */
 	KUBE_LATER,	  /* no answer, 408, 429, 5xx, 401 after a re-read: the server's trouble */
 	KUBE_CONFLICT,	  /* 409: somebody else wrote; at once again */
-	KUBE_ABSENT,	  /* 404 on a GET or DELETE */
+	KUBE_ABSENT,	  /* 404 on a GET or DELETE, in the apiserver's own words: anything between us may say 404 */
 	KUBE_GONE,	  /* 410: the version asked for is too old */
 	KUBE_OK		  /* 2xx and the object in BODY */
 };
@@ -30,6 +30,7 @@ struct kube_answer {
 	int64_t wait;	    /* seconds that the server asks to wait; -1: it does not say */
 	json_t *body;	    /* on KUBE_OK: an object; owned by the answer */
 	struct err why;	    /* otherwise: a sentence, without credentials */
+	bool own_words;	    /* otherwise: a Status came, which something between us and the apiserver has not */
 	char reason[64];    /* otherwise: the Status' reason ("AlreadyExists", "Expired"); or "" */
 	char cause[64];	    /* and the reason of its first cause ("NamespaceTerminating"); or "" */
 };
@@ -107,7 +108,7 @@ void kube_put(struct kube *k, const char *path, const json_t *object, struct kub
 void kube_merge(struct kube *k, const char *path, const json_t *patch, struct kube_answer *out);
 
 /* Deletes just that object in that state (preconditions uid and resourceVersion; VERSION NULL: in any state), in
- * the background. The answer is the object when a finalizer holds it. KUBE_ABSENT when it is gone already (404);
+ * the background. The answer is that object when a finalizer holds it, else a Status; anything else is KUBE_LATER. KUBE_ABSENT when it is gone already (404);
  * KUBE_CONFLICT when it is another or was changed. */
 void kube_delete(struct kube *k, const char *path, const char *uid, const char *version, struct kube_answer *out);
 

@@ -50,6 +50,7 @@ void kube_answer_status(json_t *status, bool reads, struct kube_answer *out)
 	}
 	if (out->wait < 0 && json_integer_value(wait) > 0)
 		out->wait = bounded(json_integer_value(wait));
+	out->own_words = slice_is(jsonx_text(json_object_get(status, "kind")), "Status");
 	take_word(status, "reason", out->reason, sizeof(out->reason));
 	take_word(json_array_get(json_object_get(details, "causes"), 0), "reason", out->cause, sizeof(out->cause));
 	if (!slice_printable(message))
@@ -77,6 +78,9 @@ void kube_answer_read(const struct httpc_response *res, bool reads, struct kube_
 	out->verdict = kube_classify(res->status, !reads);
 	if (out->verdict != KUBE_OK)
 		explain(res, reads, out);
+	/* A missing kind of resource has no Status either: that says nothing about an object. */
+	if (out->verdict == KUBE_ABSENT && !out->own_words)
+		out->verdict = KUBE_REFUSED;
 }
 
 void kube_answer_done(struct kube_answer *a)

@@ -55,8 +55,8 @@ static const char *meta_text(const json_t *object, const char *part, const char 
 static json_t *likeness(const struct object_id *id)
 {
 	const struct object_type *type = &object_types[id->kind];
-	json_t *like = json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", type->api_version, "kind", type->kind, "metadata",
-	    "name", id->name);
+	json_t *like = json_pack("{s:s,s:s,s:{s:s,s:s*}}", "apiVersion", type->api_version, "kind", type->kind,
+	    "metadata", "name", id->name, "namespace", id->namespace_);
 	if (!like)
 		abort();
 	return like;

@@ -39,6 +39,7 @@ static struct {
 	} fail[METHODS];
 	/* Called once, before the next write is looked at: another intake. */
 	void (*meanwhile)(void);
+	bool hearsay; /* errors are not told in the apiserver's own words */
 	bool die; /* by SIGKILL, after the next write is done */
 } api;
 
@@ -54,7 +55,8 @@ static enum kube_verdict verdict_of(long status, bool reads)
 
 static void answer_error(struct kube_answer *out, long status, int64_t wait, bool reads)
 {
-	*out = (struct kube_answer){.verdict = verdict_of(status, reads), .status = status, .wait = wait};
+	*out = (struct kube_answer){
+	    .verdict = verdict_of(status, reads), .status = status, .wait = wait, .own_words = !api.hearsay};
 	err_set(&out->why, ERR_UNAVAILABLE, "HTTP %ld", status);
 }
 
@@ -630,6 +632,24 @@ static void what_is_refused_for_good_is_buried(void **state)
 	check_record("alice", 100, 2);
 }
 
+/* A proxy that sends everybody to its login page is no reason to give events up. */
+static void what_the_apiserver_did_not_refuse_is_not_buried(void **state)
+{
+	struct fixture *f = *state;
+	tell_user(f, "alice", 100, 2);
+	api.hearsay = true;
+	api.fail[POST].status = 302;
+	api.fail[POST].times = 6; /* twice what the apiserver itself is asked */
+	for (int n = 0; n < 7; n++) {
+		intake_run(f->i);
+		clock_advance(13 * CLOCK_SECOND);
+	}
+	assert_int_equal(f->dead, 0);
+	assert_int_equal(api.calls[POST], 7);
+	check_record("alice", 100, 2);
+	assert_int_equal(waiting(f), 0);
+}
+
 static void one_refused_user_does_not_hold_up_others(void **state)
 {
 	struct fixture *f = *state;
@@ -1025,6 +1045,7 @@ int main(void)
 	    INTAKE_TEST(without_the_resource_all_waits_and_says_so),
 	    INTAKE_TEST(the_apiserver_says_how_long),
 	    INTAKE_TEST(what_is_refused_for_good_is_buried),
+	    INTAKE_TEST(what_the_apiserver_did_not_refuse_is_not_buried),
 	    INTAKE_TEST(one_refused_user_does_not_hold_up_others),
 	    INTAKE_TEST(an_event_survives_the_worker),
 	    INTAKE_TEST(once_leaves_what_is_not_done),

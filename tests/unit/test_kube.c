@@ -58,10 +58,11 @@ static void test_what_an_answer_says(void **state)
 		int64_t wait;
 		const char *reason, *cause, *text;
 	} rows[] = {
-	    {{.status = 404, .body = "404 page not found"}, KUBE_ABSENT, -1, "", "",
+	    {{.status = 404, .body = "404 page not found"}, KUBE_REFUSED, -1, "", "",
 		"HTTP 404: the apiserver does not serve this; for userrecords: kubectl apply -f deploy/rbac-sync/crd.yaml"},
 	    {{.status = 404, .body = STATUS(404, "\"reason\":\"NotFound\",\"message\":\"not there\"")}, KUBE_ABSENT, -1,
 		"NotFound", "", "HTTP 404: not there"},
+	    {{.status = 404, .body = "{\"message\":\"no backend\"}"}, KUBE_REFUSED, -1, "", "", "HTTP 404: no backend"},
 	    {{.status = 429, .headers = "Retry-After: 3\r\n", .body = ""}, KUBE_LATER, 3, "", "", "HTTP 429"},
 	    {{.status = 503, .headers = "Retry-After: 86400\r\n", .body = "<html>"}, KUBE_LATER, 300, "", "", "HTTP 503"},
 	    {{.status = 504, .body = STATUS(504,
@@ -87,6 +88,52 @@ static void test_what_an_answer_says(void **state)
 		    strcmp(a.why.msg, rows[i].text) != 0 || a.status != rows[i].reply.status)
 			fail_msg("row %zu: %d %lld %s %s %s", i, a.verdict, (long long)a.wait, a.reason, a.cause, a.why.msg);
 	}
+}
+
+/* Nothing is struck off an inventory because of a page that somebody in between answers. */
+static void test_what_is_no_word_about_a_removal(void **state)
+{
+	(void)state;
+	static const struct {
+		int status;
+		const char *body;
+		enum kube_verdict verdict;
+	} rows[] = {
+	    {200, "{\"kind\":\"Status\",\"status\":\"Success\"}", KUBE_OK},
+	    {200, "{\"kind\":\"ClusterRole\",\"metadata\":{\"name\":\"view\",\"uid\":\"u-1\"}}", KUBE_OK},
+	    {200, "{\"kind\":\"ClusterRole\",\"metadata\":{\"name\":\"view\",\"uid\":\"u-2\"}}", KUBE_LATER},
+	    {200, "{\"kind\":\"Status\",\"status\":\"Failure\"}", KUBE_LATER},
+	    {200, "{}", KUBE_LATER},
+	    {202, "{\"ok\":true}", KUBE_LATER},
+	    {404, STATUS(404, "\"reason\":\"NotFound\""), KUBE_ABSENT},
+	    {404, "<html>no such page</html>", KUBE_REFUSED},
+	    {404, "", KUBE_REFUSED},
+	};
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct kube_answer a;
+		KS_SCRIPT({.status = rows[i].status, .body = rows[i].body});
+		kube_delete(k, PATH, "u-1", "7", &a);
+		if (a.verdict != rows[i].verdict || (a.body != NULL) != (rows[i].verdict == KUBE_OK))
+			fail_msg("%d %s: %d", rows[i].status, rows[i].body, a.verdict);
+		kube_answer_done(&a);
+	}
+}
+
+static void test_an_object_of_another_namespace(void **state)
+{
+	(void)state;
+	struct kube_answer a;
+	AUTO(jsonx_unref) json_t *want =
+	    ks_json("{\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"default\",\"namespace\":\"a\"}}");
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	KS_SCRIPT(
+	    {.status = 200, .body = "{\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"default\",\"namespace\":\"b\"}}"});
+	kube_get(k, PATH, want, &a);
+	assert_int_equal(a.verdict, KUBE_LATER);
+	kube_answer_done(&a);
 }
 
 /* A tenant may write a NUL where he may write; the rest of us must be able to read on. */
@@ -191,6 +238,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_something_else_that_answers_200),
 	    cmocka_unit_test(test_what_an_answer_says),
+	    cmocka_unit_test(test_what_is_no_word_about_a_removal),
+	    cmocka_unit_test(test_an_object_of_another_namespace),
 	    cmocka_unit_test(test_a_nul_in_a_text_of_others),
 	    cmocka_unit_test(test_one_is_told_to_wait_and_all_do),
 	    cmocka_unit_test(test_a_request_can_be_given_up),
