@@ -92,11 +92,25 @@ static enum err_code exchange(
 	return rc;
 }
 
+bool kube_wants_renewal(const struct kube *k)
+{
+	return k->renewals && atomic_load(k->renewals) != k->renewed;
+}
+
+/* What is faulty stays as it was: whoever asked says so. */
+static void renew(struct kube *k)
+{
+	struct err e;
+	if (kube_wants_renewal(k) && kube_reload(k, &e) != ERR_OK)
+		return;
+}
+
 enum err_code kube_exchange(
     struct kube *k, const struct kube_call *call, struct httpc_response *res, struct err *e)
 {
 	bool rotated;
 	*res = (struct httpc_response){0};
+	renew(k);
 	TRY(credentials_fresh(&k->credentials, &rotated, e));
 	if (rotated)
 		httpc_forget(k->http);
@@ -304,6 +318,8 @@ enum err_code kube_open(const struct kube_options *o, struct kube **out, struct 
 	k->timeout_ms = o->timeout_ms;
 	k->idle_ms = o->idle_ms ? o->idle_ms : KUBE_IDLE_MS;
 	k->gate = o->gate;
+	k->renewals = o->renewals;
+	k->renewed = o->renewals ? atomic_load(o->renewals) : 0;
 	k->dry_run = o->dry_run;
 	k->manager = strdup(o->manager ? o->manager : KUBE_FIELD_MANAGER);
 	if (!k->manager)
@@ -344,6 +360,7 @@ void kube_cancel_by(struct kube *k, const struct cancel *cancel)
 
 enum err_code kube_reload(struct kube *k, struct err *e)
 {
+	k->renewed = k->renewals ? atomic_load(k->renewals) : 0;
 	httpc_forget(k->http); /* a connection is as old as the certificate that opened it */
 	return credentials_renew(&k->credentials, e);
 }

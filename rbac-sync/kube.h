@@ -58,6 +58,8 @@ struct kube_options {
 	int64_t idle_ms;	   /* a watch on which nothing comes for so long is taken for dead; 0: KUBE_IDLE_MS */
 	struct kube_gate *gate;	   /* or NULL: no limit (Lease, events) */
 	const struct cancel *cancel; /* ends any wait or exchange at once; or NULL */
+	const atomic_uint *renewals; /* counts; when it moved, kube_reload comes before the next request, and watches end
+				      * in order; or NULL */
 	bool dry_run;		   /* writes carry dryRun=All */
 	const char *manager;	   /* field manager of the writes, a plain word; NULL: KUBE_FIELD_MANAGER */
 };

@@ -12,6 +12,8 @@ struct kube {
 	int64_t timeout_ms, idle_ms;
 	struct kube_gate *gate;
 	const struct cancel *cancel;
+	const atomic_uint *renewals; /* or NULL */
+	unsigned renewed;	     /* as it stood at the last reload */
 	bool dry_run;
 	kube_left *left; /* of the time for writes; or NULL */
 	void *left_ctx;
@@ -27,6 +29,9 @@ struct kube_call {
 	size_t max_bytes;   /* 0: KUBE_ANSWER_MAX */
 	const struct httpc_reader *reader; /* or NULL */
 };
+
+/* Somebody asked for all to be read anew since that was done last. */
+bool kube_wants_renewal(const struct kube *k);
 
 /* One request and its answer of whatever status, through the gate; after a 401 once more with all credentials read
  * anew. RES is to be freed also after an error. */

@@ -66,7 +66,8 @@ static bool on_piece(void *ctx, struct slice piece)
 static bool on_tick(void *ctx)
 {
 	struct stream *s = ctx;
-	return credentials_rotated(&s->k->credentials) ? end(s, KUBE_OK) : true;
+	bool old = kube_wants_renewal(s->k) || credentials_rotated(&s->k->credentials);
+	return old ? end(s, KUBE_OK) : true;
 }
 
 static void finish(struct stream *s, enum err_code rc, const struct err *e, const struct httpc_response *res)

@@ -25,6 +25,7 @@ struct kube_options runtime_client(const struct runtime *r)
 	    .gate = r->gate,
 	    /* Of --once it is the calling thread that asks. */
 	    .cancel = r->o.once && r->o.stop ? r->o.stop : &r->stopping,
+	    .renewals = &r->renewals,
 	    .dry_run = r->o.dry_run,
 	};
 }
@@ -315,6 +316,7 @@ int runtime_fd(const struct runtime *r)
 void runtime_reload(struct runtime *r)
 {
 	struct err e;
+	atomic_fetch_add(&r->renewals, 1);
 	if (r->intake) {
 		if (kube_reload(r->intake_kube, &e) != ERR_OK)
 			log_error("kubeconfig rejected, the last good one stays", LOG_STR("reason", e.msg));

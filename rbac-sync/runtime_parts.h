@@ -39,6 +39,7 @@ struct runtime {
 	bool reconciles, takes; /* by mode: works on records; takes events from the spool */
 
 	struct cancel stopping; /* ends requests and waits of all clients but the Lease's */
+	atomic_uint renewals; /* of credentials that were asked for: all clients follow it */
 	struct kube_gate *gate;
 	struct store *store;
 	struct queue *queue;

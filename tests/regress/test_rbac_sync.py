@@ -7,7 +7,7 @@ import signal
 import pytest
 import yaml
 
-from support import yamlio
+from support import kubeconfig, yamlio
 from support.paths import TOP, program
 from support.proc import run
 from support.rbac_sync import DEVS, VIEW
@@ -267,6 +267,29 @@ def test_sighup_retries_at_once(worker, fake_api):
     w.wait_logged("object refused")
     w.process.signal(signal.SIGHUP)
     w.wait_for(lambda: fake_api.phase("alice") == "Ready", "alice's binding")
+
+
+def test_sighup_reads_the_kubeconfig_for_all_threads(worker, fake_api, tmp_path):
+    """Records, bindings, watches, events and the Lease: the old token is as good as the new one, so no 401 helps."""
+    fake_api.tokens.add("next-token")
+    config = kubeconfig.write(tmp_path / "own.yaml", fake_api.url, fake_api.ca, token="secret-token")
+    w = worker((DEVS,), kubeconfig_path=config,
+               leaderElection={"leaseDuration": "1s", "renewDeadline": "800ms", "retryPeriod": "100ms"}).start()
+    w.spool.put("alice", ["eng-blue"])
+    w.wait_for(lambda: fake_api.phase("alice") == "Ready", "alice's binding")
+    kubeconfig.write(tmp_path / "own.yaml", fake_api.url, fake_api.ca, token="next-token")
+    w.process.signal(signal.SIGHUP)
+
+    def with_new(method, path):
+        return any(r.token == "next-token" for r in fake_api.seen(method, path))
+    for method, path in (("PUT", "/leases/"), ("GET", "/userrecords.*watch=1"), ("GET", "/rolebindings.*watch=1")):
+        w.wait_for(lambda m=method, p=path: with_new(m, p), f"{method} {path} with the new token")
+    fake_api.forget()
+    w.spool.put("bob", ["eng-red"])
+    w.wait_for(lambda: fake_api.phase("bob") == "Ready", "bob's binding")
+    w.wait_for(lambda: with_new("POST", "/events"), "an event with the new token")
+    assert {r.token for r in fake_api.seen()} == {"next-token"}
+    assert "next-token" not in w.process.output()
 
 
 def test_one_worker_for_a_spool(worker):

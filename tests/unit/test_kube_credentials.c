@@ -125,6 +125,49 @@ static void test_a_rotated_certificate_ends_a_watch_in_order(void **state)
 	assert_int_equal(a.verdict, KUBE_OK);
 }
 
+/* --- on demand --- */
+
+static atomic_uint renewals;
+
+static void test_all_is_read_anew_when_somebody_asks(void **state)
+{
+	(void)state;
+	ks_configure("token: first");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){.renewals = &renewals});
+	KS_SCRIPT(OK);
+	assert_int_equal(get(k), KUBE_OK);
+	unsigned before = tls_server_connections(ks.server);
+	ks_configure("token: second");
+	assert_int_equal(get(k), KUBE_OK);
+	atomic_fetch_add(&renewals, 1);
+	assert_int_equal(get(k), KUBE_OK);
+	assert_int_equal(get(k), KUBE_OK);
+	assert_true(shown(1, "first") && shown(2, "second") && shown(3, "second"));
+	assert_int_equal(tls_server_connections(ks.server), before + 1);
+	ks_put("config", "nonsense");
+	atomic_fetch_add(&renewals, 1);
+	assert_int_equal(get(k), KUBE_OK); /* the good one stays */
+	assert_true(shown(4, "second"));
+}
+
+static void ask(void *ctx, const char *type, json_t *object)
+{
+	(void)ctx, (void)object;
+	assert_null(type);
+	atomic_fetch_add(&renewals, 1);
+}
+
+static void test_a_watch_ends_in_order_when_somebody_asks(void **state)
+{
+	(void)state;
+	struct kube_answer a;
+	ks_configure("token: first");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){.renewals = &renewals, .idle_ms = 3600 * 1000});
+	KS_SCRIPT({.status = 200, .how = TLS_DRIP});
+	kube_watch(k, "/api/v1/namespaces", NULL, "1", 600, ask, NULL, &a);
+	assert_int_equal(a.verdict, KUBE_OK);
+}
+
 /* --- plugins --- */
 
 #define CREDENTIAL "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{"
@@ -243,6 +286,8 @@ int main(void)
 	    cmocka_unit_test(test_a_401_reads_all_again_once),
 	    cmocka_unit_test(test_a_rotated_certificate_ends_kept_connections),
 	    cmocka_unit_test(test_a_rotated_certificate_ends_a_watch_in_order),
+	    cmocka_unit_test(test_all_is_read_anew_when_somebody_asks),
+	    cmocka_unit_test(test_a_watch_ends_in_order_when_somebody_asks),
 	    cmocka_unit_test(test_a_plugin_is_asked_when_it_must_be),
 	    cmocka_unit_test(test_one_that_gives_what_is_about_to_expire_is_not_run_each_time),
 	    cmocka_unit_test(test_a_plugin_that_fails_sends_nothing),
