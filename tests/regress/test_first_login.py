@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import threading
+import time
 
 import pytest
 
@@ -49,6 +50,35 @@ class Asking(threading.Thread):
         return self.got
 
 
+class Slow(Exception):
+    """This machine stood still for longer than anybody waits: it proved nothing."""
+
+
+class InTime:
+    """What happens within LIMIT seconds must be right; what took longer is to be tried anew."""
+
+    def __init__(self, limit=2.0):
+        self.limit = limit
+
+    def __enter__(self):
+        self.end = time.monotonic() + self.limit
+
+    def __exit__(self, kind, error, trace):
+        if time.monotonic() > self.end and (kind is None or issubclass(kind, AssertionError)):
+            raise Slow from error
+
+
+def tried(attempt):
+    """ATTEMPT(name of a new daemon) until it was in time."""
+    for n in range(5):
+        try:
+            attempt(f"try{n}")
+            return
+        except Slow:
+            pass
+    raise AssertionError("never in time")
+
+
 def counts(d):
     have = {r: d.metric(WAITS, result=r) for r in ("ready", "timeout", "skipped")}
     assert d.metrics()[SECONDS] == have["ready"] + have["timeout"]
@@ -60,21 +90,24 @@ def test_the_answer_comes_after_the_acknowledgement(daemon):
     want = plain.token_review(TOKEN[0]).json["status"]
     assert counts(plain) == {"ready": 0, "timeout": 0, "skipped": 0}
 
-    d = daemon(tokens=TOKENS, spool=True, edit=waiting(2000))
-    spool, acks = Spool(d.spool_dir), Acks(d.spool_dir)
-    acks.alive()
-    asking = Asking(lambda: d.token_review(TOKEN[0]).json["status"])
-    name, ev = d.process.wait_for(lambda: event(spool, "user0"), "the event")
-    # Of somebody else, and of what this person was: neither is it.
-    acks.put("a" * 26, ev["digest"])
-    acks.put(name, "0" * 64)
-    assert asking.got is None
-    acks.put(name, digest(ev))
-    assert asking.answer() == want
-    assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
-    # Told once: from now on nobody waits.
-    assert d.token_review(TOKEN[0]).json["status"] == want
-    assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
+    def attempt(name):
+        d = daemon(name=name, tokens=TOKENS, spool=True, edit=waiting(2000))
+        spool, acks = Spool(d.spool_dir), Acks(d.spool_dir)
+        acks.alive()
+        with InTime():
+            asking = Asking(lambda: d.token_review(TOKEN[0]).json["status"])
+            name, ev = d.process.wait_for(lambda: event(spool, "user0"), "the event")
+            # Of somebody else, and of what this person was: neither is it.
+            acks.put("a" * 26, ev["digest"])
+            acks.put(name, "0" * 64)
+            assert asking.got is None
+            acks.put(name, digest(ev))
+            assert asking.answer() == want
+        assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
+        # Told once: from now on nobody waits.
+        assert d.token_review(TOKEN[0]).json["status"] == want
+        assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
+    tried(attempt)
 
 
 def test_who_is_settled_already_does_not_wait(daemon):
@@ -115,34 +148,42 @@ def test_a_vain_wait_ends_with_the_same_answer_and_is_given_up(daemon):
 
 
 def test_few_wait_and_the_others_pass(daemon):
-    d = daemon(tokens=TOKENS, spool=True, edit=waiting(2000))
-    spool, acks = Spool(d.spool_dir), Acks(d.spool_dir)
-    acks.alive()
-    asking = [Asking(lambda t=t: d.user_of(t)) for t in TOKEN[:8]]
-    d.process.wait_for(lambda: sum(a.got is not None for a in asking) == 4, "four answers")
-    for i in range(8):
-        name, ev = event(spool, f"user{i}")
-        acks.put(name, ev["digest"])
-    assert [a.answer()["username"] for a in asking] == [f"user{i}" for i in range(8)]
-    assert counts(d) == {"ready": 4, "timeout": 0, "skipped": 4}
+    def attempt(name):
+        d = daemon(name=name, tokens=TOKENS, spool=True, edit=waiting(2000))
+        spool, acks = Spool(d.spool_dir), Acks(d.spool_dir)
+        acks.alive()
+        with InTime():
+            asking = [Asking(lambda t=t: d.user_of(t)) for t in TOKEN[:8]]
+            d.process.wait_for(lambda: sum(a.got is not None for a in asking) >= 4, "four answers")
+            assert sum(a.got is not None for a in asking) == 4
+            for i in range(8):
+                name, ev = event(spool, f"user{i}")
+                acks.put(name, ev["digest"])
+            assert [a.answer()["username"] for a in asking] == [f"user{i}" for i in range(8)]
+        assert counts(d) == {"ready": 4, "timeout": 0, "skipped": 4}
+    tried(attempt)
 
 
 def test_a_login_waits_too(daemon, directory):
-    d = daemon(ldap=[directory.config()], login={}, spool=True, edit=waiting(2000))
-    spool, acks = Spool(d.spool_dir), Acks(d.spool_dir)
-    acks.alive()
     person, (password, *_) = next(iter(directory.people.items()))
-    asking = Asking(lambda: d.login_token(person, password))
-    (name,) = d.process.wait_for(lambda: spool.names("new"), "the event")
-    with open(os.path.join(spool.folder, "new", name), encoding="utf-8") as f:
-        ev = json.load(f)
-    assert asking.got is None and ev["iat"] >= ev["seenAt"] - 1
-    acks.put(name, ev["digest"])
-    token = asking.answer()
-    assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
-    # The token tells the same of the person: nothing to wait for.
-    assert d.user_of(token)["username"] == ev["username"]
-    assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
+
+    def attempt(name):
+        d = daemon(name=name, ldap=[directory.config()], login={}, spool=True, edit=waiting(2000))
+        spool, acks = Spool(d.spool_dir), Acks(d.spool_dir)
+        acks.alive()
+        with InTime():
+            asking = Asking(lambda: d.login_token(person, password))
+            (name,) = d.process.wait_for(lambda: spool.names("new"), "the event")
+            with open(os.path.join(spool.folder, "new", name), encoding="utf-8") as f:
+                ev = json.load(f)
+            assert asking.got is None and ev["iat"] >= ev["seenAt"] - 1
+            acks.put(name, ev["digest"])
+            token = asking.answer()
+        assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
+        # The token tells the same of the person: nothing to wait for.
+        assert d.user_of(token)["username"] == ev["username"]
+        assert counts(d) == {"ready": 1, "timeout": 0, "skipped": 0}
+    tried(attempt)
 
 
 def test_a_token_tells_when_it_was_issued(daemon, issuer):

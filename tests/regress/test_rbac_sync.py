@@ -115,7 +115,8 @@ def test_a_running_worker_takes_events_as_they_come(worker, fake_api):
     for n, user in enumerate(("alice", "bob", "carol")):
         w.spool.put(user, ["eng-blue"])
         w.wait_for(lambda u=user: fake_api.phase(u) == "Ready", f"{user}'s binding")
-        assert len(fake_api.objects) == n + 1 and w.spool.empty()
+        assert len(fake_api.objects) == n + 1
+        w.wait_empty()
     w.wait_for(lambda: w.process.output().count('"is":"Ready"') == 3, "the last answer")
     assert w.stop() == 0
     assert w.metric("portcullis_sync_events_processed_total", '{result="done"}') == 3

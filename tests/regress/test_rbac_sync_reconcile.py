@@ -265,10 +265,12 @@ def test_a_record_that_cannot_be_read_holds_up_nobody(worker, fake_api):
 
 def test_an_end_that_comes_while_it_runs(worker, fake_api):
     """Grants end a minute late, so that clocks may differ."""
-    ending = {**DEVS, "grants": [{**DEVS["grants"][0], "endTime": at(-55)}]}
-    w = worker((ending, VIEW)).start()
+    def templates(seconds):
+        return ({**DEVS, "grants": [{**DEVS["grants"][0], "endTime": at(seconds)}]}, VIEW)
+    w = worker(templates(3600)).start()
     w.spool.put("alice", ["eng-blue"])
-    w.wait_for(lambda: len(fake_api.objects) == 2, "both grants")
+    w.wait_for(lambda: ready(fake_api, "alice") and len(fake_api.objects) == 2, "both grants")
+    w.write_templates(list(templates(-57)))
     w.wait_for(lambda: set(by_role(fake_api)) == {(None, "view")}, "the end of one")
     w.wait_for(lambda: "GrantExpired" in {e.get("reason") for e in list(fake_api.all["events"].values())}, "the event")
 
@@ -334,8 +336,11 @@ def test_readiness_tells_what_is_wrong(worker, fake_api):
     def look():
         with Client(port) as c:
             return c.get("/readyz?verbose")
-    w.wait_for(lambda: look().status == 200 and b"leading" in look().body, "readiness")
-    text = look().body.decode()
+
+    def well():
+        got = look()
+        return got.text if got.status == 200 and "leading" in got.text else None
+    text = w.wait_for(well, "readiness")
     for check in ("userrecords", "rolebindings", "namespaces", "spool", "leading", "templates"):
         assert f"[+]{check} ok" in text, text
     with Client(port) as c:

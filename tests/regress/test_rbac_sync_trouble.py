@@ -97,7 +97,7 @@ def test_one_bad_namespace_never_blocks_the_others(worker, fake_api):
     assert set(by_role(fake_api)) == {("red", "edit"), (None, "view")}
     ready = condition(fake_api, "alice", "Ready")
     assert ready["status"] == "False" and ready["reason"] == "Waiting" and "green" in ready["message"]
-    assert w.spool.empty()
+    w.wait_empty()
     # Once the namespace is there only what is missing is written, at once.
     fake_api.forget()
     fake_api.namespace("green")
@@ -109,13 +109,15 @@ def test_one_bad_namespace_never_blocks_the_others(worker, fake_api):
 def test_refusals_are_told_in_the_record_and_tried_again(worker, fake_api, code):
     w = worker((DEVS, VIEW))
     w.spool.put("alice", ["eng-blue"])
-    fake_api.on("PATCH", "/rolebindings", status(code, message="because of X"))
+    again = Hold(before=True)
+    fake_api.on("PATCH", "/rolebindings", status(code, message="because of X"), again)
     w.start()
     w.wait_for(lambda: fake_api.phase("alice") == "Degraded", "the status")
     refused = condition(fake_api, "alice", "Refused")
     assert refused["status"] == "True" and f"HTTP {code}: because of X" in refused["message"]
     assert ("portcullis sync rbac" in refused["message"]) == (code == 403)
     assert set(by_role(fake_api)) == {(None, "view")}
+    again.release.set()
     w.wait_for(lambda: fake_api.phase("alice") == "Ready", "the next try")
     assert not condition(fake_api, "alice", "Refused")
 
@@ -123,12 +125,14 @@ def test_refusals_are_told_in_the_record_and_tried_again(worker, fake_api, code)
 def test_a_namespace_that_goes_is_waited_for(worker, fake_api):
     w = worker((DEVS, VIEW))
     w.spool.put("alice", ["eng-blue"])
+    again = Hold(before=True)
     fake_api.on("PATCH", "/rolebindings", status(
-        403, message="unable to create new content in namespace blue because it is being terminated"))
+        403, message="unable to create new content in namespace blue because it is being terminated"), again)
     w.start()
     w.wait_for(lambda: fake_api.phase("alice") == "Degraded", "the status")
     assert condition(fake_api, "alice", "Ready")["reason"] == "Waiting"
     assert not condition(fake_api, "alice", "Refused")
+    again.release.set()
 
 
 def test_redirects_are_not_followed(worker, fake_api, tmp_path):
@@ -300,6 +304,6 @@ def test_sigterm_ends_cleanly_while_the_apiserver_is_silent(worker, fake_api):
     w.spool.put("alice", ["eng-blue"])
     assert hold.reached.wait(60)
     assert w.stop() == 0
-    hold.release.set()
     assert not fake_api.objects
+    hold.release.set()
     assert key("ldap:corp", "alice") in {r["metadata"]["name"] for r in fake_api.records().values()}

@@ -108,17 +108,17 @@ def test_a_flood_of_new_users_waits_and_others_pass(worker, fake_api):
     def templates(limit):
         return json.dumps({**HEAD, "limits": {"maxNewUsersPerMinute": limit}, "templates": [DEVS]})
     w = worker([DEVS])
-    w.write_templates(templates(3))
+    w.write_templates(templates(1))  # the next one in a minute
     w.start()
     w.spool.put("old", ["eng-blue"], iat=100)
     w.process.wait_for(lambda: ack_of(w, "old", ["eng-blue"]), "the first user")
     for i in range(10):
         w.spool.put(f"u{i}", ["eng-blue"])
     held = 'portcullis_sync_spool_rejected_total{reason="maxNewUsersPerMinute"}'
-    w.process.wait_for(lambda: len(fake_api.records()) == 3 and w.metric(held) == 8, "the limit")
+    w.process.wait_for(lambda: len(fake_api.records()) == 1 and w.metric(held) == 10, "the limit")
     w.spool.put("old", ["eng-red"], iat=200)
     w.process.wait_for(lambda: ack_of(w, "old", ["eng-red"]), "the user who is known")
-    assert len(w.spool.names("cur")) == 8
+    assert len(w.spool.names("cur")) == 10
     w.write_templates(templates(1000))
     w.wait_empty()
     assert len(fake_api.records()) == 11
