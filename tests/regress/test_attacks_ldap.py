@@ -3,7 +3,6 @@ tokens in reviews, so that what an apiserver sees is what is judged; POST /login
 import base64
 import os
 import re
-import socket
 
 import pytest
 
@@ -11,6 +10,7 @@ from support import pki
 from support.attacks import Gate
 from support.fakeissuer import Listener
 from support.fakeldap import FakeLdap, Hangup, bind_result, entry, search_done
+from support.ports import free_port
 from support.slapd import GROUPS, PEOPLE, SERVICE_DN, Slapd
 
 ALICE = "alice-secret-5512"
@@ -252,8 +252,7 @@ def test_a_directory_that_fails_is_an_outage(ask, how):
 
 @pytest.mark.attack("66")
 def test_nobody_listens_or_the_next_one_does(ask, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        closed = f"ldaps://127.0.0.1:{s.getsockname()[1]}"
+    closed = f"ldaps://127.0.0.1:{free_port()}"
     is_outage(ask(urls=[closed]))
     with Slapd(tmp_path / "slapd") as s:
         config = s.config(basic=True)

@@ -3,8 +3,9 @@ import os
 import random
 import shutil
 import signal
-import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,6 +14,7 @@ from support.fakeldap import FakeLdap, Hangup, bind_result, entry, search_done
 from support.ldapprobe import Probe
 from support.paths import tool
 from support.portcullisd import Load
+from support.ports import free_port
 from support.proc import run, wait_until
 from support.slapd import DEFAULT_PEOPLE, GROUPS, PEOPLE, SERVICE_DN, Slapd
 
@@ -21,6 +23,7 @@ GOOD = {name: (password, [f"corp:{g}" for g in groups])
         for name, (password, groups) in DEFAULT_PEOPLE.items() if name != "dora"}
 UP = "portcullis_directory_server_up"
 OPERATIONS = "portcullis_directory_operations_total"
+PASSED_OVER = 10  # seconds for which a server that failed once comes after the others
 
 
 class Replica(Slapd):
@@ -101,7 +104,7 @@ def test_first_server_killed_under_load(daemon, pair):
 def test_a_server_that_stops_in_its_tracks_is_passed_over(daemon, pair):
     """Its connections stay open, kept ones too, and nothing comes any more."""
     one, two = pair
-    d = daemon(ldap=[one.config(urls=[one.tls_url, two.tls_url], cacheTTL="0s", timeout="300ms")])
+    d = daemon(ldap=[one.config(urls=[one.tls_url, two.tls_url], cacheTTL="0s", timeout="2s")])
     token = d.login_token("alice", ALICE)
     one.process.signal(signal.SIGSTOP)
     try:
@@ -178,9 +181,9 @@ def test_one_slow_entry_does_not_take_the_server_from_others(daemon, tmp_path):
         return [entry(f"uid={name},{PEOPLE}", uid=name, entryUUID=name), search_done()]
 
     with FakeLdap(ca.server(), on_bind=bind, on_search=search) as f:
-        d = daemon(ldap=[fake_config(tmp_path, ca, [f.url], timeout="200ms")])
-        for _ in range(4):
-            assert d.login("slow", "x").status == 503
+        d = daemon(ldap=[fake_config(tmp_path, ca, [f.url], timeout="2s")])
+        with ThreadPoolExecutor(4) as pool:
+            assert [g.status for g in pool.map(lambda i: d.login("slow", f"x{i}"), range(4))] == [503] * 4
         name = "quick"
         assert d.login("quick", "x").status == 200
         assert d.metric(UP, server=f.url) == 1
@@ -214,18 +217,16 @@ def test_a_first_server_that_cannot_be_trusted_is_passed_over(tmp_path, how):
 # --- reloads ---
 
 def test_a_reload_keeps_connections_and_what_is_known(daemon, directory, tmp_path):
-    dead = socket.create_server(("127.0.0.1", 0))
-    port = dead.getsockname()[1]
-    dead.close()
-    gone = f"ldaps://127.0.0.1:{port}"
+    gone = f"ldaps://127.0.0.1:{free_port()}"
     d = daemon(ldap=[directory.config(urls=[gone, directory.tls_url])])
+    began = time.monotonic()
     for _ in range(3):
         d.login_token("alice", ALICE)
     # A failure puts a server behind the others for a while: only its probes and time open the breaker here.
     connects = {"operation": "connect", "result": "ok", "server": directory.tls_url}
     before = d.metric(OPERATIONS, **connects)
     failed = d.metric(OPERATIONS, operation="connect", server=gone)
-    assert failed == 1
+    assert failed == 1 or time.monotonic() > began + PASSED_OVER
     loads = {"what": "config", "result": "loaded"}
     done = d.metric("portcullis_config_reloads_total", **loads)
     d.config["authentication"]["ldap"][0]["cacheTTL"] = "31s"
@@ -235,7 +236,7 @@ def test_a_reload_keeps_connections_and_what_is_known(daemon, directory, tmp_pat
     d.login_token("alice", ALICE)
     # One connection for the person's own bind; the service account's was kept, the dead server not asked.
     assert d.metric(OPERATIONS, **connects) == before + 1
-    assert d.metric(OPERATIONS, operation="connect", server=gone) == failed
+    assert d.metric(OPERATIONS, operation="connect", server=gone) == failed or time.monotonic() > began + PASSED_OVER
     # Another timeout is another pool; series of servers that are gone go too.
     done = d.metric("portcullis_config_reloads_total", **loads)
     d.config["authentication"]["ldap"][0]["urls"] = [directory.tls_url]

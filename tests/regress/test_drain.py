@@ -142,7 +142,7 @@ def token_of(port):
 
 def test_requests_on_kept_connections_during_the_end_are_answered(daemon, silence, mute_issuer):
     """While the end waits for the last workers, a kept connection may still ask for work that waits."""
-    d = daemon(ldap=[directory(silence.port, timeout="1s")], jwt=[jwt_of(mute_issuer.port)])
+    d = daemon(ldap=[directory(silence.port, timeout="2s")], jwt=[jwt_of(mute_issuer.port)])
     first, second = d.client(reopen=False), d.client(reopen=False)
     assert d.user_of(BOB, client=first) and d.user_of(BOB, client=second)
     login = Asking(lambda: d.login("alice", "secret"))

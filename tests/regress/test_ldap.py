@@ -2,7 +2,6 @@
 of attacks that docs/ldap.md repeats."""
 import os
 import re
-import socket
 import ssl
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from support import pki, slapd
 from support.fakeldap import FakeLdap, Hangup, bind_result, entry, search_done
 from support.ldapprobe import Probe
+from support.ports import free_port
 from support.slapd import GROUPS, PEOPLE, SERVICE_DN, Slapd
 
 ALICE = "alice-secret-5512"
@@ -233,11 +233,9 @@ def test_anonymous_search_when_no_service_account_is_set(directory, tmp_path):
 
 
 def test_fails_over_in_order(directory, tmp_path):
-    dead = socket.create_server(("127.0.0.1", 0))
-    closed = dead.getsockname()[1]
-    dead.close()
+    closed = free_port()
     with FakeLdap(silent=True) as hole:
-        config = directory.config(timeout="1s")
+        config = directory.config(timeout="2s")
         config["urls"] = [f"ldaps://127.0.0.1:{closed}", hole.url, directory.tls_url]
         with Probe(tmp_path / "last", config) as p:
             got = p.login("alice", ALICE)

@@ -1,6 +1,5 @@
 """Kubernetes' own OIDC cases, on the daemon: each case that has a counterpart is an issuer of its own."""
 import os
-import socket
 
 import pytest
 
@@ -8,6 +7,7 @@ from support import attacks, oidc_parity, tokens
 from support.attacks import Gate
 from support.fakeissuer import FakeIssuer
 from support.paths import program
+from support.ports import free_port
 from support.proc import Process
 
 CASES = oidc_parity.cases()
@@ -63,8 +63,7 @@ class Bench:
     def discovery(self, case):
         """Serves the document, too."""
         if "closed" in case["fetch"]:
-            with socket.create_server(("127.0.0.1", 0)) as s:
-                return f"https://localhost:{s.getsockname()[1]}/conf"
+            return f"https://localhost:{free_port()}/conf"
         path = f"/{CASES.index(case)}{case['fetch']['discovery']}"
         self.fake.pages[path] = {"issuer": self.url(case), "jwks_uri": self.fake.url + "/jwks"}
         return self.fake.url + path
