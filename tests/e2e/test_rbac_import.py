@@ -8,7 +8,7 @@ import pytest
 from support import rbac_world, yamlio
 from support.apiserver import ApiServer
 from support.paths import program
-from support.proc import run, wait_until
+from support.proc import run
 
 KINDS = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
 REQUESTS = 20000
@@ -51,13 +51,14 @@ class Cluster:
         roles = self.api.get(f"{rbac_world.API}/clusterroles")["items"]
         for name, rules in rbac_world.aggregate(roles).items():
             self.api.patch(f"{rbac_world.API}/clusterroles/{name}", {"rules": rules})
-        # The last thing made is what the authorizer's caches learn last.
-        view = {"user": "caught-up", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"}}
-        self.api.create(f"{rbac_world.API}/clusterrolebindings", {
-            "metadata": {"name": "t-last"}, "roleRef": {"apiGroup": rbac_world.V, "kind": "ClusterRole", "name": "view"},
-            "subjects": [rbac_world.subject("User:caught-up")]})
-        with self.api.client() as c:
-            wait_until(lambda: c.post(SAR, json={"spec": view}).json["status"]["allowed"], "the authorizer to catch up")
+        # The last thing made of each kind is what that kind's cache in the authorizer learns last.
+        last = []
+        for scope, ns in (("Cluster", {}), ("", {"namespace": "red"})):
+            meta, role = {"name": "t-last", **ns}, f"{scope}Role"
+            last += [{"kind": role, "metadata": meta, "rules": [rbac_world.rule(["get"], [""], ["t-last"])]},
+                     {"kind": f"{role}Binding", "metadata": meta, "subjects": [rbac_world.subject("User:caught-up")],
+                      "roleRef": {"apiGroup": rbac_world.V, "kind": role, "name": "t-last"}}]
+        self.api.create_rbac(last)
 
     def ask(self, reviews):
         """The apiserver's statuses, in order."""

@@ -7,7 +7,7 @@ import pytest
 
 from support.fault_proxy import Answer, Cut, Hold
 from support.proc import wait_until
-from support.sync_replicas import LEASE, RBAC, RECORDS, Cluster, Replica, now
+from support.sync_replicas import LEASE, RBAC, RECORDS, WORKERS, Cluster, Replica, now
 from support.spool import key
 
 DEVS = {"name": "devs", "match": {"groups": ["dev-*"]},
@@ -49,6 +49,21 @@ class World:
         for user, uid in self.steady.items():
             assert self.uids()[user] == uid, f"{user}'s binding was made anew"
         assert self.cluster.prove_one_writer() > 0
+
+    def quiet(self):
+        """Settled, and every record says so: no write of anybody's is under way."""
+        self.settle()
+
+        def told():
+            have = {o["spec"]["identity"]["username"]: o for o in self.cluster.api.get(RECORDS)["items"]}
+            for user, groups in self.people.items():
+                meta, status = have[user]["metadata"], have[user].get("status", {})
+                listed = [b for b in status.get("bindings", []) if b.get("uid")]
+                if status.get("observedGeneration") != meta["generation"] or len(listed) != 2 * len(groups) or \
+                        len(status.get("bindings", [])) != len(listed):
+                    return False
+            return True
+        wait_until(told, "all records to tell of what is due")
 
     def uids(self):
         return {m[3]: o["metadata"]["uid"] for m, o in self.cluster.bindings() if m[2] == "User"}
@@ -94,14 +109,25 @@ def calm(world):
         r.thaw()
 
 
-def hold_work(replica, answers=4):
-    """The next answers to REPLICA's writes of bindings wait: its reconcilers stand in the middle of their work."""
-    return replica.proxy.on("PATCH", "rolebindings/", Hold(), times=answers)
-
-
 def release(rule):
     rule.drop()
     rule.action.release.set()
+
+
+def in_the_middle(world, who, people=12):
+    """(leader, the other, rule) when all of the leader's reconcilers wait for answers to their writes of bindings. A
+    leader that loses its Lease for slowness before that was none."""
+    for groups in itertools.cycle(("dev-a", "dev-b")):
+        leading, other = world.leader()
+        held = leading.proxy.on("PATCH", "rolebindings/", Hold(), times=WORKERS)
+        for i in range(people):
+            world.put(other, f"{who}-{i}", groups)
+        wait_until(lambda l=leading, h=held: h.hits >= WORKERS or world.cluster.leader() != l.user,
+                   lambda l=leading: f"reconcilers in the middle of their work\n{l.proxy.told()}")
+        if held.hits >= WORKERS:
+            return leading, other, held
+        release(held)
+    raise AssertionError
 
 
 # The order is for speed: what makes watches wait longer and longer comes before what starts replicas anew.
@@ -110,7 +136,7 @@ def test_watches_cut_in_the_middle_of_an_event(world):
     leading, _ = world.leader()
     rules = [leading.proxy.on("GET", r"/userrecords\?.*watch=", Cut(200), times=1),
              leading.proxy.on("GET", r"/rolebindings\?.*watch=", Cut(200), times=1)]
-    assert leading.proxy.kick(r"[?&]watch=") > 0
+    wait_until(lambda: leading.proxy.kick(r"[?&]watch="), "a watch to be cut")
     for i in range(4):
         world.put(leading, f"watch-{i}", "dev-a")
     world.settle()
@@ -128,9 +154,11 @@ def test_watches_cut_in_the_middle_of_an_event(world):
 def test_apiserver_dies_under_load_and_comes_back_without_history(world):
     """The versions that the watches know are too old for the new process: 410, and all is listed anew."""
     leading, other = world.leader()
+    for r in (leading, other):
+        r.proxy.forget()
     for i in range(20):
         world.put((leading, other)[i % 2], f"load-{i}", "dev-a" if i % 3 else "dev-b")
-    leading.proxy.wait_request("PATCH", "rolebindings/")
+    wait_until(lambda: any(r.proxy.seen("PATCH", "rolebindings/") for r in (leading, other)), "the load")
     world.cluster.api.process.kill()
     world.cluster.etcd.compact()
     for r in (leading, other):
@@ -139,15 +167,11 @@ def test_apiserver_dies_under_load_and_comes_back_without_history(world):
         world.put((leading, other)[i % 2], f"load-{i}", "dev-c")
     world.cluster.restart_api()
     world.settle()
-    assert leading.proxy.seen("GET", r"/userrecords\?(?!.*watch=)"), "nothing was listed anew"
+    leading.proxy.wait_request("GET", r"/userrecords\?(?!.*watch=)")  # listed anew
 
 
 def test_leader_killed_in_the_middle(world):
-    leading, other = world.leader()
-    held = hold_work(leading)
-    for i in range(12):
-        world.put(other, f"killed-{i}", "dev-a")
-    held.wait(2)
+    leading, other, held = in_the_middle(world, "killed")
     leading.process.kill()
     release(held)
     world.cluster.wait_leader(other)
@@ -171,13 +195,9 @@ def test_clean_stop_hands_over_at_once(world):
 
 
 def test_leader_paused_in_the_middle_writes_no_more(world):
-    leading, other = world.leader()
-    lost = leading.told("no longer leading")
-    held = hold_work(leading)
-    for i in range(12):
-        world.put(other, f"paused-{i}", "dev-a")
-    held.wait(2)
+    leading, other, held = in_the_middle(world, "paused")
     leading.freeze()
+    lost = leading.told("no longer leading")
     world.cluster.wait_leader(other)
     # What the paused one was about to make is due no more: a late write of it would stay.
     for i in range(0, 12, 2):
@@ -188,9 +208,8 @@ def test_leader_paused_in_the_middle_writes_no_more(world):
     leading.thaw()
     wait_until(lambda: leading.told("no longer leading") > lost, leading.process.tail)
     world.put(leading, "paused-3", "dev-b")  # its spool's hand-over goes on; the other one acts on it
-    world.settle()
-    assert world.cluster.leader() == other.user
-    # It leads again when it is its turn, and only then writes.
+    # It leads again when it is its turn, and only then writes. The other one is not in the middle of anything.
+    world.quiet()
     other.freeze()
     world.cluster.wait_leader(leading)
     world.put(leading, "paused-5", "dev-b")
@@ -252,10 +271,11 @@ def test_probes_tell_who_leads(world):
 
 def test_events_tell_of_it(world):
     """Who follows the cluster sees what happened, once for all that is the same."""
-    told = {(e["reason"], e["regarding"]["kind"], e["regarding"]["name"])
-            for e in world.cluster.api.get("/apis/events.k8s.io/v1/namespaces/kube-system/events")["items"]
-            if e["reportingController"] == "portcullis.dev/rbac-sync"}
-    assert ("BindingApplied", "UserRecord", key("ldap:corp", "steady-1")) in told
+    def told():
+        return {(e["reason"], e["regarding"]["kind"], e["regarding"]["name"])
+                for e in world.cluster.api.get("/apis/events.k8s.io/v1/namespaces/kube-system/events")["items"]
+                if e["reportingController"] == "portcullis.dev/rbac-sync"}
+    wait_until(lambda: ("BindingApplied", "UserRecord", key("ldap:corp", "steady-1")) in told(), "the event")
     for r in world.replicas.values():
         assert r.worker.metric("portcullis_sync_kube_events_total", '{result="refused"}') == 0
 

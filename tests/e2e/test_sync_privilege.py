@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from support import authorizer
 from support.proc import WaitError, wait_until
 from support.rbac_sync import Worker
 from support.spool import key
@@ -232,6 +233,15 @@ def refused(r, verb):
     return {(v, group, resource) for v in ({"create", "patch"} if verb == "create" else {verb})}
 
 
+def in_force(world, docs, what, allowed):
+    """The apiserver knows that the right WHAT was taken away, or that it was given back."""
+    doc, i, verb, name = what
+    cut = {**doc["rules"][i], "verbs": [verb], **({"resourceNames": [name]} if name else {})}
+    for subject, ns, role in authorizer.bound(docs):
+        if role is doc:
+            authorizer.wait_verdict(world.api, subject, authorizer.questions([cut], ns), allowed)
+
+
 def misses(world, halves, half, what):
     """(the scenario met just that refusal, the check at start told of it) without the right WHAT."""
     doc, i, verb, name = what
@@ -241,7 +251,7 @@ def misses(world, halves, half, what):
         s.run()
         # What is told of the worker itself is told again when it is asked to look again.
         worker.process.signal(signal.SIGHUP)
-        wait_until(s.refusals, "a refusal", deadline=5)
+        wait_until(s.refusals, "a refusal")
     except Denied:
         pass
     except WaitError:
@@ -268,8 +278,10 @@ def test_each_of_them_is_needed(world, halves, half):
         if doc["rules"][i]["resources"] == ["leases"]:
             world.api.delete(LEASE)
         world.api.patch(world.role_path(doc), {"rules": without(doc, i, verb, name)})
+        in_force(world, rights[half], (doc, i, verb, name), False)
         key = (doc["metadata"].get("namespace"), doc["rules"][i]["resources"][0], verb, name)
         found[key] = misses(world, halves, half, (doc, i, verb, name))
         world.api.patch(world.role_path(doc), {"rules": doc["rules"]})
+        in_force(world, rights[half], (doc, i, verb, name), True)
     assert len(found) > (4 if half == "intake" else 50)
     assert not {k: v for k, v in found.items() if v != (True, True)}

@@ -9,7 +9,7 @@ import re
 
 import yaml
 
-from . import kubeconfig, pki, yamlio
+from . import authorizer, kubeconfig, pki, yamlio
 from .https import Client, tls_context
 from .paths import CACHE, TOP
 from .ports import free_port
@@ -155,14 +155,18 @@ class ApiServer(Service):
             assert got.status in ok, got
             return got.json
 
-    def create_rbac(self, docs):
-        """Roles and bindings where they belong; the namespaces of Roles are made when they are not there."""
+    def create_rbac(self, docs, wait=True):
+        """Roles and bindings where they belong; the namespaces of Roles are made when they are not there. WAIT: until what
+        they give is in force."""
+        docs = list(docs)
         for doc in docs:
             ns = doc["metadata"].get("namespace")
             if ns:
                 self.namespace(ns)
             where = f"/namespaces/{ns}" if ns else ""
             self.create(f"/apis/rbac.authorization.k8s.io/v1{where}/{doc['kind'].lower()}s", doc)
+        if wait:
+            authorizer.wait_rights(self, docs)
 
     def install_records(self):
         """deploy/rbac-sync/crd.yaml; returns when UserRecords are served."""

@@ -452,9 +452,10 @@ class FaultProxy(Service):
             self._rules = []
 
     def kick(self, path=""):
-        """How many connections were reset."""
+        """How many connections were reset; those that still are about to end do not count again."""
         with self._lock:
-            doomed = [c for c, r in self._connections.items() if r is not None and re.search(path, r.path)]
+            doomed = [c for c, r in self._connections.items()
+                      if c not in self._doomed and r is not None and re.search(path, r.path)]
         return self._end_connections(doomed)
 
     def cut(self):

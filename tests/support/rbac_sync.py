@@ -35,13 +35,8 @@ def install_crd(api):
 
 
 def install_rbac(api, text):
-    """Objects of `portcullis sync rbac`, as a file's path or its text."""
-    found = docs(text) if os.path.exists(text) else [d for d in yaml.safe_load_all(text) if d]
-    for doc in found:
-        ns = doc["metadata"].get("namespace")
-        if ns:
-            api.namespace(ns)
-        api.create(f"{RBAC}/{f'namespaces/{ns}/' if ns else ''}{doc['kind'].lower()}s", doc)
+    """Objects of `portcullis sync rbac`, as a file's path or its text, in force."""
+    api.create_rbac(docs(text) if os.path.exists(text) else [d for d in yaml.safe_load_all(text) if d])
 
 
 def aggregate(api):

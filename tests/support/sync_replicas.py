@@ -27,6 +27,8 @@ MANAGED = {"app.kubernetes.io/managed-by": "portcullis"}
 # Short, and long enough for a busy machine: a leader that loses its Lease for slowness is no failure, but no news.
 ELECTION = {"namespace": NAMESPACE, "leaseDuration": "3s", "renewDeadline": "2s", "retryPeriod": "200ms"}
 
+WORKERS = 4  # threads that reconcile, in each replica
+
 # The limits on removals are other tests' matter.
 GC = {"staleAfter": "0s", "maxDeletesPerRun": 100000, "maxDeletePercent": 100}
 
@@ -53,7 +55,7 @@ class Replica:
         self.ops = free_port()
         self.worker = Worker(cluster.folder / f"replica-{name}", config, templates, leaderElection=ELECTION,
                              ops={"listen": f"127.0.0.1:{self.ops}"},
-                             requestTimeout="5s", gc=GC)
+                             requestTimeout="5s", workers=WORKERS, gc=GC)
 
     @property
     def process(self):

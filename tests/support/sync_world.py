@@ -5,7 +5,7 @@ import urllib.parse
 
 import yaml
 
-from . import kubeconfig, yamlio
+from . import authorizer, kubeconfig, yamlio
 from .apiserver import ApiServer
 from .paths import program
 from .proc import Service, run
@@ -79,14 +79,17 @@ class SyncWorld(Service):
         return [e for e in told if e["user"]["username"] == user]
 
     def audit_end(self):
-        return os.path.getsize(self.audit_path)
+        """Where the next event will begin."""
+        with open(self.audit_path, "rb") as f:
+            return f.read().rfind(b"\n") + 1
 
     def grant(self, docs):
-        """Makes the worker's rights just these."""
-        self.api.create_rbac(docs)
+        """Makes the worker's rights just these; all of them hold when it returns."""
+        self.api.create_rbac(docs, wait=False)
         for doc in docs:
             if "rules" in doc:
                 self.api.patch(self.role_path(doc), {"rules": doc["rules"]})
+        authorizer.wait_rights(self.api, docs)
 
     @staticmethod
     def role_path(doc):
