@@ -5,6 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is cut off at its end may end inside of a character of UTF-8: those bytes go, for JSON takes none of them. */
+static void trim(char *msg)
+{
+	size_t len = strlen(msg), n = 0;
+	while (n < 3 && n < len && ((unsigned char)msg[len - 1 - n] & 0xC0) == 0x80)
+		n++;
+	unsigned char lead = n < len ? (unsigned char)msg[len - 1 - n] : 0;
+	size_t need = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC0 ? 1 : 0;
+	if (need > n)
+		msg[len - 1 - n] = '\0';
+}
+
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	if (!e)
@@ -14,6 +26,7 @@ enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
+	trim(e->msg);
 	return code;
 }
 
@@ -34,6 +47,7 @@ enum err_code err_wrap(struct err *e, const char *fmt, ...)
 		memcpy(e->msg + at + 2, old.msg, len);
 		e->msg[at + 2 + len] = '\0';
 	}
+	trim(e->msg);
 	return e->code;
 }
 

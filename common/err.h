@@ -23,8 +23,8 @@ struct err {
 	char msg[508];
 };
 
-/* Sets code and text (truncated to fit) and returns the code. E may be NULL. The text never holds
- * a secret: it goes to logs and to peers. */
+/* Sets code and text (truncated to fit, never inside of a character) and returns the code. E may be NULL. The text
+ * never holds a secret: it goes to logs and to peers. */
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF(3, 4);
 
 /* Puts "PREFIX: " before the text that is there and returns the code that is there. */

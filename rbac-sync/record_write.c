@@ -177,6 +177,12 @@ static json_t *status_lost(const struct record *r)
 	return list;
 }
 
+/* Others' words may have been cut on their way here: a status without them is better than none. */
+static json_t *sentence(const char *s)
+{
+	return json_string(slice_utf8(slice_of(s)) ? s : "(text withheld)");
+}
+
 static json_t *status_conditions(const struct record *r)
 {
 	json_t *list = json_array();
@@ -186,7 +192,8 @@ static json_t *status_conditions(const struct record *r)
 		put(o, "type", text(c->type));
 		put(o, "status", json_string(c->status ? "True" : "False"));
 		put_known(o, "reason", c->reason);
-		put_known(o, "message", c->message);
+		if (c->message)
+			put(o, "message", sentence(c->message));
 		put_time(o, "lastTransitionTime", c->since);
 		add(list, o);
 	}

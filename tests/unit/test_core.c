@@ -28,6 +28,32 @@ static void test_err_wrap_puts_prefix_first(void **state)
 	assert_memory_equal(e.msg, "p: aaa", 6);
 }
 
+/* Who puts the text into JSON needs it whole. */
+static void test_err_is_never_cut_inside_of_a_character(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	char text[2 * sizeof(e.msg)];
+	for (size_t shift = 0; shift < 4; shift++) {
+		size_t n = shift;
+		memset(text, 'a', shift);
+		for (; n + 4 < sizeof(text); n += 4)
+			memcpy(text + n, "\xf0\x9f\x98\x80", 5);
+		err_set(&e, ERR_INVALID, "%s", text);
+		assert_true(slice_utf8(slice_of(e.msg)));
+		assert_true(strlen(e.msg) > sizeof(e.msg) - 5);
+		err_wrap(&e, "%s", "wrapped");
+		assert_true(slice_utf8(slice_of(e.msg)));
+		err_set(&e, ERR_INVALID, "%.*s", (int)(shift + 5), text);
+		assert_true(slice_utf8(slice_of(e.msg)));
+		assert_int_equal(strlen(e.msg), shift + 4);
+	}
+	err_set(&e, ERR_INVALID, "%s", "\xc3\xa4");
+	assert_string_equal(e.msg, "\xc3\xa4");
+	err_set(&e, ERR_INVALID, "%s", "");
+	assert_string_equal(e.msg, "");
+}
+
 static void note_call(void *obj)
 {
 	*(int *)obj += 1;
@@ -240,6 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_err_wrap_puts_prefix_first),
+	    cmocka_unit_test(test_err_is_never_cut_inside_of_a_character),
 	    cmocka_unit_test(test_arena_caps_and_cleans),
 	    cmocka_unit_test(test_buf_stops_at_its_maximum),
 	    cmocka_unit_test(test_json_escapes),

@@ -136,6 +136,29 @@ static void test_an_object_of_another_namespace(void **state)
 	kube_answer_done(&a);
 }
 
+/* Names of users stand in it, as long as they like and in any letters. */
+static void test_a_long_sentence_is_cut_between_characters(void **state)
+{
+	(void)state;
+	AUTO(jsonx_unref) json_t *view = ks_json(VIEW);
+	ks_configure("token: t");
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){0});
+	for (size_t shift = 0; shift < 3; shift++) {
+		char body[2048] = "{\"kind\":\"Status\",\"message\":\"";
+		size_t n = strlen(body);
+		memset(body + n, 'a', shift);
+		for (n += shift; n < 1000; n += 3)
+			memcpy(body + n, "\xe6\x97\xa5", 3);
+		memcpy(body + n, "\"}", 3);
+		struct kube_answer a;
+		KS_SCRIPT({.status = 422, .body = body});
+		kube_get(k, PATH, view, &a);
+		assert_true(strlen(a.why.msg) > 390);
+		assert_true(slice_printable(slice_of(a.why.msg)));
+		kube_answer_done(&a);
+	}
+}
+
 /* A tenant may write a NUL where he may write; the rest of us must be able to read on. */
 static void test_a_nul_in_a_text_of_others(void **state)
 {
@@ -240,6 +263,7 @@ int main(void)
 	    cmocka_unit_test(test_what_an_answer_says),
 	    cmocka_unit_test(test_what_is_no_word_about_a_removal),
 	    cmocka_unit_test(test_an_object_of_another_namespace),
+	    cmocka_unit_test(test_a_long_sentence_is_cut_between_characters),
 	    cmocka_unit_test(test_a_nul_in_a_text_of_others),
 	    cmocka_unit_test(test_one_is_told_to_wait_and_all_do),
 	    cmocka_unit_test(test_a_request_can_be_given_up),

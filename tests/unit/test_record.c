@@ -489,6 +489,20 @@ static void an_unset_member_is_null_and_the_version_a_condition(void **state)
 	json_decref(patch);
 }
 
+/* The apiserver's sentence about a long name ends anywhere; one user's status must not end the worker. */
+static void a_sentence_that_was_cut_inside_of_a_character(void **state)
+{
+	(void)state;
+	const struct record_condition c[] = {{"Ready", false, "Refused", "HTTP 422: \xe6\x97", 1},
+	    {"Conflict", true, "ForeignObject", "\xe6\x97\xa5", 1}};
+	struct record r = {.conditions = c, .nconditions = ARRAY_LEN(c)};
+	json_t *patch = record_status(&r);
+	const json_t *list = json_object_get(json_object_get(patch, "status"), "conditions");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "message")), "(text withheld)");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "message")), "\xe6\x97\xa5");
+	json_decref(patch);
+}
+
 static void the_order_of_conditions_does_not_count(void **state)
 {
 	(void)state;
@@ -551,6 +565,7 @@ int main(void)
 	    cmocka_unit_test(a_status_reads_back),
 	    cmocka_unit_test(the_claims_of_a_record_that_cannot_be_read),
 	    cmocka_unit_test(an_unset_member_is_null_and_the_version_a_condition),
+	    cmocka_unit_test(a_sentence_that_was_cut_inside_of_a_character),
 	    cmocka_unit_test(the_order_of_conditions_does_not_count),
 	    cmocka_unit_test(each_member_of_a_status_counts),
 	};
