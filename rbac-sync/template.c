@@ -89,8 +89,8 @@ static const struct field config_fields[] = {
     {"subjectMode", FIELD_ENUM, offsetof(struct sync_config, subject_mode), .choices = subject_modes,
 	.def = "group-first",
 	.doc = "Whom a grant without `subject` binds: `group-first` the matched groups, and the user where "
-	       "the namespace's name or a ttl is the user's own or `match` names no groups; `user-first` "
-	       "always the user."},
+	       "the namespace's name or a ttl is the user's own, `match` names no groups or has `notUsers`; "
+	       "`user-first` always the user."},
     {"defaults", FIELD_OBJECT, offsetof(struct sync_config, defaults), .sub = &defaults_schema,
 	.doc = "Of all templates."},
     {"limits", FIELD_OBJECT, offsetof(struct sync_config, limits), .sub = &limits_schema,

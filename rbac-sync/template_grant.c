@@ -106,12 +106,12 @@ static bool in_users_namespace(const struct template_grant *g)
 }
 
 /* Whom a grant binds that does not say it. One binding of a group is less to keep right than many of users; where
- * the place or the end is one user's, or no group is named, it must be the user. */
+ * the place or the end is one user's, no group is named, or some members are excepted, it must be the user. */
 static enum subject_kind subject_by_mode(
     const struct loader *l, const struct template *t, const struct template_grant *g)
 {
 	bool user = l->config->subject_mode == USER_FIRST || g->time.ttl || !t->match.groups.len ||
-		    in_users_namespace(g);
+		    t->match.not_users.len || in_users_namespace(g);
 	return user ? SUBJECT_USER : SUBJECT_GROUP;
 }
 
@@ -147,6 +147,9 @@ static void bind_subject(struct loader *l, const struct template *t, struct temp
 		bind_subject_name(l, g);
 	else
 		g->per_group |= group;
+	if (group && t->match.not_users.len)
+		FINDING_AT(l, g->place, "notUsers holds nobody back who is in a Group that is bound: bind the User, or "
+		    "leave notUsers out");
 	if (group && g->time.ttl)
 		FINDING_AT(l, g->place, "ttl counts from one user's login, and this binds a Group: bind the User, "
 		    "or say ttl: \"\"");

@@ -161,11 +161,17 @@ def test_shared_objects_are_told_once_and_stay_for_others(worker, cluster):
     none = edit(w, {**TEAM, "match": {"groups": ["other"]}})
     doc = plan(w, "--templates", none)
     assert brief(doc) == [("remove", "RoleBinding", "undue")]
-    only_bob = edit(w, {**TEAM, "match": {"groups": ["eng-*"], "notUsers": ["alice"]}})
+    # Who is excepted is not bound with the group either: each of the others is.
+    only_bob = edit(w, {"name": "team", "match": {"groups": ["eng-*"], "notUsers": ["alice"]},
+                        "grants": [{"clusterRole": "seer", "namespaces": ["team-a"]}]})
     doc = plan(w, "--templates", only_bob)
-    # Another template's text, another generation in the annotation; alice's record but forgets it.
-    assert brief(doc) == [("change", "RoleBinding", None)] and doc["changes"][0]["user"] == "bob"
-    assert doc["summary"]["released"] == 1
+    assert brief(doc) == [("create", "RoleBinding", None), ("remove", "RoleBinding", "undue")]
+    assert [c["user"] for c in doc["changes"] if c["change"] == "create"] == ["bob"]
+    # One leaves the group: her record but forgets what is the others' too.
+    cluster.patch(f"/apis/portcullis.dev/v1alpha1/userrecords/{key('ldap:corp', 'alice')}",
+                  {"spec": {"identity": {"provider": "ldap:corp", "username": "alice", "groups": []}}})
+    doc = plan(w, code=0)
+    assert brief(doc) == [] and doc["summary"]["released"] == 1
 
 
 def test_explain_goes_from_group_to_object(worker, cluster):

@@ -18,7 +18,9 @@ TEMPLATES = [
      "grants": [{"clusterRole": "view", "scope": "cluster", "startTime": "2026-12-01T00:00:00Z",
                  "endTime": "2026-12-08T00:00:00Z"}]},
     {"name": "web", "match": {"providers": ["jwt:*"]}, "grants": [{"clusterRole": "view", "namespaces": ["web"]}]},
-    {"name": "teams", "match": {"groups": ["eng-*"], "notUsers": ["svc-*"]},
+    {"name": "people", "match": {"groups": ["eng-*"], "notUsers": ["svc-*"]},
+     "grants": [{"clusterRole": "view", "namespaces": ["desk"]}]},
+    {"name": "teams", "match": {"groups": ["eng-*"]},
      "grants": [{"clusterRole": "view", "namespaces": ["${group}", "kube-${group}"]}]},
 ]
 
@@ -56,6 +58,7 @@ def test_groups_lead_to_templates_and_objects(explain):
             "2026-12-01T00:00:00Z\n") in text
     assert "template web: not for this user: it is for other providers\n" in text
     assert "RoleBinding/eng-a/portcullis:teams:" in text and ": ClusterRole view to Group eng-a: due\n" in text
+    assert "RoleBinding/desk/portcullis:people:" in text and ": ClusterRole view to User alice: due\n" in text
     assert "  refused: " in text and "kube-eng-a (reservedNamespace)\n" in text
     assert text.endswith("next change by time alone: 2026-12-01T00:00:00Z\n")
 
@@ -69,7 +72,7 @@ def test_time_turns_a_grant_on(explain):
 @pytest.mark.parametrize("user,groups,template,why", [
     ("alice", ["ops"], "sandbox", "none of the user's groups is one of its groups"),
     ("alice", [], "teams", "none of the user's groups is one of its groups"),
-    ("svc-x", ["eng-a"], "teams", "the user is one of its notUsers"),
+    ("svc-x", ["eng-a"], "people", "the user is one of its notUsers"),
 ])
 def test_templates_say_why_they_are_not_for_somebody(explain, user, groups, template, why):
     assert f"template {template}: not for this user: {why}\n" in new(explain, user, *groups)

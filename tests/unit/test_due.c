@@ -56,6 +56,10 @@ static void test_whom_a_grant_binds(void **state)
 		"RoleBinding a view Group:eng-blue\nRoleBinding a view Group:eng-red\n"},
 	    {"subjectMode: user-first\ntemplates:\n" ENG "  grants: [{clusterRole: view, namespaces: [\"${group}\"]}]\n",
 		"RoleBinding eng-blue view User:alice@x.org\nRoleBinding eng-red view User:alice@x.org\n"},
+	    /* … or somebody of the group is excepted: they would be bound with it. */
+	    {"templates:\n- name: t\n  match: {groups: ['eng-*'], notUsers: [bob]}\n"
+	     "  grants: [{clusterRole: view, namespaces: [shop]}]\n",
+		"RoleBinding shop view User:alice@x.org\n"},
 	    /* What a grant says itself holds. */
 	    {"templates:\n" ENG "  grants: [{clusterRole: view, scope: cluster, subject: {kind: User}}]\n",
 		"ClusterRoleBinding * view User:alice@x.org\n"},

@@ -99,6 +99,12 @@ static void test_refused_with_its_place(void **state)
 	    {HEAD "- name: t\n  match: {providers: [\"*\"]}\n  grants: [{clusterRole: a, scope: cluster, "
 		  "subject: {kind: Group}}]\n",
 		"needs match.groups"},
+	    {HEAD "- name: t\n  match: {groups: [a], notUsers: [b]}\n  grants: [{clusterRole: a, scope: cluster, "
+		  "subject: {kind: Group}}]\n",
+		"t.yaml:6:12: error: notUsers holds nobody back"},
+	    {HEAD "- name: t\n  match: {groups: [a], notUsers: [b]}\n  grants: [{clusterRole: a, scope: cluster, "
+		  "subject: {kind: Group, name: c}}]\n",
+		"t.yaml:6:12: error: notUsers holds nobody back"},
 	    {HEAD "- name: t\n  match: {groups: [a]}\n  grants: [{clusterRole: a, scope: cluster}]\n"
 		  "- name: t\n  match: {groups: [a]}\n  grants: [{clusterRole: a, scope: cluster}]\n",
 		"t.yaml:7:3: error: a template \"t\" stands in line 4 already"},
