@@ -152,11 +152,14 @@ static void hash_node(struct sha256_ctx *c, const struct yaml_node *n)
 	}
 }
 
-static void hash_of(const struct yaml_node *node, char *out, size_t digits)
+/* MORE: what holds though NODE does not say it; or NULL. */
+static void hash_of(const struct yaml_node *node, const char *more, char *out, size_t digits)
 {
 	uint8_t raw[SHA256_LEN];
 	struct sha256_ctx *c = sha256_begin();
 	hash_node(c, node);
+	if (more)
+		sha256_update(c, more, strlen(more));
 	sha256_end(&c, raw);
 	hex_encode(raw, digits / 2, out);
 }
@@ -178,7 +181,10 @@ static void bind_template(struct loader *l, struct template *t)
 	template_bind_namespace(l, t);
 	template_bind_objects(l, t);
 	template_bind_grants(l, t);
-	hash_of(t->node, t->generation, GENERATION_LEN);
+	/* Whether the cluster takes the namespace along with its record is written into it (ownerReferences), but not
+	 * compared: another default must make another object, or the old word would stand. */
+	bool goes = t->namespace_.on_gc == ON_GC_DELETE && !yamlx_get(t->namespace_.node, "onGC");
+	hash_of(t->node, goes ? "onGC: delete" : NULL, t->generation, GENERATION_LEN);
 }
 
 static enum err_code bind(struct sync_config *c, const char *file, struct slice text, struct diags *d)
@@ -199,7 +205,7 @@ static enum err_code bind(struct sync_config *c, const char *file, struct slice 
 	for (size_t i = 0; i < c->templates.len; i++)
 		bind_template(&l, &t[i]);
 	map_done(&l.zones);
-	hash_of(root, c->digest, CONFIG_DIGEST_LEN);
+	hash_of(root, NULL, c->digest, CONFIG_DIGEST_LEN);
 	return d->errors ? ERR_INVALID : ERR_OK;
 }
 

@@ -174,6 +174,22 @@ def test_shared_objects_are_told_once_and_stay_for_others(worker, cluster):
     assert brief(doc) == [] and doc["summary"]["released"] == 1
 
 
+def test_a_default_of_on_gc_that_changed_holds_for_what_stands_already(worker, cluster):
+    """What the cluster's garbage collector takes along is told by the objects, not by the file."""
+    w = worker(SANDBOX)
+    ns = f"/api/v1/namespaces/u-alice-{key('ldap:corp', 'alice')[:6]}"
+
+    def file(on_gc):
+        doc = yaml.safe_load(open(w.templates_path, encoding="utf-8"))
+        return yaml.safe_dump({**doc, "defaults": {"onGC": on_gc}})
+
+    for seen, on_gc, owned in ((1, "delete", True), (2, "orphan", False), (3, "delete", True)):
+        w.write_templates(file(on_gc))
+        put(w, "alice", ["eng-a"], seen=1800000000 + seen)
+        for path in (ns, f"{ns}/resourcequotas/default"):
+            assert ("ownerReferences" in cluster.get(path)["metadata"]) is owned, (path, on_gc)
+
+
 def test_explain_goes_from_group_to_object(worker, cluster):
     w = worker(SANDBOX, TEAM, OPS)
     put(w, "alice", ["eng-a", "admins"])

@@ -184,6 +184,30 @@ static void test_a_namespace_in_full(void **state)
 	due_close(&f);
 }
 
+/* The old ownerReferences would let the cluster remove a namespace that is to be left. */
+static void test_another_default_of_on_gc_is_written(void **state)
+{
+	(void)state;
+	static const char text[] = "- name: t\n  match: {groups: ['eng-*']}\n"
+	    "  namespace: {name: 'u-${user.hash10}'}\n  objects: [" QUOTA "]\n";
+	struct due_fixture f, g;
+	struct arena a;
+	arena_init(&a, 0);
+	due_open(&f, arena_printf(&a, "defaults: {onGC: delete}\ntemplates:\n%s", text));
+	due_open(&g, arena_printf(&a, "defaults: {onGC: orphan}\ntemplates:\n%s", text));
+	due_plan(&f);
+	due_plan(&g);
+	assert_int_equal(f.due.len, 2);
+	assert_int_equal(g.due.len, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(object_id_eq(&f.due.objects[i].id, &g.due.objects[i].id));
+		assert_string_not_equal(f.due.objects[i].hash, g.due.objects[i].hash);
+	}
+	due_close(&g);
+	due_close(&f);
+	arena_done(&a);
+}
+
 static void test_an_object_in_full(void **state)
 {
 	(void)state;
@@ -436,6 +460,7 @@ int main(void)
 	    cmocka_unit_test(test_namespaces_and_what_stands_in_them),
 	    cmocka_unit_test(test_a_binding_in_full),
 	    cmocka_unit_test(test_a_namespace_in_full),
+	    cmocka_unit_test(test_another_default_of_on_gc_is_written),
 	    cmocka_unit_test(test_an_object_in_full),
 	    cmocka_unit_test(test_refused_with_its_reason),
 	    cmocka_unit_test(test_dangerous_roles_need_two_words),
