@@ -68,7 +68,7 @@ static void set(struct action *x, enum action_kind kind, const char *why)
 /* What we wrote was just this, and it is no longer there: whoever changed it was not us. */
 static void decide_repair(struct action *x, bool changed, const char *why)
 {
-	x->drift = x->had && changed && text_eq(x->had->hash, x->want->hash);
+	x->drift = x->had && x->had->live && changed && text_eq(x->had->hash, x->want->hash);
 	if (x->drift && x->want->drift != DRIFT_REPAIR)
 		set(x, ACTION_DRIFT, why);
 	else
@@ -94,7 +94,7 @@ static void decide(struct maker *m, struct action *x, bool read)
 	else if (settled(x))
 		set(x, ACTION_KEEP, NULL);
 	else
-		decide_repair(x, !as_left(x->had, x->live), "it was changed");
+		decide_repair(x, !as_left(x->had, x->live) || !labels_fit(x->want, x->live), "it was changed");
 }
 
 /* What was decided on the namespace WANT stands in; NULL when that is not due itself. */
@@ -228,9 +228,15 @@ static const char *with_role_of(const struct maker *m, const struct desired *wan
 	return due_name(m->arena, want->template_, &n);
 }
 
-/* The grant that comes in the place of HAD, if any: of the same template in the same place. *EXACT: to the same
- * subject, which is told by what nobody can change, the old one's name and role. Else it may be another's: HAD then
- * waits for it, but goes as any other. */
+/* X is a grant that was not there before HAD was to go: not settled yet, or noted as what came in HAD's place. */
+static bool is_new(const struct action *x, const struct record_binding *had)
+{
+	return !x->had || !x->had->live || text_eq(had->successor, x->want->id.name);
+}
+
+/* The grant that HAD waits for, if any: of the same template in the same place, and to the same subject if there is one,
+ * which is told by what nobody can change, the old one's name and role. *EXACT: it is that subject's, and new. One that
+ * stood beside HAD all along takes nobody's place: then HAD goes as any other. */
 static const struct desired *successor(const struct maker *m, size_t n, const struct record_binding *had,
     const struct observed *live, bool *exact)
 {
@@ -243,8 +249,9 @@ static const struct desired *successor(const struct maker *m, size_t n, const st
 		    !text_eq(x->want->id.namespace_, had->id.namespace_) ||
 		    !text_eq(x->want->template_, had->template_))
 			continue;
-		*exact = live && live->role && strcmp(with_role_of(m, x->want, live), had->id.name) == 0;
-		if (*exact || (!found && !x->had))
+		bool same = live && live->role && strcmp(with_role_of(m, x->want, live), had->id.name) == 0;
+		*exact = same && is_new(x, had);
+		if (same || (!found && !x->had))
 			found = x->want;
 	}
 	return found;
@@ -275,13 +282,14 @@ static enum removal removal_of(const struct maker *m, size_t n, const struct act
 
 /* The template cannot say yet what it gives: what it gave stays, this or what would come in its place. Where it is
  * known which object that is, the others go: a role that is missing in one namespace, whose admins may remove it, says
- * nothing of the next. */
+ * nothing of the next, nor of what was granted beside it. */
 static bool uncertain(const struct maker *m, const struct record_binding *had)
 {
 	for (size_t i = 0; i < m->due->nrefusals; i++) {
 		const struct due_refusal *f = &m->due->refusals[i];
-		bool here = !f->id.name ||
-		    (f->id.kind == had->id.kind && text_eq(f->id.namespace_, had->id.namespace_));
+		bool here = !f->id.name || object_id_eq(&f->id, &had->id) ||
+		    (f->id.kind == had->id.kind && text_eq(f->id.namespace_, had->id.namespace_) &&
+			!find_had(m, &f->id));
 		if (f->transient && here && text_eq(f->template_, had->template_))
 			return true;
 	}
@@ -292,7 +300,8 @@ static bool uncertain(const struct maker *m, const struct record_binding *had)
 static bool held(struct maker *m, struct action *x)
 {
 	bool undue = x->removal == REMOVAL_UNDUE || x->removal == REMOVAL_REPLACED;
-	bool ends = x->removal == REMOVAL_SUSPENDED || x->removal == REMOVAL_EXPIRED;
+	/* Who is kept is deleted by nothing but the deletion of the record itself: then nobody would remove it later. */
+	bool ends = x->removal == REMOVAL_SUSPENDED || x->removal == REMOVAL_EXPIRED || x->removal == REMOVAL_DELETED;
 	if (undue && uncertain(m, x->had)) {
 		set(x, ACTION_KEEP, "what its template gives is not known at the moment");
 	} else if (undue && m->view->prunes && !m->view->prunes(m->view->ctx, x->had->template_)) {

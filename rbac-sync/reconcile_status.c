@@ -95,8 +95,13 @@ static void add_entry(const struct run *run, size_t i, struct record_binding *v,
 	case OUTCOME_WAITS:
 	case OUTCOME_DRIFTS:
 	case OUTCOME_HELD:
-		if (act->had)
-			v[(*n)++] = *act->had;
+		if (!act->had)
+			break;
+		v[*n] = *act->had;
+		/* What takes its place stands: that it was new is not to be seen any more at the next look. */
+		if (act->removal == REMOVAL_REPLACED && act->successor)
+			v[*n].successor = act->successor->id.name;
+		++*n;
 		break;
 	case OUTCOME_FOREIGN:
 		/* Its namespace became another's: what we made there is ours to remove still. */

@@ -235,6 +235,7 @@ static enum err_code read_binding(
 	TRY(read_text(o, "hash", a, &b->hash, e));
 	TRY(read_text(o, "live", a, &b->live, e));
 	TRY(read_time(o, "expires", &b->expires, e));
+	TRY(read_text(o, "successor", a, &b->successor, e));
 	if (!b->id.name || (b->id.namespace_ != NULL) != object_types[b->id.kind].namespaced)
 		return err_set(e, ERR_INVALID, "bindings: an entry without a name or with a wrong place");
 	return ERR_OK;

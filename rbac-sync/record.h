@@ -42,6 +42,7 @@ struct record_binding {
 	const char *hash;      /* of what was applied (annotation spec-hash) */
 	const char *live;      /* object_digest, hex, of what the apiserver answered to that: defaults included */
 	int64_t expires;       /* unix seconds; 0: none */
+	const char *successor; /* name of what came in its place while it could not go yet; or NULL */
 };
 
 /* One entry of status.lostGroups: a group that the identity claims and a directory denied. */

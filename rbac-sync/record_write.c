@@ -159,6 +159,7 @@ static json_t *status_bindings(const struct record *r)
 		put_known(o, "hash", b->hash);
 		put_known(o, "live", b->live);
 		put_time(o, "expires", b->expires);
+		put_known(o, "successor", b->successor);
 		add(list, o);
 	}
 	return list;
@@ -233,7 +234,7 @@ static bool same_binding(const struct record_binding *a, const struct record_bin
 {
 	return object_id_eq(&a->id, &b->id) && text_eq(a->uid, b->uid) &&
 	    text_eq(a->template_, b->template_) && text_eq(a->hash, b->hash) &&
-	    text_eq(a->live, b->live) && a->expires == b->expires;
+	    text_eq(a->live, b->live) && a->expires == b->expires && text_eq(a->successor, b->successor);
 }
 
 static bool same_condition(const struct record_condition *a, const struct record_condition *b)

@@ -151,7 +151,7 @@ static json_t *made(struct scene *s, const struct desired *d)
 	object_digest(o, NULL, digest);
 	hex_encode(digest, SHA256_LEN, hex);
 	s->had[s->r.nbindings++] = (struct record_binding){d->id, uid, d->template_, arena_strdup(&s->a, d->hash),
-	    arena_strdup(&s->a, hex), d->expires};
+	    arena_strdup(&s->a, hex), d->expires, NULL};
 	return o;
 }
 
@@ -313,9 +313,15 @@ static void test_a_namespaces_labels_count_if_the_template_names_them(void **sta
 	set_label(o, "others", "own");
 	d->labels = keys;
 	assert_actions(s, "keep u-alice");
+	/* Somebody else's word against ours, as with all the rest: the limit of repairs holds. */
 	set_label(o, keys[0], "privileged");
-	assert_actions(s, "apply u-alice");
+	assert_actions(s, "apply! u-alice");
 	set_label(o, keys[0], NULL);
+	assert_actions(s, "apply! u-alice");
+	d->drift = DRIFT_REPORT;
+	assert_actions(s, "drift! u-alice");
+	/* What was begun and not ended was not changed by anybody. */
+	s->had[0].live = NULL;
 	assert_actions(s, "apply u-alice");
 }
 
@@ -596,6 +602,32 @@ static void test_another_role_replaces(void **state)
 	assert_ptr_equal(s->actions[1].successor, d);
 }
 
+static void test_a_grant_that_stood_beside_another_does_not_replace_it(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, real_name(s, "edit", SUBJECT_USER, "alice"), "edit");
+	struct desired *d = due_binding(s, real_name(s, "view", SUBJECT_USER, "alice"), "view");
+	made(s, d);
+	const char *old = s->had[0].id.name;
+	const char *undue = arena_printf(&s->a, "keep %s, delete:undue %s", d->id.name, old);
+	const char *replaced = arena_printf(&s->a, "keep %s, delete:replaced %s", d->id.name, old);
+	/* A template lost the line of one of two roles. */
+	assert_actions(s, undue);
+	set_hash(d, "other");
+	assert_actions(s, arena_printf(&s->a, "apply %s, delete:undue %s", d->id.name, old));
+	set_hash(d, "view");
+	/* The new one was announced, and the worker died; or the old one had to wait for a full pass. */
+	const char *live = s->had[1].live;
+	s->had[1].live = NULL;
+	assert_actions(s, replaced);
+	s->had[1].live = live;
+	s->had[0].successor = d->id.name;
+	assert_actions(s, replaced);
+	s->had[0].successor = "another";
+	assert_actions(s, undue);
+}
+
 static void test_a_successor_that_is_refused_replaces_nothing(void **state)
 {
 	struct scene *s = *state;
@@ -706,6 +738,32 @@ static void test_what_is_not_known_of_one_place_holds_nothing_in_another(void **
 	assert_actions(s, "delete:undue portcullis:devs:1");
 	s->refusals[0].id = (struct object_id){KIND_CLUSTER_ROLE_BINDING, NULL, "portcullis:devs:2"};
 	assert_actions(s, "delete:undue portcullis:devs:1");
+}
+
+static void test_a_role_that_is_missing_holds_nothing_that_was_granted_beside_it(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "admin");
+	made_before(s, "portcullis:devs:2", "helper");
+	s->refusals[s->want.nrefusals++] = (struct due_refusal){.template_ = "devs", .reason = RAIL_ABSENT_ROLE,
+	    .what = "", .transient = true, .id = {KIND_ROLE_BINDING, "team", "portcullis:devs:2"}};
+	/* Whoever may remove the one's Role, and its binding too, must not keep the other one by it. */
+	assert_actions(s, "keep portcullis:devs:2, delete:undue portcullis:devs:1");
+	s->ncluster--;
+	assert_actions(s, "keep portcullis:devs:2 unseen, delete:undue portcullis:devs:1");
+	s->ncluster++;
+}
+
+static void test_a_kept_record_that_is_deleted_leaves_no_orphans(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	made_before(s, "portcullis:devs:1", "edit");
+	s->r.keep = s->r.keep_label = true;
+	assert_actions(s, "keep portcullis:devs:1");
+	s->life.state = LIFE_DELETED;
+	assert_actions(s, "delete:deleted portcullis:devs:1");
 }
 
 static void test_a_template_that_does_not_prune_leaves_what_is_due_no_more(void **state)
@@ -942,6 +1000,7 @@ int main(void)
 	    TEST(test_what_bears_our_marks_but_is_in_no_inventory_is_left_alone),
 	    TEST(test_what_went_with_its_namespace_is_gone),
 	    TEST(test_another_role_replaces),
+	    TEST(test_a_grant_that_stood_beside_another_does_not_replace_it),
 	    TEST(test_a_successor_that_is_refused_replaces_nothing),
 	    TEST(test_an_announced_end_is_an_expiry),
 	    TEST(test_shared_objects_go_with_the_last),
@@ -952,6 +1011,8 @@ int main(void)
 	    TEST(test_a_hash_that_was_found_again_opens_nobodys_namespace),
 	    TEST(test_a_binding_without_marks_is_told_by_its_name),
 	    TEST(test_what_is_not_known_of_one_place_holds_nothing_in_another),
+	    TEST(test_a_role_that_is_missing_holds_nothing_that_was_granted_beside_it),
+	    TEST(test_a_kept_record_that_is_deleted_leaves_no_orphans),
 	    TEST(test_who_is_disabled_keeps_all_but_grants),
 	    TEST(test_who_is_deleted_loses_all_and_namespaces_as_the_template_says),
 	    TEST(test_a_namespace_that_is_due_no_more_is_left_with_its_limits),

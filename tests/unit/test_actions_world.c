@@ -325,7 +325,7 @@ static void take_over(struct entry *e, const struct object_id *id, const char *t
 static void point(struct entry *e)
 {
 	e->b = (struct record_binding){{e->b.id.kind, e->ns[0] ? e->ns : NULL, e->name}, e->uid, e->template_,
-	    e->hash, e->live, 0};
+	    e->hash, e->live, 0, NULL};
 }
 
 static void keep_entry(struct pass *p, const struct record_binding *had)

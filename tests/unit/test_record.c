@@ -374,7 +374,7 @@ static void every_order_ends_the_same(void **state)
 static const struct slice nodes[] = {SLICE("n1"), SLICE("n2")};
 static const struct record_binding two_bindings[] = {
     {.id = {KIND_NAMESPACE, NULL, "u-alice"}, .uid = "1", .template_ = "sandbox", .hash = "h", .live = "l"},
-    {.id = {KIND_ROLE_BINDING, "u-alice", "portcullis:x"}, .expires = 1795428000},
+    {.id = {KIND_ROLE_BINDING, "u-alice", "portcullis:x"}, .expires = 1795428000, .successor = "portcullis:y"},
 };
 static const struct record_condition two_conditions[] = {
     {"Ready", true, "Applied", "all is there", 1795428000},
