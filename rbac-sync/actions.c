@@ -116,8 +116,10 @@ static bool decide_by_namespace(struct maker *m, struct action *x)
 	if (!want->id.namespace_)
 		return false;
 	const struct action *made = namespace_action(m, want);
-	/* A namespace that a template wanted to make and is another's: nothing of that template goes there. */
-	if (made && made->kind == ACTION_REFUSE && text_eq(made->want->template_, want->template_)) {
+	/* A namespace that a template wanted to make and is another's: nothing of that template goes there, nor of another
+	 * that means this one owner's. */
+	if (made && made->kind == ACTION_REFUSE &&
+	    (want->place_owner || text_eq(made->want->template_, want->template_))) {
 		set(x, ACTION_REFUSE, arena_printf(m->arena, "namespace %s: %s", want->id.namespace_, made->why));
 		return true;
 	}

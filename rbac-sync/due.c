@@ -82,14 +82,16 @@ static struct desired *find(const struct due *out, const struct object_id *id)
 	return NULL;
 }
 
-/* A hash makes a namespace one user's or group's; whoever finds a name with the same few letters of it is not that. */
+/* A hash makes a namespace one user's or group's, and so does a template that makes it; whoever finds a name with the
+ * same few letters, or had it made by another template, is not that. */
 static const char *place_owner(const struct planner *p)
 {
 	char key[SPOOL_KEY_LEN + 1];
 	enum template_owner owner = p->place ? template_owner(p->place) : OWNER_TEMPLATE;
-	if (owner == OWNER_USER && p->place->user_hash)
+	bool made = p->t->namespace_.present && p->t->namespace_.create && p->place == p->t->places.names;
+	if (owner == OWNER_USER && (p->place->user_hash || made))
 		spool_key(p->values.provider, p->values.user, key);
-	else if (owner == OWNER_GROUP && p->place->group_hash)
+	else if (owner == OWNER_GROUP && (p->place->group_hash || made))
 		pattern_group_key(p->values.provider, p->values.group, key);
 	else
 		return NULL;

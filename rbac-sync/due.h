@@ -18,7 +18,8 @@ struct desired {
 	json_t *body;		/* whole, as it is applied; ownerReferences are added by the executor */
 	char hash[17];		/* of the body: annotation spec-hash */
 	const char *owner;	/* key of the user's record, or of the group (pattern_group_key) */
-	const char *place_owner; /* key of whose namespace it must be in, when a hash in its name says so; or NULL */
+	/* Key of whose namespace it must be in, when a hash in its name or the template that makes it says so; or NULL. */
+	const char *place_owner;
 	bool shared;		/* a Group's: due to every member, goes with the last */
 	bool adopt;		/* a namespace that may have been there before */
 	bool orphan;		/* a namespace that is left when its user goes */

@@ -144,14 +144,15 @@ void reconcile_note(struct run *run, const struct action *act, struct outcome *o
 	}
 }
 
-/* The namespace that the same template was to make did not become ours: nothing of the template goes there. */
+/* The namespace that was to be made did not become ours: nothing of the template goes there, nor of another that means
+ * this one owner's. */
 static bool has_place(struct run *run, const struct desired *want, struct outcome *out)
 {
 	for (size_t i = 0; want->id.namespace_ && i < run->len; i++) {
 		const struct desired *ns = run->actions[i].want;
 		enum outcome_kind kind = run->outcomes[i].kind;
 		if (!ns || ns->id.kind != KIND_NAMESPACE || !text_eq(ns->id.name, want->id.namespace_) ||
-		    !text_eq(ns->template_, want->template_))
+		    (!want->place_owner && !text_eq(ns->template_, want->template_)))
 			continue;
 		if (kind != OUTCOME_FOREIGN && kind != OUTCOME_REFUSED && kind != OUTCOME_WAITS)
 			break;

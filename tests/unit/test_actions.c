@@ -463,6 +463,10 @@ static void test_nothing_of_a_template_goes_into_a_namespace_that_is_anothers(vo
 	struct desired *other = due_binding(s, "portcullis:ops:1", "edit");
 	other->template_ = "ops";
 	assert_actions(s, "refuse team, refuse portcullis:devs:1 unseen, apply portcullis:ops:1 unseen");
+	/* Another template that means the same owner's. */
+	other->place_owner = "rec-alice";
+	assert_actions(s, "refuse team, refuse portcullis:devs:1 unseen, refuse portcullis:ops:1 unseen");
+	other->place_owner = NULL;
 	set_marks(ns, "rec-bob", "devs", "bob");
 	s->due[0].adopt = true;
 	assert_actions(s, "refuse team, refuse portcullis:devs:1 unseen, apply portcullis:ops:1 unseen");

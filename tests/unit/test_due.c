@@ -428,6 +428,39 @@ static void test_a_hash_says_whose_the_namespace_must_be(void **state)
 	}
 }
 
+/* The first one's decides whose the namespace is: what the second one puts there must not go into a stranger's. */
+static void test_a_namespace_that_is_made_must_be_its_owners_also_without_a_hash(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *create;
+		bool user, says;
+	} rows[] = {
+	    {"${user.slug}-${user.hash6}", "true", true, true},
+	    {"${user.slug}-${user.hash6}", "false", true, true},
+	    {"${group}", "true", false, true},
+	    {"${group}", "false", false, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct due_fixture f;
+		char text[1024], key[SPOOL_KEY_LEN + 1];
+		snprintf(text, sizeof(text), "match: {providers: ['ldap:corp'], groups: [eng-blue]}\ntemplates:\n"
+		    "- name: t\n  namespace: {name: '%s', create: %s}\n  grants: [{clusterRole: edit}]\n", rows[i].name,
+		    rows[i].create);
+		due_open(&f, text);
+		due_plan(&f);
+		if (rows[i].user)
+			spool_key(f.record.identity.provider, f.record.identity.username, key);
+		else
+			pattern_group_key(f.record.identity.provider, SLICE("eng-blue"), key);
+		const struct desired *d = &f.due.objects[f.due.len - 1];
+		assert_int_equal(d->id.kind, KIND_ROLE_BINDING);
+		if (!text_eq(d->place_owner, rows[i].says ? key : NULL))
+			fail_msg("row %zu: %s", i, d->place_owner);
+		due_close(&f);
+	}
+}
+
 /* A crowd of other refusals does not hide what is not known: that holds back removals, and tells for whom. */
 static void test_what_is_not_known_is_told_however_much_is_refused(void **state)
 {
@@ -470,6 +503,7 @@ int main(void)
 	    cmocka_unit_test(test_two_templates_do_not_share_a_namespace),
 	    cmocka_unit_test(test_without_a_view_of_the_cluster),
 	    cmocka_unit_test(test_a_hash_says_whose_the_namespace_must_be),
+	    cmocka_unit_test(test_a_namespace_that_is_made_must_be_its_owners_also_without_a_hash),
 	    cmocka_unit_test(test_what_is_not_known_is_told_however_much_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
