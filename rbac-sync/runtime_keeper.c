@@ -177,28 +177,33 @@ static void self_check(struct runtime *r)
 
 /* --- namespaces --- */
 
-/* A digest of what the templates' selectors find now. */
+static void add_found(struct runtime *r, const struct template_places *places, struct arena *a, struct buf *to)
+{
+	const char **names;
+	if (!places || !places->selector)
+		return;
+	size_t n = store_namespaces(r->store, places->selector, a, &names);
+	buf_addc(to, '\n');
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(to, names[i]);
+		buf_addc(to, ',');
+	}
+}
+
+/* A digest of what the templates' selectors find now, for grants and for objects. */
 static void select_all(struct runtime *r, uint8_t out[SHA256_LEN])
 {
 	struct arena a;
 	struct buf text;
-	const char **names;
 	arena_init(&a, 0);
 	buf_init(&text, (size_t)64 << 20);
 	struct templates_held *held = templates_hold(r->templates);
 	const struct template *t = held->config->templates.items;
 	for (size_t i = 0; i < held->config->templates.len; i++) {
 		const struct template_grant *g = t[i].grants.items;
-		for (size_t k = 0; k < t[i].grants.len; k++) {
-			if (!g[k].places || !g[k].places->selector)
-				continue;
-			size_t n = store_namespaces(r->store, g[k].places->selector, &a, &names);
-			buf_addc(&text, '\n');
-			for (size_t j = 0; j < n; j++) {
-				buf_adds(&text, names[j]);
-				buf_addc(&text, ',');
-			}
-		}
+		add_found(r, &t[i].places, &a, &text);
+		for (size_t k = 0; k < t[i].grants.len; k++)
+			add_found(r, g[k].places, &a, &text);
 	}
 	templates_let(r->templates, &held);
 	sha256(text.p ? text.p : "", text.len, out);
