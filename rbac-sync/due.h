@@ -62,6 +62,11 @@ struct due_world {
 	    bool cluster_wide, struct arena *a, const char **why);
 };
 
+/* In place of a provider's name on what belongs to a template: no provider is called that. */
+#define DUE_PROVIDER_ANY "*"
+/* The key of a template, whose are the objects that all share. */
+void due_template_key(const char *template_, char out[SPOOL_KEY_LEN + 1]);
+
 /* What a binding's name is made of. */
 struct due_name {
 	struct slice provider;

@@ -7,8 +7,6 @@
 
 #define RBAC_GROUP "rbac.authorization.k8s.io"
 #define HASH_LEN 10
-/* In place of a provider's name on what belongs to a template: no provider is called that. */
-#define PROVIDER_ANY "*"
 
 static json_t *text_of(struct slice s)
 {
@@ -30,6 +28,11 @@ static const char *subject_name(enum subject_kind kind)
 	return kind == SUBJECT_GROUP ? "Group" : "User";
 }
 
+void due_template_key(const char *template_, char out[SPOOL_KEY_LEN + 1])
+{
+	pattern_group_key(SLICE(DUE_PROVIDER_ANY), slice_of(template_), out);
+}
+
 void due_owner_key(const struct due_body *b, char out[SPOOL_KEY_LEN + 1])
 {
 	if (b->owner == OWNER_USER)
@@ -37,7 +40,7 @@ void due_owner_key(const struct due_body *b, char out[SPOOL_KEY_LEN + 1])
 	else if (b->owner == OWNER_GROUP)
 		pattern_group_key(b->values->provider, b->group, out);
 	else
-		pattern_group_key(SLICE(PROVIDER_ANY), slice_of(b->t->name), out);
+		due_template_key(b->t->name, out);
 }
 
 const char *due_name(struct arena *a, const char *template_, const struct due_name *n)
@@ -96,7 +99,7 @@ static int add_marks(const struct due_body *b, json_t *labels, json_t *annotatio
 		     json_object_set_new(labels, LABEL_TEMPLATE, json_string(b->t->name)) |
 		     json_object_set_new(annotations, ANNOTATION_GENERATION, json_string(b->t->generation)) |
 		     json_object_set_new(annotations, ANNOTATION_PROVIDER,
-			 any ? json_string(PROVIDER_ANY) : text_of(b->values->provider));
+			 any ? json_string(DUE_PROVIDER_ANY) : text_of(b->values->provider));
 	if (b->owner == OWNER_USER)
 		failed |= json_object_set_new(annotations, ANNOTATION_USER, text_of(b->values->user));
 	if (b->owner == OWNER_GROUP)

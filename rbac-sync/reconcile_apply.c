@@ -406,13 +406,26 @@ void reconcile_remove(struct run *run, struct action *act, struct outcome *out)
 
 /* --- intents of a run that did not end --- */
 
-/* Marks of this record's owner, or of a group of its provider, on what stands at an announced place. */
-static bool announced(const struct run *run, const struct observed *o)
+/* It is the own of the template that B was announced for: no user's, no group's, no provider's. */
+static bool of_template(const struct record_binding *b, const struct observed *o)
+{
+	char key[SPOOL_KEY_LEN + 1];
+	if (!b->template_ || o->user || o->group || !text_eq(o->provider, DUE_PROVIDER_ANY))
+		return false;
+	due_template_key(b->template_, key);
+	return text_eq(o->record, key);
+}
+
+/* Marks of this record's owner, of a group of its provider or of the template, on what stands at an announced place. */
+static bool announced(const struct run *run, const struct record_binding *b, const struct observed *o)
 {
 	const struct spool_event *who = &run->record.identity;
 	bool binding = o->id.kind == KIND_ROLE_BINDING || o->id.kind == KIND_CLUSTER_ROLE_BINDING;
-	if (!text_eq(o->managed_by, MANAGED_BY) || !o->uid || !o->provider ||
-	    !slice_is(who->provider, o->provider))
+	if (!text_eq(o->managed_by, MANAGED_BY) || !o->uid || !o->provider)
+		return false;
+	if (!binding && of_template(b, o))
+		return true;
+	if (!slice_is(who->provider, o->provider))
 		return false;
 	if (binding && strncmp(o->id.name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0)
 		return false;
@@ -438,7 +451,7 @@ bool reconcile_resolve(struct run *run)
 			enum word word = find(run, &b.id, &o);
 			if (word == WORD_UNKNOWN && run_over(run))
 				return false;
-			if (word == WORD_NOTHING || (word == WORD_THERE && !announced(run, &o)))
+			if (word == WORD_NOTHING || (word == WORD_THERE && !announced(run, &b, &o)))
 				continue;
 			b.uid = word == WORD_THERE ? o.uid : NULL;
 		}

@@ -137,6 +137,45 @@ def test_teams_by_label(worker, cluster):
     label(cluster, "kube-system", team=None)
 
 
+def test_a_namespace_that_comes_to_a_team_is_limited_at_once(worker, cluster):
+    """Also by a template that grants nothing."""
+    for ns in ("tfence-a", "tfence-b"):
+        cluster.namespace(ns)
+    label(cluster, "tfence-a", fence="yes")
+    w = worker([{"name": "fence", "match": {"providers": ["*"]}, "namespaces": {"selector": "fence=yes"}, "objects": [
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}]}])
+    w.start()
+
+    def fenced():
+        return {o["metadata"]["namespace"] for o in cluster.get("/api/v1/resourcequotas")["items"]}
+
+    w.spool.put("alice", ["eng-blue"])
+    w.wait_for(lambda: fenced() == {"tfence-a"}, "the first one's limit")
+    w.wait_for(lambda: phase(cluster, "alice") == "Ready", "the record")
+    label(cluster, "tfence-b", fence="yes")
+    w.wait_for(lambda: fenced() == {"tfence-a", "tfence-b"}, "the second one's limit")
+
+
+def test_what_all_share_and_was_only_announced_is_no_orphan(worker, cluster):
+    """The worker died before it could note what it had made, and then the template changed."""
+    cluster.namespace("tshared")
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
+    template = {"name": "t", "match": {"providers": ["*"]}, "namespaces": ["tshared"], "objects": [quota],
+                "grants": [{"clusterRole": "view"}]}
+    w = worker([template])
+    w.spool.put("alice", ["eng-blue"])
+    once(w)
+    path = f"/apis/portcullis.dev/v1alpha1/userrecords/{key('ldap:corp', 'alice')}"
+    record = cluster.get(path)
+    announced = [{k: b[k] for k in ("kind", "namespace", "name", "template", "hash")}
+                 for b in record["status"]["bindings"]]
+    cluster.patch(f"{path}/status", {"status": {"bindings": announced}})
+    w.write_templates([{**template, "objects": []}])
+    once(w)
+    assert cluster.get("/api/v1/namespaces/tshared/resourcequotas")["items"] == []
+    assert granted(cluster) == [("tshared", "view", "User", "alice")]
+
+
 def test_grants_that_end(worker, cluster):
     cluster.namespace("tend")
     now = time.time()
