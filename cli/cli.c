@@ -134,7 +134,7 @@ static bool is_option(const char *arg, const char *name, char letter, const char
 {
 	size_t n = strlen(name);
 	*value = NULL;
-	if (arg[0] == '-' && arg[1] == letter && arg[2] == '\0')
+	if (letter && arg[0] == '-' && arg[1] == letter && arg[2] == '\0')
 		return true;
 	if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, name, n) != 0)
 		return false;

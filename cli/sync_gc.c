@@ -1,13 +1,12 @@
-/* Owns `portcullis sync gc`: who is leaving, what is blocked and what belongs to nobody; and the confirmation of a
- * blocked run. */
+/* Owns `portcullis sync gc`: who is leaving, what is blocked and what belongs to nobody; the confirmation of a blocked
+ * run, and the removal of what is nobody's. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/commands.h"
-#include "cli/sync.h"
+#include "cli/sync_orphan.h"
 #include "common/jsonx.h"
-#include "common/map.h"
 #include "rbac-sync/record.h"
 
 #define OUTPUT_MAX ((size_t)256 << 20)
@@ -16,6 +15,7 @@
 struct options {
 	const char *config, *kubeconfig, *context, *run;
 	bool confirm, json;
+	struct cli_values orphans;
 };
 
 /* The worker's Lease. */
@@ -33,8 +33,7 @@ struct view {
 	size_t n, cap;
 	size_t phases[PHASE_DELETED + 1], records, unreadable;
 	struct map inventory; /* texts of all objects in all records */
-	struct object_id *orphans;
-	size_t norphans, orphans_cap;
+	struct orphans orphans;
 };
 
 /* --- reading --- */
@@ -77,56 +76,25 @@ static void take_record(void *ctx, json_t *item)
 	v->leaving[v->n++] = r;
 }
 
-/* What carries our label and stands in no inventory. */
-struct orphanage {
-	struct view *v;
-	enum object_kind kind;
-};
-
-static void take_object(void *ctx, json_t *item)
-{
-	const struct orphanage *o = ctx;
-	struct view *v = o->v;
-	const json_t *meta = json_object_get(item, "metadata");
-	struct object_id id = {.kind = o->kind, .name = arena_strdup(v->a, member(meta, "name"))};
-	if (object_types[o->kind].namespaced)
-		id.namespace_ = arena_strdup(v->a, member(meta, "namespace"));
-	if (map_get(&v->inventory, slice_of(object_id_text(v->a, &id))))
-		return;
-	ARENA_ROOM(v->a, v->orphans, v->norphans, v->orphans_cap, 16);
-	v->orphans[v->norphans++] = id;
-}
-
-static bool list(const struct command *self, struct cli_sync *s, enum object_kind kind, const char *query,
-    kube_each *each, void *ctx)
+static bool list_records(const struct command *self, struct cli_sync *s, struct view *v)
 {
 	struct kube_answer got = {0};
 	const char *version;
-	kube_list(s->kube, object_collection(&s->arena, kind, NULL), query, false, each, ctx, &s->arena, &version, &got);
-	/* The worker may see the kinds that its templates make, and no others. */
-	bool unseen = got.status == 403 && kind != KIND_USER_RECORD;
-	bool ok = got.verdict == KUBE_OK || unseen;
-	if (unseen)
-		fprintf(stderr, "portcullis %s: %s are not looked at: %s\n", self->name, object_types[kind].resource,
-		    got.why.msg);
-	else if (!ok)
-		cli_error(self, "%s: %s", object_types[kind].resource, got.why.msg);
+	kube_list(s->kube, object_collection(&s->arena, KIND_USER_RECORD, NULL), NULL, false, take_record, v, &s->arena,
+	    &version, &got);
+	bool ok = got.verdict == KUBE_OK;
+	if (!ok)
+		cli_error(self, "userrecords: %s", got.why.msg);
 	kube_answer_done(&got);
 	return ok;
 }
 
+/* Objects first. */
 static bool list_all(const struct command *self, struct cli_sync *s, struct view *v)
 {
-	struct buf query;
-	buf_init(&query, 1024);
-	buf_adds(&query, "labelSelector=");
-	kube_escape(&query, LABEL_MANAGED_BY "=" MANAGED_BY);
-	bool ok = list(self, s, KIND_USER_RECORD, NULL, take_record, v);
-	for (size_t k = 0; k < KIND_COUNT && ok; k++) {
-		struct orphanage o = {v, (enum object_kind)k};
-		ok = list(self, s, o.kind, buf_cstr(&query), take_object, &o);
-	}
-	buf_done(&query);
+	v->orphans.a = v->a;
+	bool ok = orphans_list(self, s, &v->orphans) && list_records(self, s, v);
+	orphans_drop_known(&v->orphans, &v->inventory);
 	return ok;
 }
 
@@ -242,9 +210,7 @@ static void print_text(const struct view *v)
 		    when(v->a, r->last_seen), when(v->a, r->disable_after), when(v->a, r->delete_after),
 		    blocked ? "; blocked: " : "", cli_sync_shown(v->a, slice_of(why)));
 	}
-	for (size_t i = 0; i < v->norphans; i++)
-		printf("%s  %s\n", i ? "" : "\nin no record's inventory, never removed:\n",
-		    cli_sync_shown(v->a, slice_of(object_id_text(v->a, &v->orphans[i]))));
+	orphans_print(&v->orphans);
 }
 
 static void json_time(struct buf *b, const char *key, struct arena *a, int64_t unix_)
@@ -300,32 +266,36 @@ static void print_json(const struct view *v)
 		json_record(&b, v->a, &v->leaving[i]);
 	}
 	buf_adds(&b, "],\"orphans\":[");
-	for (size_t i = 0; i < v->norphans; i++) {
-		const struct object_id *id = &v->orphans[i];
-		buf_printf(&b, "%s{\"kind\":", i ? "," : "");
-		buf_json(&b, slice_of(object_types[id->kind].kind));
-		if (id->namespace_)
-			buf_json_member(&b, "namespace", slice_of(id->namespace_));
-		buf_json_member(&b, "name", slice_of(id->name));
-		buf_addc(&b, '}');
-	}
+	orphans_json(&v->orphans, &b);
 	buf_adds(&b, "]}");
 	puts(buf_cstr(&b));
 	buf_done(&b);
 }
 
+/* An inventory that cannot be read may name any of them. */
+static int remove_named(const struct command *self, const struct options *o, struct cli_sync *s, const struct view *v)
+{
+	if (!v->unreadable)
+		return orphans_remove(self, s, &v->orphans, &o->orphans);
+	cli_error(self, "%zu records cannot be read: what is theirs is not known", v->unreadable);
+	return CLI_NO;
+}
+
 static int look(const struct command *self, const struct options *o, struct cli_sync *s)
 {
 	struct view v = {.a = &s->arena};
-	bool ok = read_lease(self, s, &v.lease) && list_all(self, s, &v);
-	if (ok && o->json)
-		print_json(&v);
-	else if (ok)
-		print_text(&v);
+	int code = CLI_USAGE;
+	if (read_lease(self, s, &v.lease) && list_all(self, s, &v)) {
+		code = *v.lease.run ? CLI_NO : CLI_OK;
+		if (o->orphans.n)
+			code = remove_named(self, o, s, &v);
+		else if (o->json)
+			print_json(&v);
+		else
+			print_text(&v);
+	}
 	map_done(&v.inventory);
-	if (!ok)
-		return CLI_USAGE;
-	return *v.lease.run ? CLI_NO : CLI_OK;
+	return code;
 }
 
 /* --- confirming --- */
@@ -379,12 +349,15 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct cli_option options[] = {{"config", 'c', &o.config, NULL}, {"kubeconfig", 0, &o.kubeconfig, NULL},
 	    {"context", 0, &o.context, NULL}, {"confirm", 0, NULL, &o.confirm}, {"run-id", 0, &o.run, NULL},
 	    {"output", 'o', &output, NULL}, {0}};
-	if (!cli_options(self, options, &argc, argv) || !cli_output(self, output, &o.json))
+	if (!cli_repeated(self, "remove-orphan", 0, &o.orphans, &argc, argv) ||
+	    !cli_options(self, options, &argc, argv) || !cli_output(self, output, &o.json))
 		return CLI_USAGE;
 	if (argc > 0)
 		return cli_usage(self, "unexpected argument %s", argv[0]);
 	if (o.confirm != (o.run != NULL))
 		return cli_usage(self, "--confirm and --run-id stand together: confirm what you have looked at");
+	if (o.orphans.n && (o.confirm || o.json))
+		return cli_usage(self, "--remove-orphan stands alone");
 	struct cli_sync s;
 	int code = CLI_USAGE;
 	if (cli_sync_load_worker(o.config, &s) && cli_sync_connect(self, o.kubeconfig, o.context, &s))
@@ -395,19 +368,23 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_sync_gc = {
     .name = "sync gc",
-    .args = "[--config FILE] [--confirm --run-id ID]",
+    .args = "[--config FILE] [--confirm --run-id ID] [--remove-orphan OBJECT …]",
     .summary = "Lists who is leaving and which removals are blocked; confirms a blocked run.",
-    .help = "Tells the run of removals that is over the limit, users that are stale, disabled, suspended or deleted,\n"
-	    "with the dates of what will happen to them, and objects that carry our label and stand in no record.\n"
-	    "Confirming lets just that run go; what has become a candidate since then is another run. It needs the\n"
-	    "right to patch the worker's Lease, which the worker itself does not have: say --kubeconfig.\n\n"
+    .help = "Tells the run of removals that is over the limit, users that are stale, disabled, suspended or\n"
+	    "deleted, with the dates of what will happen to them, and objects that carry our label and stand in\n"
+	    "no record. Confirming lets just that run go; what has become a candidate since then is another run.\n"
+	    "It needs the right to patch the worker's Lease, which the worker itself does not have: say\n"
+	    "--kubeconfig. Removing an orphan needs the right to delete it.\n\n"
 	    "  -c, --config FILE      the worker's configuration; default " WORKER_CONFIG_PATH "\n"
 	    "      --kubeconfig FILE  how to reach the apiserver, in place of the configuration's\n"
 	    "      --context NAME     context of the kubeconfig; default its current-context\n"
 	    "      --confirm          lets the blocked run go that --run-id names\n"
 	    "      --run-id ID        as this command told it\n"
+	    "      --remove-orphan OBJECT   deletes that object, as this command told it, if it bears all our marks,\n"
+	    "                         stands in no record's inventory and is in the state that was looked at;\n"
+	    "                         may be given many times, and then either all are such or none goes\n"
 	    "  -o, --output FORMAT    text (default) or json\n\n"
-	    "Exit codes: 0 nothing is blocked, or confirmed; 1 a run is blocked, or it is another than confirmed;\n"
-	    "2 wrong usage, or the apiserver does not answer.",
+	    "Exit codes: 0 nothing is blocked, or confirmed, or removed; 1 a run is blocked, or it is another than\n"
+	    "confirmed, or what was named is no such orphan; 2 wrong usage, or the apiserver does not answer.",
     .run = run,
 };

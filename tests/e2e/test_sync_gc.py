@@ -308,12 +308,53 @@ def test_orphans_are_told_and_left(bench):
     bench.see("alice", groups=["left"])
     bench.wait(lambda: "alice" not in bench.bindings(), "alice to lose what is hers")
     assert bench.bindings() == {"mallory": {"team-a"}}
-    assert bench.gc()[1]["orphans"] == [
-        {"kind": "RoleBinding", "namespace": "team-a", "name": "portcullis:viewers:0123456789"}]
+    (orphan,) = bench.gc()[1]["orphans"]
+    assert (orphan["kind"], orphan["namespace"], orphan["name"]) == ("RoleBinding", "team-a", stranger["metadata"]["name"])
+    assert orphan["gives"] == "ClusterRole view to User mallory"
     # With the worker's own rights too, which do not reach to kinds that no template makes.
     got = bench.cli("gc", "--output=json")
     assert got.returncode == 0 and json.loads(got.stdout)["orphans"] == bench.gc()[1]["orphans"]
-    assert "resourcequotas are not looked at" in got.stderr
+    assert "may not list them: resourcequotas, limitranges, networkpolicies" in got.stderr
+
+
+def test_an_orphan_goes_by_an_admins_word_alone(bench):
+    """Of a group's binding whose records were deleted while no worker ran; and of nothing that a record knows of."""
+    grant = {"clusterRole": "view", "namespaces": ["team-a"], "subject": {"kind": "Group"}}
+    bench.start([{**VIEWERS, "grants": [grant]}, EDITORS])
+    bench.see("alice")
+    bench.wait_phase("alice", "Ready")
+    assert bench.bindings() == {"dev": {"team-a"}, "alice": {"team-b"}}
+    bench.worker.stop()
+    path = f"{RBAC}/namespaces/team-a/rolebindings"
+    (shared,) = bench.cluster.get(f"{path}{OURS}")["items"]
+    known = next(f"RoleBinding/{b['namespace']}/{b['name']}"
+                 for b in bench.record("alice")["status"]["bindings"] if b["namespace"] == "team-b")
+    left = f"RoleBinding/team-a/{shared['metadata']['name']}"
+
+    def remove(*names, **kw):
+        return bench.cli("gc", *[f"--remove-orphan={n}" for n in names], **kw)
+    # While alice's record names them, both are hers.
+    for name in (known, left):
+        assert remove(name, admin=True).returncode == 1
+    bindings = [b for b in bench.record("alice")["status"]["bindings"] if b["namespace"] == "team-b"]
+    with bench.cluster.client() as c:
+        got = c.request("PATCH", f"{RECORDS}/{key('ldap:corp', 'alice')}/status",
+                        headers={"Content-Type": "application/merge-patch+json"}, body=json.dumps({"status": {"bindings": bindings}}).encode())
+        assert got.status == 200, got
+    told = bench.cli("gc", admin=True)
+    assert f"{left}: ClusterRole view to Group dev" in told.stdout and "--remove-orphan" in told.stdout
+    # All or none.
+    got = remove(left, known, admin=True)
+    assert got.returncode == 1 and not got.stdout and known in got.stderr
+    # What bears the label alone is nobody's to remove so, nor is what is to be kept.
+    bench.cluster.patch(f"{path}/{shared['metadata']['name']}", {"metadata": {"labels": {"portcullis.dev/record": None}}})
+    got = remove(left, admin=True)
+    assert got.returncode == 1 and "one label of ours" in got.stderr
+    bench.cluster.patch(f"{path}/{shared['metadata']['name']}", {"metadata": {"labels": shared["metadata"]["labels"]}})
+    # The worker's own credentials do, too: it may delete bindings.
+    got = remove(left)
+    assert (got.returncode, got.stdout) == (0, f"removed: {left}\n"), got.stderr
+    assert not bench.cluster.get(f"{path}{OURS}")["items"] and "alice" in bench.bindings()
 
 
 # --- directories ---
