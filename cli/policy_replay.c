@@ -348,7 +348,7 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_policy_replay = {
     .name = "policy replay",
-    .args = "--audit FILE [FILE...] --policy PATH [--limit N] [--authorized-ttl TTL]",
+    .args = "--audit FILE... --policy PATH [--limit N] [--authorized-ttl TTL]",
     .summary = "Asks a policy what the audit log says was asked, and tells what flips.",
     .help = "FILE is an audit log of portcullisd, rotated ones too, or of the apiserver\n"
 	    "(audit.k8s.io events, one a line); - is standard input.\n\n"

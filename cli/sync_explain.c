@@ -59,7 +59,10 @@ static int explain_records(const struct command *self, const struct options *o, 
 	sync_view_done(&v);
 	if (!ok)
 		return CLI_USAGE;
-	return told ? CLI_OK : cli_error(self, "there is no record of %s: who was never seen is tried with --as-new", o->user);
+	if (told)
+		return CLI_OK;
+	return cli_error(self, "there is no record of %s: names are as in `kubectl get ur`; who was never seen is tried with "
+			       "--as-new", o->user);
 }
 
 /* --- of the templates alone --- */
@@ -135,8 +138,8 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_sync_explain = {
     .name = "sync explain",
-    .args = "USER [--config FILE] [--namespace NAME] [--as-new --provider NAME --group NAME …]",
-    .summary = "Tells why a user has what they have: groups, templates, grants, objects, what stands there.",
+    .args = "USER [--namespace NAME] [--as-new --provider NAME --group NAME …]",
+    .summary = "Tells why a user has what they have: groups, templates, what stands there.",
     .help = "For each record of that user name (or the record of that name): phase and groups; for each template\n"
 	    "whether it is for them, and why not; what it makes due and what the worker finds and will do there;\n"
 	    "what rails refuse; what is no longer due; when time alone changes something. Writes nothing.\n\n"

@@ -380,11 +380,11 @@ const struct command cmd_sync_gc = {
 	    "      --context NAME     context of the kubeconfig; default its current-context\n"
 	    "      --confirm          lets the blocked run go that --run-id names\n"
 	    "      --run-id ID        as this command told it\n"
-	    "      --remove-orphan OBJECT   deletes that object, as this command told it, if it bears all our marks,\n"
-	    "                         stands in no record's inventory and is in the state that was looked at;\n"
-	    "                         may be given many times, and then either all are such or none goes\n"
+	    "      --remove-orphan OBJECT   deletes that object, named as this command told it, if it bears all\n"
+	    "                         our marks, stands in no record's inventory and is in the state that was\n"
+	    "                         looked at; may be given many times: either all are such, or none goes\n"
 	    "  -o, --output FORMAT    text (default) or json\n\n"
-	    "Exit codes: 0 nothing is blocked, or confirmed, or removed; 1 a run is blocked, or it is another than\n"
-	    "confirmed, or what was named is no such orphan; 2 wrong usage, or the apiserver does not answer.",
+	    "Exit codes: 0 nothing is blocked, or confirmed, or removed; 1 a run is blocked, or it is another\n"
+	    "than confirmed, or what was named is no such orphan; 2 wrong usage, or no answer of the apiserver.",
     .run = run,
 };

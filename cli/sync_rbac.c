@@ -105,10 +105,10 @@ const struct command cmd_sync_rbac = {
     .name = "sync rbac",
     .args = "[--config FILE] [--mode MODE] [--subject SUBJECT] [--check]",
     .summary = "Prints the rights that the worker needs for its templates, as RBAC objects.",
-    .help = "A ClusterRole, a Role in each namespace where the worker writes a Lease or events, and their bindings:\n"
-	    "each call that the worker makes and no other. Roles are bound by name alone: what no template\n"
-	    "names, the apiserver refuses. Asks nobody; pipe it into kubectl apply -f -, and again whenever the\n"
-	    "templates name other roles or kinds.\n\n"
+    .help = "A ClusterRole, a Role in each namespace where the worker writes a Lease or events, and their\n"
+	    "bindings: each call that the worker makes and no other. Roles are bound by name alone: what no\n"
+	    "template names, the apiserver refuses. Asks nobody; pipe it into kubectl apply -f -, before\n"
+	    "templates that name other roles or kinds come into force (--templates).\n\n"
 	    "  -c, --config FILE      the worker's configuration; default " WORKER_CONFIG_PATH "\n"
 	    "  -t, --templates FILE   templates in place of those that the configuration names\n"
 	    "      --mode MODE        all, intake or reconcile in place of the configuration's\n"

@@ -46,7 +46,9 @@ static int find(const struct command *self, struct cli_sync *s, struct search *q
 	kube_answer_done(&got);
 	if (code != CLI_OK || q->n == 1)
 		return code;
-	cli_error(self, q->n ? "more than one record of %s: name its --provider" : "no record of %s", q->o->user);
+	cli_error(self,
+	    q->n ? "more than one record of %s: name its --provider" : "no record of %s: names are as in `kubectl get ur`",
+	    q->o->user);
 	for (size_t i = 0; i < q->n; i++)
 		fprintf(stderr, "  --provider %s\n", cli_sync_shown(&s->arena, q->found[i].identity.provider));
 	return CLI_NO;
@@ -116,15 +118,16 @@ static int suspend(const struct command *self, int argc, char **argv)
 	"      --context NAME     context of the kubeconfig; default its current-context\n" \
 	"      --provider NAME    where several providers have a user of that name\n" \
 	"      --clear            takes the admin's word back: time and directories decide again\n\n" \
-	"Exit codes: 0 done, 1 there is no such user, or more than one, 2 wrong usage, or the apiserver refused\n" \
-	"or does not answer."
+	"Exit codes: 0 done, 1 there is no such user, or more than one, 2 wrong usage, or the apiserver\n" \
+	"refused or does not answer."
 
 const struct command cmd_sync_undo = {
     .name = "sync undo",
     .args = "USER [--provider NAME] [--clear]",
     .summary = "Gives a disabled or suspended user back what they are due.",
-    .help = "Sets spec.state of the user's record to Active: whatever time or a directory did is undone, and does not\n"
-	    "come again until the word is taken back. USER is the user's name, or the name of the record.\n\n" OPTIONS,
+    .help = "Sets spec.state of the user's record to Active: whatever time or a directory did is undone, and does\n"
+	    "not come again until the word is taken back. USER is the user's name as the apiserver knows it, such\n"
+	    "as corp:ann, or the name of the record.\n\n" OPTIONS,
     .run = undo,
 };
 
@@ -132,8 +135,9 @@ const struct command cmd_sync_suspend = {
     .name = "sync suspend",
     .args = "USER [--provider NAME] [--clear]",
     .summary = "Takes all bindings from one user at once, and keeps record and namespaces.",
-    .help = "Sets spec.state of the user's record to Suspended. No limit on removals holds for that. A binding of a\n"
-	    "Group is everybody's who is in it: who must lose that too has to leave the group, and their tokens\n"
-	    "have to end.\n\n" OPTIONS,
+    .help = "Sets spec.state of the user's record to Suspended. No limit on removals holds for that. A binding of\n"
+	    "a Group is everybody's who is in it: who must lose that too has to leave the group, and their tokens\n"
+	    "have to end. USER is the user's name as the apiserver knows it, such as corp:ann, or the name of the\n"
+	    "record.\n\n" OPTIONS,
     .run = suspend,
 };

@@ -52,3 +52,9 @@ def test_version_is_that_of_the_page(name, page):
     version = re.search(r"\d+\.\d+\.\d+", got.stdout).group(0)
     with open(os.path.join(TOP, "man", page), encoding="utf-8") as f:
         assert f'"Portcullis {version}"' in f.readline()
+
+
+@pytest.mark.parametrize("name", [p[0] for p in PAGES])
+def test_help_fits_a_terminal(name):
+    for line in help_text(name)[0].splitlines():
+        assert len(line) <= 100, line
