@@ -88,7 +88,7 @@ static void add_template(const struct explanation *x, const struct template *t, 
 	}
 	buf_adds(b, ",\"groups\":[");
 	for (size_t i = 0; i < ev->ngroups && t->match.groups.len; i++) {
-		if (!template_matches_group(t, ev->groups[i]))
+		if (!template_matches_group(t, ev->groups[i]) || record_lost(&x->run->record, ev->groups[i]))
 			continue;
 		buf_adds(b, n++ ? "," : "");
 		buf_json(b, ev->groups[i]);
@@ -136,6 +136,19 @@ static void add_leaving(const struct explanation *x, struct buf *b)
 	buf_addc(b, ']');
 }
 
+static void add_lost(const struct record *r, struct buf *b)
+{
+	buf_adds(b, ",\"lostGroups\":[");
+	for (size_t i = 0; i < r->nlost; i++) {
+		buf_adds(b, i ? ",{\"name\":" : "{\"name\":");
+		buf_json(b, r->lost[i].group);
+		time_member(b, "since", r->lost[i].since);
+		member(b, "directory", r->lost[i].directory);
+		buf_addc(b, '}');
+	}
+	buf_addc(b, ']');
+}
+
 static void add_conditions(const struct record *r, struct buf *b)
 {
 	buf_adds(b, ",\"conditions\":[");
@@ -169,6 +182,7 @@ void explain_json(const struct explanation *x, struct buf *out)
 		time_member(out, "expiresAt", r->expires_at);
 		time_member(out, "disableAfter", x->run->life.disable_after);
 		time_member(out, "deleteAfter", x->run->life.delete_after);
+		add_lost(r, out);
 		add_conditions(r, out);
 	}
 	time_member(out, "next", explain_next(x));

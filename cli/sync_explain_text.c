@@ -132,6 +132,14 @@ static void put_head(const struct explanation *x, struct buf *b)
 		plain_name(b, r->identity.groups[i]);
 	}
 	buf_adds(b, r->identity.ngroups ? "\n" : " none\n");
+	for (size_t i = 0; i < r->nlost; i++) {
+		buf_adds(b, "  group ");
+		plain_name(b, r->lost[i].group);
+		buf_adds(b, " counts for nothing: directory ");
+		plain_name(b, slice_of(r->lost[i].directory));
+		put_time(b, " does not confirm it since ", r->lost[i].since);
+		buf_addc(b, '\n');
+	}
 	for (size_t i = 0; i < r->nconditions; i++) {
 		const struct record_condition *c = &r->conditions[i];
 		buf_adds(b, "  condition ");
@@ -202,6 +210,8 @@ static void put_template(const struct explanation *x, const struct template *t, 
 			continue;
 		buf_adds(b, first ? "for " : ", ");
 		plain_name(b, ev->groups[i]);
+		if (record_lost(&x->run->record, ev->groups[i]))
+			buf_adds(b, " (not confirmed)");
 		first = false;
 	}
 	buf_adds(b, first ? "for all of its providers\n" : "\n");

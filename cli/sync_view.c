@@ -88,6 +88,7 @@ bool sync_view_open(const struct command *self, const struct sync_view_options *
 	    .rails = {kube_namespace(s->kube), s->worker.protected_namespaces.items,
 		s->worker.protected_namespaces.len},
 	    .life = s->worker.gc.life,
+	    .directory_configs = &s->worker.directories,
 	    .max_objects = (size_t)s->worker.max_bindings,
 	    .allow_privileged = o->allow_privileged,
 	    .dry_run = true,

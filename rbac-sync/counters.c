@@ -44,6 +44,8 @@ static void begin_reconciler(void)
 	begin("portcullis_sync_gc_deleted_total", "Objects removed from the cluster.", "kind", kinds);
 	metrics_counter("portcullis_sync_drift_fights_total",
 	    "Objects that somebody changed again and again, so that repairs pause.", "");
+	metrics_counter("portcullis_sync_groups_lost_total",
+	    "Groups of records that a directory denied, each time anew.", "");
 	metrics_counter("portcullis_sync_expired_total", "Grants that were removed because their end had come.", "");
 }
 

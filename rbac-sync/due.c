@@ -423,12 +423,12 @@ static struct slice date_of(struct arena *a, const struct record *r)
 	return slice_dup(a, (struct slice){text, strlen("2026-11-23")});
 }
 
-static int by_id(const void *a, const void *b)
+int due_by_id(const void *a, const void *b)
 {
 	return object_id_cmp(&((const struct desired *)a)->id, &((const struct desired *)b)->id);
 }
 
-void due_make(struct arena *a, const struct record *r, const struct due_world *w, struct due *out)
+void due_of(struct arena *a, const struct record *r, const struct due_world *w, struct due *out)
 {
 	const struct spool_event *ev = &r->identity;
 	struct planner p = {.arena = a, .w = w, .r = r, .out = out};
@@ -454,5 +454,5 @@ void due_make(struct arena *a, const struct record *r, const struct due_world *w
 		break;
 	}
 	if (out->len)
-		qsort(out->objects, out->len, sizeof(*out->objects), by_id);
+		qsort(out->objects, out->len, sizeof(*out->objects), due_by_id);
 }

@@ -60,6 +60,8 @@ struct due_world {
 	/* Verdict on a role; NULL function: all are fine. WHY: a sentence for a refusal, in ARENA. */
 	enum role_verdict (*role)(void *ctx, const char *namespace_, const char *kind, const char *name,
 	    bool cluster_wide, struct arena *a, const char **why);
+	/* Is what stands in the inventory there? Asked for groups that are remembered as lost. NULL: all is. */
+	bool (*stands)(void *ctx, const struct object_id *id);
 };
 
 /* In place of a provider's name on what belongs to a template: no provider is called that. */
@@ -80,7 +82,9 @@ struct due_name {
  * roleRef, which is immutable, never needs to change. In ARENA. */
 const char *due_name(struct arena *a, const char *template_, const struct due_name *n);
 
-/* Everything lives in ARENA. The order of the record's groups does not matter. Grants that have ended or not begun
+/* Everything lives in ARENA. The order of the record's groups does not matter. Those that it lost (record.lost) count for
+ * nothing; where that is not SURE, what they gave and what stands is due still: a memory gives nothing back, and takes
+ * nothing away. Grants that have ended or not begun
  * (startTime, endTime, ttl, schedule; record.expires_at ends all) are not in it; NEXT says when to ask again. A
  * grant ends 60 seconds late and begins on time, so that clocks may differ. Phase and state are the caller's affair
  * (lifecycle.h): this is asked for users that should have something. */

@@ -34,6 +34,12 @@ struct due_body {
 /* The key of whose object it is: the user's, the group's or the template's. */
 void due_owner_key(const struct due_body *b, char out[SPOOL_KEY_LEN + 1]);
 
+/* due_make of a record that lost no groups. */
+void due_of(struct arena *a, const struct record *r, const struct due_world *w, struct due *out);
+
+/* Orders struct desired by id, for qsort. */
+int due_by_id(const void *a, const void *b);
+
 /* due_name of a binding. */
 const char *due_binding_name(struct arena *a, const struct due_body *b, enum subject_kind kind);
 

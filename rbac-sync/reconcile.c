@@ -24,6 +24,14 @@ static enum role_verdict world_role(void *ctx, const char *namespace_, const cha
 	return roles_look(run->r->roles, namespace_, kind, name, cluster_wide, a, why);
 }
 
+/* What is not watched is no grant. */
+static bool world_stands(void *ctx, const struct object_id *id)
+{
+	const struct run *run = ctx;
+	struct observed live;
+	return !store_synced(run->r->store, 1U << id->kind) || store_object(run->r->store, id, run->a, &live);
+}
+
 static bool view_object(void *ctx, const struct object_id *id, struct arena *a, struct observed *out)
 {
 	(void)a; /* the run's own */
@@ -71,6 +79,19 @@ static void judge_life(struct run *run)
 	lifecycle(rec, &r->life, word, clock_unix(), &run->life);
 }
 
+/* The directories' words on the groups that the record claims, and what it remembers of them. */
+static void judge_groups(struct run *run)
+{
+	const struct reconciler *r = run->r;
+	const struct spool_event *ev = &run->record.identity;
+	struct directory_claim *claims = ARENA_ARRAY(run->a, struct directory_claim, ev->ngroups + 1);
+	for (size_t i = 0; i < ev->ngroups; i++)
+		claims[i].directory = directory_configs_judge(r->directory_configs, ev->provider, ev->groups[i]);
+	if (r->directories)
+		directories_claims(r->directories, ev->provider, ev->username, ev->groups, ev->ngroups, claims);
+	lifecycle_groups(run->a, &run->record, claims, clock_unix());
+}
+
 static void make_due(struct run *run, const struct templates_held *held)
 {
 	const struct reconciler *r = run->r;
@@ -83,6 +104,7 @@ static void make_due(struct run *run, const struct templates_held *held)
 	    .ctx = run,
 	    .namespaces = world_namespaces,
 	    .role = r->roles ? world_role : NULL,
+	    .stands = world_stands,
 	};
 	due_make(run->a, &run->record, &w, &run->due);
 	run->config = held->config;
@@ -259,6 +281,7 @@ bool reconcile_expect(struct run *run, const struct templates_held *held)
 	run->was = run->record;
 	inherit(run);
 	judge_life(run);
+	judge_groups(run);
 	make_due(run, held);
 	return tell_shared(run);
 }

@@ -20,7 +20,8 @@ struct reconciler {
 	struct drift *drift;
 	struct phases *phases;
 	struct roles *roles;		 /* NULL: roles are not looked into */
-	struct directories *directories; /* or NULL */
+	struct directories *directories; /* NULL: nobody asks them here */
+	const struct object_list *directory_configs; /* struct directory_config; NULL: there are none */
 	struct events *events;		 /* or NULL */
 	struct lease *lease;		 /* NULL: nobody else works here (--once) */
 	struct rails rails;

@@ -118,6 +118,7 @@ void reconcile_settle(struct run *run);
 void tell_outcome(struct run *run, const struct action *act, const struct outcome *out);
 void tell_refusals(struct run *run);
 void tell_phase(struct run *run, const struct record *now);
+void tell_groups(struct run *run, const struct record *now); /* those lost, and given back, since WAS */
 void tell_blocked(struct run *run);
 void tell_fight(struct run *run, const struct action *act);
 

@@ -7,7 +7,7 @@
 #include "common/secret.h"
 #include "rbac-sync/reconcile_run.h"
 
-#define CONDITIONS 4 /* Ready, Refused, Conflict, GCBlocked */
+#define CONDITIONS 5 /* Ready, Refused, Conflict, GCBlocked, GroupsLost */
 #define BIND_HINT "; compare the worker's rights with `portcullis sync rbac`"
 
 /* --- writing --- */
@@ -242,6 +242,10 @@ static void set_conditions(const struct run *run, struct record *now, const char
 	if (run->blocked)
 		add_condition(run, now, "GCBlocked", true, "OverTheLimit",
 		    "removals wait: see `portcullis sync gc`");
+	if (now->nlost)
+		add_condition(run, now, "GroupsLost", true, "NotConfirmed",
+		    arena_printf(run->a, "%zu of %zu groups do not count: their directory denies them, see lostGroups",
+			now->nlost, now->identity.ngroups));
 }
 
 /* --- the rest --- */
@@ -343,6 +347,7 @@ void reconcile_settle(struct run *run)
 	if (!same) {
 		observe_delay(was, &now);
 		tell_phase(run, &now);
+		tell_groups(run, &now);
 	}
 	if (run->last.name)
 		store_bury(run->r->store, run->key);

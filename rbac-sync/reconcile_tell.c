@@ -197,3 +197,24 @@ void tell_fight(struct run *run, const struct action *act)
 	log_warn("somebody undoes our repairs", LOG_STR("object", text), LOG_STR("template", act->want->template_));
 	event(run, true, EVENT_DRIFT_FIGHT, text);
 }
+
+static void log_group(const struct run *run, const char *msg, const struct record_lost *l)
+{
+	log_info(msg, LOG_SLICE("user", run->record.identity.username), LOG_SLICE("provider", run->record.identity.provider),
+	    LOG_SLICE("group", l->group), LOG_STR("directory", l->directory));
+}
+
+void tell_groups(struct run *run, const struct record *now)
+{
+	for (size_t i = 0; i < now->nlost; i++) {
+		if (record_lost(&run->was, now->lost[i].group))
+			continue;
+		log_group(run, "a directory denies a group: it counts for nothing", &now->lost[i]);
+		metric_inc(metrics_counter("portcullis_sync_groups_lost_total",
+		    "Groups of records that a directory denied, each time anew.", ""));
+	}
+	for (size_t i = 0; i < run->was.nlost; i++) {
+		if (!record_lost(now, run->was.lost[i].group))
+			log_group(run, "a group that was denied counts again, or is no longer claimed", &run->was.lost[i]);
+	}
+}

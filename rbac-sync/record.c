@@ -283,14 +283,28 @@ static int by_group(const void *a, const void *b)
 	return slice_cmp(((const struct record_lost *)a)->group, ((const struct record_lost *)b)->group);
 }
 
+/* Of one that stands there twice, which the CRD forbids, the first is taken. */
+static size_t settle_lost(struct record_lost *v, size_t n)
+{
+	size_t k = 0;
+	if (n)
+		qsort(v, n, sizeof(*v), by_group);
+	for (size_t i = 0; i < n; i++) {
+		if (k == 0 || !slice_eq(v[k - 1].group, v[i].group))
+			v[k++] = v[i];
+	}
+	return k;
+}
+
 static enum err_code read_lost(const json_t *status, struct arena *a, struct record *r, struct err *e)
 {
 	const json_t *list;
 	TRY(array(status, "lostGroups", RECORD_GROUPS_MAX, &list, e));
 	struct record_lost *out = ARENA_ARRAY(a, struct record_lost, json_array_size(list) + 1);
-	for (; r->nlost < json_array_size(list); r->nlost++) {
-		const json_t *o = json_array_get(list, r->nlost);
-		struct record_lost *l = &out[r->nlost];
+	size_t n = json_array_size(list);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *o = json_array_get(list, i);
+		struct record_lost *l = &out[i];
 		if (!json_is_object(o))
 			return err_set(e, ERR_INVALID, "lostGroups: not a list of objects");
 		TRY(read_slice(o, "name", a, &l->group, e));
@@ -299,8 +313,7 @@ static enum err_code read_lost(const json_t *status, struct arena *a, struct rec
 		if (!l->group.len || !l->since)
 			return err_set(e, ERR_INVALID, "lostGroups: one without name or time");
 	}
-	if (r->nlost)
-		qsort(out, r->nlost, sizeof(*out), by_group);
+	r->nlost = settle_lost(out, n);
 	r->lost = out;
 	return ERR_OK;
 }

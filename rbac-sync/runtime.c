@@ -115,6 +115,7 @@ static enum err_code open_reconciler(struct runtime *r, struct diags *d, struct 
 	    .roles = r->roles,
 	    .rails = {NULL, c->protected_namespaces.items, c->protected_namespaces.len},
 	    .life = c->gc.life,
+	    .directory_configs = &c->directories,
 	    .max_objects = (size_t)c->max_bindings,
 	    .allow_privileged = r->o.allow_privileged,
 	    .dry_run = r->o.dry_run,

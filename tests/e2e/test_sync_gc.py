@@ -488,3 +488,116 @@ def test_a_directory_that_leaves_the_configuration_deletes_nobody(bench, directo
     wait_until(lambda: {bench.phase(u) for u in TEN} == {"Ready"}, "all to be ready")
     assert {u: BOTH for u in TEN} == bench.bindings()
     assert bench.gc()[0] == 0
+
+
+# --- groups ---
+
+READERS = {"name": "readers", "match": {"providers": ["*"], "groups": ["dev"]},
+           "grants": [{"clusterRole": "view", "namespaces": ["team-b"], "subject": {"kind": "Group", "name": "${group}"}}]}
+GROUPS = "ou=groups,dc=example,dc=com"
+
+
+class GroupDirectory(Directory):
+    """All are in two groups, but for those who LEFT dev. BAD: an answer in place of the groups."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.left, self.bad = (), None
+
+    def _search(self, base):
+        if base != GROUPS:
+            return super()._search(base)
+        return self.bad(base) if self.bad else self.groups() + [search_done()]
+
+    def groups(self):
+        members = {"dev": [n for n in TEN if n not in self.left], "all": TEN}
+        return [entry(f"cn={g},{GROUPS}", cn=g, member=[f"uid={n},ou=people,dc=example,dc=com" for n in names])
+                for g, names in members.items()]
+
+    def config(self):
+        return {**super().config(), "groupsQuery": {"baseDN": GROUPS, "timeout": 1}, "groupNameAttributes": ["cn"],
+                "groupMembershipAttributes": ["member"], "userUIDAttribute": "dn"}
+
+
+@pytest.fixture(name="teams")
+def fixture_teams(tmp_path):
+    d = GroupDirectory(tmp_path)
+    yield d
+    d.fake.stop()
+
+
+def full_pass(bench):
+    bench.wait(lambda: "all records were looked at" in bench.worker.process.output().rsplit('"started"', 1)[-1],
+               "a full pass")
+
+
+def lost(bench, user):
+    return [(g["name"], g["directory"]) for g in bench.record(user)["status"].get("lostGroups", [])]
+
+
+def test_a_group_that_was_left_and_joined_again(bench, teams):
+    bench.start(templates=[VIEWERS, READERS], directories=[teams.config()])
+    three = TEN[:3]
+    bench.see(*three)
+    everybody_has = {**{u: {"team-a"} for u in three}, "dev": {"team-b"}}
+    bench.wait(lambda: bench.bindings() == everybody_has, "all bindings")
+    wait_polls(bench, 2, "good")
+    # Members that are hidden have not left.
+    teams.bad = lambda _: [entry(f"cn={g},{GROUPS}", cn=g) for g in ("dev", "all")] + [search_done()]
+    wait_polls(bench, 3, "groups_doubted")
+    assert bench.bindings() == everybody_has and not any(lost(bench, u) for u in three)
+    teams.bad = None
+    teams.left = TEN[:1]
+    bench.wait(lambda: bench.bindings() == {**{u: {"team-a"} for u in three[1:]}, "dev": {"team-b"}},
+               "what one has by the group to go, and what is others' too to stay")
+    bench.wait(lambda: lost(bench, TEN[0]) == [("dev", "corp")], "the status to say so")
+    status = bench.record(TEN[0])["status"]
+    assert status["phase"] == "Ready"
+    assert [c["status"] for c in status["conditions"] if c["type"] == "GroupsLost"] == ["True"]
+    told = bench.cli("explain", TEN[0], admin=True)
+    assert "group dev counts for nothing: directory corp does not confirm it since 20" in told.stdout, told.stdout
+    assert "for dev (not confirmed)" in told.stdout
+    told = json.loads(bench.cli("explain", TEN[0], "--output=json", admin=True).stdout)["users"][0]
+    assert [g["name"] for g in told["lostGroups"]] == ["dev"]
+    # Neither a token that says it again, nor a restart, nor a directory in trouble gives it back.
+    bench.see(TEN[0], issuer="anew")
+    teams.bad = BAD["refused"]
+    bench.worker.process.kill()
+    bench.worker.start()
+    wait_polls(bench, 2, "failed")
+    full_pass(bench)
+    bench.wait(lambda: bench.record(TEN[0])["spec"]["identity"].get("issuer") == "anew", "the newer token")
+    plan = bench.cli("plan", admin=True)
+    assert plan.returncode == 0, plan.stdout
+    assert TEN[0] not in bench.bindings() and lost(bench, TEN[0]) == [("dev", "corp")]
+    # The binding of the group goes with the last of its members here.
+    teams.bad, teams.left = None, three
+    bench.wait(lambda: bench.bindings() == {}, "all to go")
+    teams.left = TEN[1:3]
+    bench.wait(lambda: bench.bindings() == {TEN[0]: {"team-a"}, "dev": {"team-b"}}, "who is back to have it again")
+    bench.wait(lambda: not lost(bench, TEN[0]), "the status")
+    # An admin's word counts more.
+    assert bench.cli("undo", TEN[1], admin=True).returncode == 0
+    bench.wait(lambda: bench.bindings().get(TEN[1]) == {"team-a"}, "the undo")
+
+
+def test_many_who_left_a_group_are_blocked_and_no_memory_removes_them(bench, teams):
+    bench.start(directories=[{**teams.config(), "minRatioPercent": 1}])
+    everybody(bench, TEN)
+    wait_polls(bench, 2, "good")
+    teams.left = TEN[2:]
+    bench.wait(lambda: bench.metric("gc_blocked") == 1, "the block")
+    bench.wait(lambda: all(lost(bench, u) for u in TEN[2:]), "the status to say what is lost")
+    teams.bad = BAD["refused"]
+    bench.worker.process.kill()
+    bench.worker.start()
+    wait_polls(bench, 2, "failed")
+    full_pass(bench)
+    bench.wait(lambda: bench.note() is None, "the block to end")
+    assert bench.bindings() == {u: BOTH for u in TEN}
+    teams.bad = None
+    bench.wait(lambda: bench.metric("gc_blocked") == 1, "the block to be back with the directory")
+    teams.left = ()
+    bench.wait(lambda: bench.metric("gc_blocked") == 0, "the block to end with its cause")
+    bench.wait(lambda: not any(lost(bench, u) for u in TEN), "nothing to be lost")
+    assert bench.bindings() == {u: BOTH for u in TEN}

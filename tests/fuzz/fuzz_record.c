@@ -14,6 +14,9 @@ static void check_bounds(const struct record *r)
 	FUZZ_CHECK(r->identity.provider.len && r->identity.username.len);
 	FUZZ_CHECK(r->identity.ngroups <= RECORD_GROUPS_MAX && r->nbindings <= RECORD_BINDINGS_MAX);
 	FUZZ_CHECK(r->nnodes <= RECORD_NODES_MAX && r->nconditions <= RECORD_CONDITIONS_MAX);
+	FUZZ_CHECK(r->nlost <= RECORD_GROUPS_MAX);
+	for (size_t i = 0; i < r->nlost; i++)
+		FUZZ_CHECK(record_lost(r, r->lost[i].group) == &r->lost[i] && r->lost[i].since > 0);
 	FUZZ_CHECK(r->expires_at >= 0 && r->identity.iat >= 0 && r->generation >= 0);
 	for (size_t i = 0; i < r->nbindings; i++) {
 		const struct object_id *id = &r->bindings[i].id;

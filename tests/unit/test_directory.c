@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "rbac-sync/directory.h"
 #include "rbac-sync/worker_config.h"
 
@@ -359,6 +360,32 @@ static void test_configuration(void **state)
 	}
 }
 
+/* What the manual shows. */
+static void test_the_manuals_example(void **state)
+{
+	(void)state;
+	struct arena a;
+	struct worker_config c;
+	struct err e;
+	struct slice doc;
+	AUTO(buf_done) struct buf findings;
+	buf_init(&findings, 1 << 16);
+	arena_init(&a, 0);
+	const char *top = getenv("top_srcdir") ? getenv("top_srcdir") : ".";
+	assert_int_equal(file_read(&a, arena_printf(&a, "%s/docs/rbac-sync.md", top), 1 << 20, &doc, &e), ERR_OK);
+	const char *text = arena_strndup(&a, doc.p, doc.len), *at = strstr(text, "```yaml\ndirectories:");
+	assert_non_null(at);
+	at += strlen("```yaml\n");
+	const char *example = arena_printf(&a, HEAD "%.*s", (int)(strstr(at, "```") - at), at);
+	if (!loads(example, &a, &c, &findings))
+		fail_msg("%s", buf_cstr(&findings));
+	assert_int_equal(c.directories.len, 2);
+	const struct directory_config *d = c.directories.items;
+	assert_true(d[0].groups.present && d[0].user_uid_attribute && !d[0].nested_groups);
+	assert_true(d[1].groups.present && !d[1].user_uid_attribute && d[1].nested_groups && d[1].primary_group);
+	arena_done(&a);
+}
+
 static void test_who_is_to_judge_a_claim(void **state)
 {
 	(void)state;
@@ -428,6 +455,7 @@ int main(void)
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_the_rule_itself),
 	    cmocka_unit_test(test_configuration),
+	    cmocka_unit_test(test_the_manuals_example),
 	    cmocka_unit_test(test_who_is_to_judge_a_claim),
 	    cmocka_unit_test(test_nothing_is_known_without_polls),
 	};

@@ -192,6 +192,93 @@ static void check_order(struct arena *a, struct record *r, const struct due_worl
 	r->identity.ngroups = n;
 }
 
+static bool in_inventory(const struct record *r, const struct object_id *id)
+{
+	for (size_t i = 0; i < r->nbindings; i++) {
+		if (object_id_eq(&r->bindings[i].id, id))
+			return true;
+	}
+	return false;
+}
+
+static const struct desired *in_due(const struct due *due, const struct object_id *id)
+{
+	for (size_t i = 0; i < due->len; i++) {
+		if (object_id_eq(&due->objects[i].id, id))
+			return &due->objects[i];
+	}
+	return NULL;
+}
+
+static bool is_held(const struct due *due, const struct object_id *id)
+{
+	for (size_t i = 0; i < due->nrefusals; i++) {
+		const struct due_refusal *f = &due->refusals[i];
+		if (f->transient && f->id.name && object_id_eq(&f->id, id))
+			return true;
+	}
+	return false;
+}
+
+static struct due without(struct arena *a, const struct record *r, const struct due_world *w, uint32_t lost)
+{
+	struct record other = *r;
+	struct slice *rest = ARENA_ARRAY(a, struct slice, r->identity.ngroups + 1);
+	struct due due;
+	other.nlost = other.identity.ngroups = 0;
+	for (size_t i = 0; i < r->identity.ngroups; i++) {
+		if (!(lost & 1u << i))
+			rest[other.identity.ngroups++] = r->identity.groups[i];
+	}
+	other.identity.groups = rest;
+	due_make(a, &other, w, &due);
+	return due;
+}
+
+/* Groups that a directory denies now count for nothing; those that it denied once give nothing back, and what stands
+ * of them stays. */
+static void check_lost(struct arena *a, const struct record *r, const struct due_world *w)
+{
+	struct record left = *r;
+	struct slice *sorted = slice_dup_all(a, r->identity.groups, r->identity.ngroups);
+	size_t n = slice_sort_unique(sorted, r->identity.ngroups);
+	uint32_t sure = pick(1u << n), unsure = pick(1u << n);
+	left.identity.groups = sorted;
+	left.identity.ngroups = n;
+	struct record_lost *lost = ARENA_ARRAY(a, struct record_lost, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		if ((sure | unsure) & 1u << i)
+			lost[left.nlost++] = (struct record_lost){sorted[i], 1, "corp", sure & 1u << i};
+	}
+	left.lost = lost;
+	struct due none = without(a, &left, w, sure | unsure), most = without(a, &left, w, sure), got;
+	struct record_binding *v = ARENA_ARRAY(a, struct record_binding, most.len + most.nrefusals + 1);
+	for (size_t i = 0; i < most.len; i++) {
+		if (pick(2))
+			v[left.nbindings++].id = most.objects[i].id;
+	}
+	for (size_t i = 0; i < most.nrefusals; i++) {
+		if (most.refusals[i].id.name && pick(2))
+			v[left.nbindings++].id = most.refusals[i].id;
+	}
+	left.bindings = v;
+	due_make(a, &left, w, &got);
+	for (size_t i = 0; i < got.len; i++) {
+		const struct object_id *id = &got.objects[i].id;
+		assert_true(i == 0 || object_id_cmp(&got.objects[i - 1].id, id) < 0);
+		assert_true(in_due(&none, id) || (in_due(&most, id) && in_inventory(&left, id)));
+	}
+	for (size_t i = 0; i < none.len; i++)
+		assert_string_equal(in_due(&got, &none.objects[i].id)->hash, none.objects[i].hash);
+	for (size_t i = 0; i < left.nbindings; i++) {
+		const struct object_id *id = &left.bindings[i].id;
+		assert_true(!in_due(&most, id) || in_due(&got, id));
+		assert_true(!is_held(&most, id) || is_held(&got, id) || in_due(&got, id));
+	}
+	if (!(unsure & ~sure))
+		assert_string_equal(whole(a, &got), whole(a, &none));
+}
+
 /* The same object means the same body, when both share it, and the same user otherwise. */
 static void check_apart(const struct due *x, const struct record *rx, const struct due *y, const struct record *ry)
 {
@@ -230,6 +317,7 @@ static void test_laws(void **state)
 			assert_true(due[i].len <= w.max_objects && due[i].next > w.now);
 			check_plan(&due[i], &r[i].identity);
 			check_order(&a, &r[i], &w, &due[i]);
+			check_lost(&a, &r[i], &w);
 			for (size_t j = 0; j < i; j++)
 				check_apart(&due[i], &r[i], &due[j], &r[j]);
 			objects += due[i].len;

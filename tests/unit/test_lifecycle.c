@@ -222,12 +222,66 @@ static void test_nothing_is_lost_without_a_cause(void **state)
 	}
 }
 
+/* --- groups --- */
+
+struct group_row {
+	const char *name;
+	enum directory_word word;
+	int64_t since;	/* of the directory */
+	bool judged;	/* there is a directory for it */
+	enum record_state state;
+	int64_t remembered; /* status: since when; 0: it is not lost there */
+	int64_t want;	/* since when it is lost; 0: it counts */
+	bool sure;
+};
+
+static const struct group_row group_rows[] = {
+    {"nothing is known", DIRECTORY_UNKNOWN, 0, true, 0, 0, 0, false},
+    {"present", DIRECTORY_PRESENT, 0, true, 0, 0, 0, false},
+    {"missing is not lost", DIRECTORY_MISSING, T0, true, 0, 0, 0, false},
+    {"lost", DIRECTORY_GONE, T0 - 5, true, 0, 0, T0 - 5, true},
+    {"lost, nobody knows since when", DIRECTORY_GONE, 0, true, 0, 0, T0, true},
+    {"lost still: the first time is kept", DIRECTORY_GONE, T0 - 5, true, 0, T0 - 9, T0 - 9, true},
+    {"a memory lasts while nothing is known", DIRECTORY_UNKNOWN, 0, true, 0, T0 - 9, T0 - 9, false},
+    {"a memory lasts while it is missing", DIRECTORY_MISSING, T0 - 1, true, 0, T0 - 9, T0 - 9, false},
+    {"a memory ends with one good poll that has it", DIRECTORY_PRESENT, 0, true, 0, T0 - 9, 0, false},
+    {"nobody judges it any more", DIRECTORY_UNKNOWN, 0, false, 0, T0 - 9, 0, false},
+    {"nobody judges it", DIRECTORY_GONE, T0, false, 0, 0, 0, false},
+    {"an admin's word", DIRECTORY_GONE, T0, true, RECORD_STATE_ACTIVE, T0 - 9, 0, false},
+    {"suspended is another matter", DIRECTORY_GONE, T0, true, RECORD_STATE_SUSPENDED, T0 - 9, T0 - 9, true},
+};
+
+static void test_groups(void **state)
+{
+	(void)state;
+	/* The other one is lost for good, stands there twice, and is not disturbed. */
+	static const struct slice groups[] = {SLICE("z"), SLICE("g"), SLICE("z")};
+	for (size_t i = 0; i < ARRAY_LEN(group_rows); i++) {
+		const struct group_row *w = &group_rows[i];
+		AUTO(arena_done) struct arena a = {0};
+		const struct record_lost had[] = {{SLICE("forgotten"), T0, "corp", false}, {SLICE("g"), w->remembered, "old", false}};
+		struct record r = {.identity = {.groups = groups, .ngroups = 3}, .state = w->state, .lost = had,
+		    .nlost = w->remembered ? 2 : 1};
+		const struct directory_claim other = {DIRECTORY_GONE, T0 - 3, "corp"};
+		const struct directory_claim claims[] = {other, {w->word, w->since, w->judged ? "corp" : NULL}, other};
+		lifecycle_groups(&a, &r, claims, T0);
+		const struct record_lost *g = record_lost(&r, SLICE("g")), *z = record_lost(&r, SLICE("z"));
+		bool active = w->state == RECORD_STATE_ACTIVE;
+		assert_int_equal(r.nlost, (size_t)(w->want > 0) + !active);
+		assert_true(active || (z && z->since == T0 - 3 && z->sure));
+		if (!g != !w->want || (g && (g->since != w->want || g->sure != w->sure ||
+		    strcmp(g->directory, w->sure ? "corp" : "old") != 0)))
+			fail_msg("%s", w->name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_time_goes_one_way_and_next_is_exact),
 	    cmocka_unit_test(test_nothing_is_lost_without_a_cause),
+	    cmocka_unit_test(test_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

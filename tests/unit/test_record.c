@@ -385,6 +385,11 @@ static const struct record_condition two_turned[] = {
     {"Ready", true, "Applied", "all is there", 1795428000},
 };
 
+static const struct record_lost two_lost[] = {
+    {SLICE("corp:dev"), 1795428000, "corp", true},
+    {SLICE("corp:ops"), 1795428001, NULL, false},
+};
+
 static struct record full_status(void)
 {
 	return (struct record){
@@ -401,6 +406,8 @@ static struct record full_status(void)
 	    .nbindings = 2,
 	    .conditions = two_conditions,
 	    .nconditions = 2,
+	    .lost = two_lost,
+	    .nlost = 2,
 	    .observed_generation = 4,
 	    .observed_digest = "dd",
 	    .templates_digest = "tt",
@@ -470,13 +477,45 @@ static void the_claims_of_a_record_that_cannot_be_read(void **state)
 	arena_done(&a);
 }
 
+static void lost_groups_are_read_as_a_memory(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"{}", "[7]", "[{}]", "[{\"name\":\"\",\"since\":\"2026-11-23T10:00:00Z\"}]",
+	    "[{\"name\":\"a\"}]", "[{\"name\":\"a\",\"since\":\"soon\"}]", "[{\"name\":1,\"since\":\"2026-11-23T10:00:00Z\"}]",
+	    "[{\"name\":\"a\",\"since\":\"2026-11-23T10:00:00Z\",\"directory\":[]}]"};
+	struct arena a = {0};
+	struct record r;
+	struct err e;
+	struct spool_event ev = alice();
+	json_t *o = object_of(&ev);
+	set(o, "status.lostGroups", json("[{\"name\":\"b\",\"since\":\"2026-11-23T10:00:00Z\",\"sure\":true},"
+	    "{\"name\":\"a\",\"since\":\"2026-11-23T10:00:01Z\",\"directory\":\"corp\"}]"));
+	read_ok(o, &a, &r);
+	assert_int_equal(r.nlost, 2);
+	assert_string_equal(record_lost(&r, SLICE("a"))->directory, "corp");
+	assert_null(record_lost(&r, SLICE("b"))->directory);
+	assert_false(record_lost(&r, SLICE("b"))->sure); /* only a directory is */
+	assert_null(record_lost(&r, SLICE("c")));
+	assert_null(record_lost(&r, SLICE("A")));
+	set(o, "status.lostGroups", json("[{\"name\":\"b\",\"since\":\"2026-11-23T10:00:00Z\"},"
+	    "{\"name\":\"a\",\"since\":\"2026-11-23T10:00:00Z\"},{\"name\":\"b\",\"since\":\"2026-11-23T10:00:00Z\"}]"));
+	read_ok(o, &a, &r);
+	assert_int_equal(r.nlost, 2);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		set(o, "status.lostGroups", json(bad[i]));
+		assert_int_equal(record_read(o, &a, &r, &e), ERR_INVALID);
+	}
+	json_decref(o);
+	arena_done(&a);
+}
+
 static void an_unset_member_is_null_and_the_version_a_condition(void **state)
 {
 	(void)state;
 	struct record r = {.resource_version = "77"};
 	json_t *patch = record_status(&r), *status = json_object_get(patch, "status");
 	const char *const unset[] = {"firstSeen", "lastSeen", "missingSince", "disabledAt", "disableAfter",
-	    "deleteAfter", "nodes", "bindings", "conditions", "observedDigest", "templatesDigest"};
+	    "deleteAfter", "nodes", "bindings", "conditions", "lostGroups", "observedDigest", "templatesDigest"};
 	for (size_t i = 0; i < ARRAY_LEN(unset); i++)
 		assert_true(json_is_null(json_object_get(status, unset[i])));
 	assert_string_equal(
@@ -521,7 +560,10 @@ static void each_member_of_a_status_counts(void **state)
 	struct record_binding other[] = {two_bindings[0], two_bindings[1]};
 	other[1].expires = 0;
 	const struct record was = full_status();
-	struct record rows[15];
+	struct record_lost later[] = {two_lost[0], two_lost[1]}, elsewhere[] = {two_lost[0], two_lost[1]};
+	later[1].since++;
+	elsewhere[0].directory = "other";
+	struct record rows[18];
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		rows[i] = was;
 	rows[0].phase = PHASE_DEGRADED;
@@ -539,6 +581,9 @@ static void each_member_of_a_status_counts(void **state)
 	rows[12].observed_digest = NULL;
 	rows[13].templates_digest = "other";
 	rows[14].nodes = team;
+	rows[15].nlost = 1;
+	rows[16].lost = later;
+	rows[17].lost = elsewhere;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (record_status_eq(&was, &rows[i]))
 			fail_msg("row %zu does not count", i);
@@ -564,6 +609,7 @@ int main(void)
 	    cmocka_unit_test(every_order_ends_the_same),
 	    cmocka_unit_test(a_status_reads_back),
 	    cmocka_unit_test(the_claims_of_a_record_that_cannot_be_read),
+	    cmocka_unit_test(lost_groups_are_read_as_a_memory),
 	    cmocka_unit_test(an_unset_member_is_null_and_the_version_a_condition),
 	    cmocka_unit_test(a_sentence_that_was_cut_inside_of_a_character),
 	    cmocka_unit_test(the_order_of_conditions_does_not_count),
