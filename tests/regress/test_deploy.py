@@ -1,4 +1,5 @@
 """Every file of deploy/ is well-formed, says what its reader accepts, and fits the others."""
+import glob
 import itertools
 import json
 import os
@@ -27,6 +28,34 @@ def load(*names):
 def only(have, allowed, where):
     unknown = set(have) - set(allowed)
     assert not unknown, f"{where}: unknown {sorted(unknown)}"
+
+
+def test_what_the_readme_installs_is_there():
+    with open(path("README.md"), encoding="utf-8") as f:
+        block = f.read().split("## Into place", 1)[1].split("```")[1]
+    named = re.findall(r"\bdeploy/[\w./*-]+", block)
+    assert len(named) > 6
+    for name in named:
+        assert glob.glob(os.path.join(TOP, name)), name
+    prefix = re.search(r"--prefix=(\S+)", block).group(1)
+    for unit in UNITS:
+        with open(path("systemd", unit), encoding="utf-8") as f:
+            assert f"ExecStart={prefix}/sbin/" in f.read()
+
+
+def test_alerts_name_metrics_that_there_are():
+    """And labels that they have."""
+    with open(os.path.join(TOP, "docs", "rbac-sync.md"), encoding="utf-8") as f:
+        block = f.read().split("### Alerts", 1)[1].split("```yaml")[1].split("```")[0]
+    with open(os.path.join(TOP, "docs", "metrics.md"), encoding="utf-8") as f:
+        rows = dict(re.findall(r"^\| `(\w+)` \| \w+ \|([^|]*)\|", f.read(), re.MULTILINE))
+    (group,) = yaml.safe_load(block)["groups"]
+    for rule in group["rules"]:
+        named = re.findall(r"(portcullis_\w+?)(?:_bucket)?(?:\{(\w+)|[^\w{]|$)", rule["expr"])
+        assert named, rule
+        for metric, label in named:
+            assert metric in rows, rule
+            assert not label or f"`{label}`" in rows[metric], rule
 
 
 # --- systemd ---
@@ -95,7 +124,7 @@ def test_tmpfiles_lines_are_well_formed():
     assert lines
     for kind, where, mode, user, group, age in lines:
         assert kind == "d" and where.startswith("/") and re.fullmatch(r"[0-7]{4}", mode)
-        assert user in ("root", "portcullis") and group in ("root", "portcullis") and age == "-"
+        assert user in ("root", "portcullis", "portcullis-rbac-sync") and group in ("root", "portcullis") and age == "-"
         assert not int(mode, 8) & 0o007 or user == "root", f"{where} is open to others"
 
 
