@@ -88,8 +88,10 @@ static int explain_new(const struct command *self, const struct options *o, stru
 	const struct due_world w = {.config = s.templates, .rails = &rails,
 	    .max_objects = (size_t)s.worker.max_bindings, .allow_privileged = o->view.allow_privileged,
 	    .now = now / CLOCK_SECOND};
-	int code = s.templates ? CLI_OK : cli_error(self, "the configuration names no templates");
-	if (s.templates) {
+	int code = CLI_OK;
+	if (!s.templates) {
+		code = cli_error(self, "the configuration names no templates: say which with --templates FILE");
+	} else {
 		due_make(&s.arena, &run.record, &w, &run.due);
 		const struct explanation x = {&run, true, o->namespace_, now / CLOCK_SECOND};
 		put(o, &x, 0, out);

@@ -72,7 +72,7 @@ bool sync_view_open(const struct command *self, const struct sync_view_options *
 	if (!cli_sync_load(o->config, o->templates, s))
 		return false;
 	if (!s->templates) {
-		cli_error(self, "the configuration names no templates");
+		cli_error(self, "the configuration names no templates: say which with --templates FILE");
 		return false;
 	}
 	if (!cli_sync_connect(self, o->kubeconfig, o->context, s))

@@ -44,6 +44,13 @@ def test_the_apiserver_takes_it(cluster, tmp_path, name):
             assert known or "no matches for kind" in got.stderr
 
 
+def test_the_definition_applied_again_is_unchanged(cluster, tmp_path):
+    admin = Kubectl(tmp_path, cluster, "admin", pair=cluster.admin)
+    crd = os.path.join(TOP, "deploy", "rbac-sync", "crd.yaml")
+    admin.ok("apply", "-f", crd)
+    assert "unchanged" in admin.ok("apply", "-f", crd)
+
+
 def test_an_unknown_field_would_be_told(cluster, tmp_path):
     admin = Kubectl(tmp_path, cluster, "admin", pair=cluster.admin)
     with open(os.path.join(TOP, "deploy", "rbac-sync", "deployment.yaml"), encoding="utf-8") as f:
