@@ -201,8 +201,11 @@ static void summarise(struct pattern *out)
 		out->uses_group |= pattern_of_group(v);
 		out->user_hash |= user_hash && whole;
 		out->group_hash |= group_hash && whole;
-		out->user_name |= name && v < VALUE_UID && !is_rewritten(&out->parts[i]);
+		bool kept = name && !is_rewritten(&out->parts[i]);
+		out->user_name |= kept && v < VALUE_UID;
+		out->group_name |= kept && pattern_of_group(v);
 		out->names += name;
+		out->user_names += name && !pattern_of_group(v);
 	}
 }
 
@@ -229,6 +232,11 @@ enum err_code pattern_parse(struct arena *a, const char *file, const struct yaml
 	return ERR_OK;
 }
 
+static bool continues(struct slice text, size_t i)
+{
+	return i < text.len && ((unsigned char)text.p[i] & 0xC0) == 0x80;
+}
+
 bool pattern_glob(const char *glob, struct slice text)
 {
 	const char *star = NULL;
@@ -237,7 +245,11 @@ bool pattern_glob(const char *glob, struct slice text)
 		if (*glob == '*') {
 			star = glob++;
 			back = i;
-		} else if (*glob && (*glob == '?' || *glob == text.p[i])) {
+		} else if (*glob == '?' && !continues(text, i)) {
+			glob++;
+			for (i++; continues(text, i); i++)
+				;
+		} else if (*glob && *glob != '?' && *glob == text.p[i]) {
 			glob++;
 			i++;
 		} else if (star) {

@@ -29,8 +29,9 @@ struct pattern {
 	bool uses_user;		    /* user, uid, extra or date: other users, other texts */
 	bool uses_group;
 	bool user_hash, group_hash; /* a hash of the whole name makes the text unique to it */
-	bool user_name;		    /* holds the user's name: unique in one provider where not AMBIGUOUS */
+	bool user_name, group_name; /* holds the whole name: unique in one provider where not AMBIGUOUS */
 	unsigned names;		    /* placeholders of user, uid, group or extra that are no hash */
+	unsigned user_names;	    /* of them those that are the user's */
 	struct slice text;	    /* as written */
 };
 
@@ -46,7 +47,7 @@ enum err_code pattern_parse(struct arena *a, const char *file, const struct yaml
 enum err_code pattern_render(const struct pattern *p, const struct pattern_values *v,
     struct arena *a, struct slice *out, bool *ambiguous, struct err *e) MUST_CHECK;
 
-/* TEXT is GLOB, where * stands for any run of bytes and ? for one; linear in practice, never
+/* TEXT is GLOB, where * stands for any run of characters and ? for one, of however many bytes; linear in practice, never
  * exponential. */
 bool pattern_glob(const char *glob, struct slice text);
 

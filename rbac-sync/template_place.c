@@ -73,7 +73,8 @@ struct template_uses template_uses_of(const struct template_places *places)
 
 static void check_name(const struct loader *l, const struct yaml_node *node, const struct pattern *p)
 {
-	if (p->names > 1 && !p->user_hash && !p->group_hash)
+	/* A group's hash tells the group alone. */
+	if (!p->user_hash && p->names > 1 && (!p->group_hash || p->user_names > 1))
 		FINDING(l, node, "several names without a hash can run together; add ${user.hash10}");
 	if (p->uses_user || p->uses_group)
 		return;
@@ -138,6 +139,8 @@ static void check_made(const struct loader *l, const struct template *t, const s
 		    "or ${group} into its name, or say create: false");
 	else if (owner == OWNER_USER && !p->user_hash && !p->user_name)
 		FINDING(l, node, "users may share this namespace: add ${user.hash10}");
+	else if (owner == OWNER_GROUP && !p->group_hash && !p->group_name)
+		FINDING(l, node, "groups may share this namespace: add ${group.hash10}");
 	else if (!p->user_hash && !p->group_hash && !one_provider(&t->match))
 		FINDING(l, node, "%ss of several providers may share this namespace: add ${%s.hash10}, or name "
 		    "one provider in match", owner == OWNER_USER ? "user" : "group",
