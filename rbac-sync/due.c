@@ -98,32 +98,19 @@ static const char *place_owner(const struct planner *p)
 	return arena_strdup(p->arena, key);
 }
 
-static void add(struct planner *p, const struct due_body *b, const char *const *labels)
+/* False: it cannot be; that is told. */
+static bool fill(struct planner *p, const struct due_body *b, const char *const *labels, struct desired *d)
 {
-	struct due *out = p->out;
-	struct desired *there = find(out, &b->id);
-	if (there) {
-		if (there->template_ != p->t->name)
-			REFUSE(p, RAIL_DUPLICATE_OBJECT, "%s is what template %s makes already",
-			    object_id_text(p->arena, &b->id), there->template_);
-		return;
-	}
-	if (out->len == p->w->max_objects) {
-		REFUSE(p, RAIL_TOO_MANY, "more than %zu objects for one user", out->len);
-		return;
-	}
-	if (!out->objects)
-		out->objects = ARENA_ARRAY(p->arena, struct desired, p->w->max_objects);
-	struct desired *d = &out->objects[out->len];
 	struct err e;
+	char key[SPOOL_KEY_LEN + 1];
+	bool namespace_ = b->id.kind == KIND_NAMESPACE;
+	*d = (struct desired){0};
 	if (due_body_json(p->arena, b, &d->body, d->hash, &e) != ERR_OK) {
 		*d = (struct desired){0};
 		REFUSE(p, RAIL_INVALID_NAME, "%s: %s", object_id_text(p->arena, &b->id), e.msg);
-		return;
+		return false;
 	}
-	char key[SPOOL_KEY_LEN + 1];
 	due_owner_key(b, key);
-	bool namespace_ = b->id.kind == KIND_NAMESPACE;
 	d->id = b->id;
 	d->template_ = p->t->name;
 	d->owner = arena_strdup(p->arena, key);
@@ -135,7 +122,35 @@ static void add(struct planner *p, const struct due_body *b, const char *const *
 	d->drift = (enum drift_mode)p->t->drift;
 	d->expires = b->expires;
 	d->labels = labels;
-	out->len++;
+	return true;
+}
+
+/* Two grants of a template may give the same: then it ends with the later one. */
+static void add_again(struct planner *p, const struct due_body *b, const char *const *labels, struct desired *there)
+{
+	struct desired d;
+	if (there->template_ != p->t->name)
+		REFUSE(p, RAIL_DUPLICATE_OBJECT, "%s is what template %s makes already",
+		    object_id_text(p->arena, &b->id), there->template_);
+	else if (there->expires && (!b->expires || b->expires > there->expires) && fill(p, b, labels, &d))
+		*there = d;
+}
+
+static void add(struct planner *p, const struct due_body *b, const char *const *labels)
+{
+	struct due *out = p->out;
+	struct desired *there = find(out, &b->id);
+	if (there) {
+		add_again(p, b, labels, there);
+		return;
+	}
+	if (out->len == p->w->max_objects) {
+		REFUSE(p, RAIL_TOO_MANY, "more than %zu objects for one user", out->len);
+		return;
+	}
+	if (!out->objects)
+		out->objects = ARENA_ARRAY(p->arena, struct desired, p->w->max_objects);
+	out->len += fill(p, b, labels, &out->objects[out->len]);
 }
 
 /* --- places --- */

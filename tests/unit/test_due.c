@@ -428,6 +428,39 @@ static void test_a_hash_says_whose_the_namespace_must_be(void **state)
 	}
 }
 
+/* The annotation must not announce an end that is none. */
+static void test_what_two_grants_give_ends_with_the_later_one(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *first, *second;
+		int64_t expires;
+	} rows[] = {
+	    {"endTime: '2026-12-01T00:00:00Z'", "endTime: '2026-12-02T00:00:00Z'", 1796169600},
+	    {"endTime: '2026-12-02T00:00:00Z'", "endTime: '2026-12-01T00:00:00Z'", 1796169600},
+	    {"endTime: '2026-12-01T00:00:00Z'", "ttl: ''", 0},
+	    {"ttl: ''", "endTime: '2026-12-01T00:00:00Z'", 0},
+	    {"endTime: '2026-11-01T00:00:00Z'", "endTime: '2026-12-02T00:00:00Z'", 1796169600},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct due_fixture f;
+		char text[512];
+		snprintf(text, sizeof(text), "templates:\n" ENG "  grants:\n"
+		    "  - {clusterRole: view, namespaces: [shop], subject: {kind: User}, %s}\n"
+		    "  - {clusterRole: view, namespaces: [shop], subject: {kind: User}, %s}\n",
+		    rows[i].first, rows[i].second);
+		due_open(&f, text);
+		due_plan(&f);
+		assert_int_equal(f.due.len, 1);
+		assert_int_equal(f.due.nrefusals, 0);
+		const json_t *notes = json_object_get(json_object_get(f.due.objects[0].body, "metadata"), "annotations");
+		if (f.due.objects[0].expires != rows[i].expires ||
+		    (json_object_get(notes, ANNOTATION_EXPIRES) != NULL) != (rows[i].expires != 0))
+			fail_msg("row %zu: %lld", i, (long long)f.due.objects[0].expires);
+		due_close(&f);
+	}
+}
+
 /* The first one's decides whose the namespace is: what the second one puts there must not go into a stranger's. */
 static void test_a_namespace_that_is_made_must_be_its_owners_also_without_a_hash(void **state)
 {
@@ -503,6 +536,7 @@ int main(void)
 	    cmocka_unit_test(test_two_templates_do_not_share_a_namespace),
 	    cmocka_unit_test(test_without_a_view_of_the_cluster),
 	    cmocka_unit_test(test_a_hash_says_whose_the_namespace_must_be),
+	    cmocka_unit_test(test_what_two_grants_give_ends_with_the_later_one),
 	    cmocka_unit_test(test_a_namespace_that_is_made_must_be_its_owners_also_without_a_hash),
 	    cmocka_unit_test(test_what_is_not_known_is_told_however_much_is_refused),
 	};
