@@ -16,7 +16,10 @@ struct planner {
 	const struct slice *groups;   /* sorted, without duplicates */
 	size_t ngroups;
 	struct due *out;
-	size_t told, room; /* refusals that are no news to come; what the list has room for */
+	size_t plain[DUE_REFUSALS_MAX]; /* places of the refusals that are no news to come */
+	size_t told, room; /* how many those are; what the list of all has room for */
+	size_t unknown;    /* the others that name an object */
+	const struct template *blind; /* so much of it is not known that it is looked at no further */
 	const struct template *t;
 	const struct pattern *place; /* what the namespace in hand is named by; NULL: found, or none */
 	bool ended; /* the record's own end has come: no grants */
@@ -36,24 +39,34 @@ static void make_plain(char *text)
 
 static void refuse(struct planner *p, const struct due_refusal *r, const char *fmt, ...) PRINTF(3, 4);
 
-/* Each is told once, though it may concern many objects. */
+/* Of those that are no news to come there are few; the others are many only where each names its object. */
+static bool was_told(const struct planner *p, bool transient, const char *text)
+{
+	for (size_t i = 0; i < (transient ? p->out->nrefusals : p->told); i++) {
+		const struct due_refusal *o = &p->out->refusals[transient ? i : p->plain[i]];
+		if (o->template_ == p->t->name && strcmp(o->what, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Each is told once, though it may concern many objects. What is not known holds back removals: that must not get lost
+ * in a crowd. */
 static void refuse(struct planner *p, const struct due_refusal *r, const char *fmt, ...)
 {
 	struct due *out = p->out;
 	char text[512];
 	va_list ap;
+	if (!r->transient && p->told == DUE_REFUSALS_MAX)
+		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	make_plain(text);
-	for (size_t i = 0; i < out->nrefusals && !r->id.name; i++) {
-		const struct due_refusal *o = &out->refusals[i];
-		if (o->template_ == p->t->name && strcmp(o->what, text) == 0)
-			return;
-	}
-	/* What is not known holds back removals: that must not get lost in a crowd. */
-	if (!r->transient && p->told++ >= DUE_REFUSALS_MAX)
+	if (!r->id.name && was_told(p, r->transient, text))
 		return;
+	if (!r->transient)
+		p->plain[p->told++] = out->nrefusals;
 	ARENA_ROOM(p->arena, out->refusals, out->nrefusals, p->room, 8);
 	struct due_refusal *to = &out->refusals[out->nrefusals++];
 	*to = *r;
@@ -259,11 +272,7 @@ static void add_objects(struct planner *p, const struct placed *what, const char
 
 static bool is_member(const struct planner *p, struct slice group)
 {
-	for (size_t i = 0; i < p->ngroups; i++) {
-		if (slice_eq(p->groups[i], group))
-			return true;
-	}
-	return false;
+	return p->ngroups && bsearch(&group, p->groups, p->ngroups, sizeof(*p->groups), slice_order);
 }
 
 /* The rails, once more on what really stands in the binding: load-time checks saw only the template. */
@@ -292,7 +301,14 @@ static void not_known(struct planner *p, const char *rail, const struct due_body
 	due_owner_key(b, key);
 	const struct due_refusal r = {.reason = rail, .transient = true, .id = b->id,
 	    .owner = b->owner == OWNER_USER ? NULL : arena_strdup(p->arena, key)};
-	refuse(p, &r, "%s %s %s", kind, name, why);
+	if (p->unknown++ < DUE_UNKNOWN_MAX) {
+		refuse(p, &r, "%s %s %s", kind, name, why);
+		return;
+	}
+	/* All that it gave stays then. */
+	p->blind = p->t;
+	refuse(p, &(struct due_refusal){.reason = rail, .transient = true}, "%s %s and more than %d others %s", kind, name,
+	    DUE_UNKNOWN_MAX, why);
 }
 
 static bool role_passes(struct planner *p, const struct template_grant *g, const struct due_body *b)
@@ -338,6 +354,8 @@ static void bind(struct planner *p, const struct placed *what, const char *names
 	struct due_span span;
 	struct due_body b = {.t = p->t, .values = &p->values, .grant = g};
 	(void)owner; /* of the place; a binding is its subject's */
+	if (p->blind == p->t)
+		return;
 	b.id.kind = namespace_ ? KIND_ROLE_BINDING : KIND_CLUSTER_ROLE_BINDING;
 	b.id.namespace_ = namespace_;
 	b.owner = group ? OWNER_GROUP : OWNER_USER;

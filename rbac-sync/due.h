@@ -9,6 +9,7 @@
 #include "rbac-sync/template.h"
 
 #define DUE_OBJECTS_MAX 50 /* default of maxBindingsPerUser */
+#define DUE_UNKNOWN_MAX ROLES_MAX /* objects that hang on a role of which nothing is known: more are not looked for */
 #define DUE_REFUSALS_MAX 50 /* told of one user; what is over is left out, unless it is transient */
 
 /* One object that should be. Everything lives in one arena. */

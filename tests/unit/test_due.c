@@ -428,6 +428,42 @@ static void test_a_hash_says_whose_the_namespace_must_be(void **state)
 	}
 }
 
+/* Who brings thousands of groups is planned in a moment, and takes up no more of anything than others. */
+static void test_a_crowd_of_groups(void **state)
+{
+	(void)state;
+	enum { CROWD = 10000 };
+	static const char *const rows[] = {
+	    "  - {clusterRole: view, namespaces: [shop]}\n",
+	    "  - {role: absent, namespaces: ['n-${group}', 'm-${group}']}\n",
+	    "  - {clusterRole: view, namespaces: ['kube-${group}']}\n",
+	};
+	struct due_fixture f;
+	struct buf text;
+	buf_init(&text, 1 << 20);
+	buf_adds(&text, "templates:\n- name: t\n  match: {groups: ['eng-*']}\n  grants:\n");
+	for (int i = 0; i < 5; i++)
+		buf_adds(&text, rows[i % 3]);
+	due_open(&f, buf_cstr(&text));
+	buf_done(&text);
+	struct slice *groups = ARENA_ARRAY(&f.arena, struct slice, CROWD);
+	for (size_t i = 0; i < CROWD; i++)
+		groups[i] = slice_of(arena_printf(&f.arena, "eng-%zu", i));
+	f.record.identity.groups = groups;
+	f.record.identity.ngroups = CROWD;
+	due_plan(&f);
+	assert_int_equal(f.due.len, DUE_OBJECTS_MAX);
+	size_t named = 0, whole = 0;
+	for (size_t i = 0; i < f.due.nrefusals; i++) {
+		named += f.due.refusals[i].transient && f.due.refusals[i].id.name;
+		whole += f.due.refusals[i].transient && !f.due.refusals[i].id.name;
+	}
+	assert_int_equal(named, DUE_UNKNOWN_MAX);
+	assert_int_equal(whole, 1); /* so that nothing of the template goes */
+	assert_in_range(f.due.nrefusals - named - whole, 1, DUE_REFUSALS_MAX);
+	due_close(&f);
+}
+
 /* The annotation must not announce an end that is none. */
 static void test_what_two_grants_give_ends_with_the_later_one(void **state)
 {
@@ -536,6 +572,7 @@ int main(void)
 	    cmocka_unit_test(test_two_templates_do_not_share_a_namespace),
 	    cmocka_unit_test(test_without_a_view_of_the_cluster),
 	    cmocka_unit_test(test_a_hash_says_whose_the_namespace_must_be),
+	    cmocka_unit_test(test_a_crowd_of_groups),
 	    cmocka_unit_test(test_what_two_grants_give_ends_with_the_later_one),
 	    cmocka_unit_test(test_a_namespace_that_is_made_must_be_its_owners_also_without_a_hash),
 	    cmocka_unit_test(test_what_is_not_known_is_told_however_much_is_refused),
