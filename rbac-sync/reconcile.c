@@ -111,6 +111,17 @@ static void make_due(struct run *run, const struct templates_held *held)
 	run->templates_digest = arena_strdup(run->a, held->config->digest);
 }
 
+/* Made for this record, or standing in the cluster as far as that is known: only such a one can be removed. */
+static bool may_stand(const struct run *run, const struct object_id *id)
+{
+	struct observed live;
+	for (size_t i = 0; i < run->record.nbindings; i++) {
+		if (object_id_eq(&run->record.bindings[i].id, id))
+			return true;
+	}
+	return store_object(run->r->store, id, run->a, &live);
+}
+
 /* Tells the index what this record is due; true when that made the pass full. */
 static bool tell_shared(struct run *run)
 {
@@ -125,7 +136,7 @@ static bool tell_shared(struct run *run)
 	}
 	/* What may be due once more is known stays for this record too, whoever else leaves it. */
 	for (size_t i = 0; i < run->due.nrefusals && alive(&run->life); i++) {
-		if (!run->due.refusals[i].owner)
+		if (!run->due.refusals[i].owner || !may_stand(run, &run->due.refusals[i].id))
 			continue;
 		ids[n] = run->due.refusals[i].id;
 		owners[n++] = run->due.refusals[i].owner;
