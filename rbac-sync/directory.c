@@ -19,7 +19,7 @@ struct source {
 	struct claims *claims; /* NULL: groups are not asked for */
 	int64_t due; /* clock_mono */
 	struct metric *good, *failed, *doubted, *users, *last_good;
-	struct metric *groups_doubted, *groups, *members, *groups_good; /* with CLAIMS alone */
+	struct metric *groups_doubted, *groups, *members, *missing, *groups_good; /* with CLAIMS alone */
 };
 
 struct directories {
@@ -91,6 +91,8 @@ static void source_init(struct source *s, const struct directory_config *c)
 	    "portcullis_sync_directory_groups", "Groups of the last poll that was believed about groups.", buf_cstr(&labels));
 	s->members = metrics_gauge("portcullis_sync_directory_memberships",
 	    "Memberships of users in groups of that poll.", buf_cstr(&labels));
+	s->missing = metrics_gauge("portcullis_sync_directory_claims_missing",
+	    "Groups that records claim and that poll did not confirm.", buf_cstr(&labels));
 	s->groups_good = metrics_gauge("portcullis_sync_directory_groups_last_good_timestamp_seconds",
 	    "When the last poll that was believed about groups began.", buf_cstr(&labels));
 }
@@ -119,6 +121,7 @@ static void take_groups(struct source *s, struct poll *p, bool users)
 		struct directory_counts counts = claims_counts(s->claims);
 		metric_set(s->groups, (double)counts.groups);
 		metric_set(s->members, (double)counts.members);
+		metric_set(s->missing, (double)claims_missing(s->claims));
 		metric_set(s->groups_good, (double)p->when.unix_);
 		return;
 	}
@@ -375,17 +378,18 @@ static void ask_source(struct opinion *o, struct slice provider, struct slice us
 }
 
 /* One voice after another: the surest presence, else the least sure absence. */
-static void weigh(const struct opinion *o, size_t n, struct slice group, struct directory_claim *out, size_t at)
+static void weigh(const struct opinion *o, size_t n, struct directory_claim *out, size_t at)
 {
 	bool first = true;
 	*out = (struct directory_claim){.directory = out->directory};
 	for (size_t i = 0; i < n; i++) {
-		const struct directory_config *c = o[i].s->config;
 		const struct directory_claim *one = &o[i].claims[at];
-		if (o[i].gone || (o[i].s->claims && !slice_starts(group, slice_of(c->groups_prefix))))
+		if (o[i].gone || (o[i].s->claims && !one->directory))
 			continue;
 		if (first || one->word == DIRECTORY_PRESENT || (out->word != DIRECTORY_PRESENT && one->word < out->word))
 			out->word = one->word;
+		if (one->directory)
+			out->directory = one->directory;
 		if (one->since > out->since)
 			out->since = one->since;
 		first = false;
@@ -409,6 +413,6 @@ void directories_claims(struct directories *d, struct slice provider, struct sli
 		ask_source(&o[voices++], provider, username, groups, n, &a);
 	}
 	for (size_t i = 0; i < n; i++)
-		weigh(o, voices, groups[i], &out[i], i);
+		weigh(o, voices, &out[i], i);
 	pthread_mutex_unlock(&d->lock);
 }

@@ -169,10 +169,10 @@ struct directory_counts directory_counts_read(const char *note);
 enum directory_word directories_say(struct directories *d, struct slice provider, struct slice username,
     int64_t *missing_since);
 
-/* What is known of each of the N GROUPS that a record claims for USERNAME, into OUT, but for .directory; to be asked with
- * all claims of the record (directory_groups.h tells why). UNKNOWN is said as above, of groups that no directory
- * judges, and of users that it does not have. One directory that has the user in the group is enough; all that may
- * judge must say GONE. Who asks no groups may not, and holds others' GONE back unless the user is GONE there. */
+/* What is known of each of the N GROUPS that a record claims for USERNAME, into OUT, whose .directory (of
+ * directory_configs_judge) becomes who said it; to be asked with all claims of the record (directory_groups.h tells
+ * why). UNKNOWN is said as above, of groups that are no directory's, and of users that it does not have. One directory
+ * that has the user in the group is enough; all that may judge must say GONE. Who asks no groups may not, and holds others' GONE back unless the user is GONE there. */
 void directories_claims(struct directories *d, struct slice provider, struct slice username,
     const struct slice *groups, size_t n, struct directory_claim *out);
 

@@ -8,6 +8,7 @@
 struct claim {
 	struct slice group; /* folded, without the prefix */
 	int64_t asked;	    /* clock_mono of the first question */
+	bool known;	    /* a good poll had a group of that name */
 	struct directory_time missing; /* the first good poll of a row that did not have it; zero: none */
 };
 
@@ -24,6 +25,7 @@ struct claims {
 	struct crowd *crowd; /* of the last good poll of this life; NULL: none */
 	struct map claimants;
 	struct directory_counts counts; /* of the last good poll, of an earlier life's too */
+	size_t missing; /* claims that the last good poll did not confirm */
 	struct directory_time last;
 	bool doubt; /* the last poll was not good */
 };
@@ -64,6 +66,11 @@ struct directory_counts claims_counts(const struct claims *p)
 	return p->counts;
 }
 
+size_t claims_missing(const struct claims *p)
+{
+	return p->missing;
+}
+
 /* --- polls --- */
 
 static bool enough(const struct claims *p, const char *what, size_t now, size_t last, struct err *why)
@@ -99,50 +106,67 @@ static bool believable(const struct claims *p, const struct directory_counts *no
 	    (!c->primary_group || enough(p, "primary groups", now->primary, last->primary, why));
 }
 
-/* What the poll at WHEN says of all that is claimed: how many of it CROWD has. FIXED: the claims are told of it. */
-static size_t judge(struct claims *p, struct crowd *crowd, bool fixed, struct directory_time when, size_t *steps)
+/* How many of all claims CROWD has, and how many it does not. */
+static size_t count(const struct claims *p, struct crowd *crowd, size_t *missing, size_t *steps)
 {
 	size_t it = 0, had = 0;
 	struct slice key;
 	void *value;
+	*missing = 0;
 	while (*steps <= DIRECTORY_STEPS_MAX && map_next(&p->claimants, &it, &key, &value)) {
-		struct claimant *c = value;
+		const struct claimant *c = value;
 		enum crowd_word word = crowd_look(crowd, c->user, steps);
+		for (size_t i = 0; i < c->n && word != CROWD_NOBODY; i++) {
+			const struct claim *claim = &c->claims[i];
+			bool has = crowd_has(crowd, claim->group);
+			bool known = claim->known || crowd_names(crowd, claim->group);
+			had += has;
+			*missing += !has && known && word == CROWD_KNOWN;
+		}
+	}
+	return had;
+}
+
+/* What the believed poll at WHEN says of each claim. */
+static void judge(const struct claims *p, struct crowd *crowd, struct directory_time when)
+{
+	size_t it = 0, steps = 0;
+	struct slice key;
+	void *value;
+	while (map_next(&p->claimants, &it, &key, &value)) {
+		struct claimant *c = value;
+		enum crowd_word word = crowd_look(crowd, c->user, &steps);
 		for (size_t i = 0; i < c->n; i++) {
 			struct claim *claim = &c->claims[i];
-			bool has = word != CROWD_NOBODY && crowd_has(crowd, claim->group);
-			had += has;
-			if (!fixed)
-				continue;
-			if (has || word != CROWD_KNOWN)
+			claim->known |= crowd_names(crowd, claim->group);
+			if (word != CROWD_KNOWN || crowd_has(crowd, claim->group))
 				claim->missing = (struct directory_time){0};
 			else if (!claim->missing.mono && claim->asked < when.mono)
 				claim->missing = when;
 		}
 	}
-	return had;
 }
 
 bool claims_good(struct claims *p, struct crowd **crowd, struct directory_time when, struct err *why)
 {
 	AUTO(crowd_free) struct crowd *next = TAKE(*crowd);
 	struct directory_counts now = crowd_counts(next);
-	size_t steps = 0;
+	size_t steps = 0, missing;
 	p->doubt = true;
 	if (!believable(p, &now, why))
 		return false;
-	now.confirmed = judge(p, next, false, when, &steps);
+	now.confirmed = count(p, next, &missing, &steps);
 	if (steps > DIRECTORY_STEPS_MAX) {
 		err_set(why, ERR_LIMIT, "groups in groups take more than %d steps", DIRECTORY_STEPS_MAX);
 		return false;
 	}
-	steps = 0;
-	judge(p, next, true, when, &steps);
+	judge(p, next, when);
 	if (now.confirmed == 0)
 		now.confirmed = p->counts.confirmed;
 	crowd_free(&p->crowd);
 	p->crowd = TAKE(next);
 	p->counts = now;
+	p->missing = missing;
 	p->last = when;
 	p->doubt = false;
 	return true;
@@ -181,7 +205,7 @@ static struct slice keep(char **at, struct slice text)
 }
 
 /* WAS with the claims GROUPS (sorted, each once) in place of what it had; what it knew of them is kept. */
-static struct claimant *renewed(const struct claimant *was, struct slice key, struct slice user,
+static struct claimant *renewed(const struct claims *p, const struct claimant *was, struct slice key, struct slice user,
     const struct slice *groups, size_t n, int64_t now)
 {
 	size_t size = sizeof(struct claimant) + n * sizeof(struct claim) + key.len + user.len;
@@ -196,7 +220,7 @@ static struct claimant *renewed(const struct claimant *was, struct slice key, st
 	c->n = n;
 	for (size_t i = 0; i < n; i++) {
 		const struct claim *had = claim_of(was, groups[i]);
-		c->claims[i] = had ? *had : (struct claim){.asked = now};
+		c->claims[i] = had ? *had : (struct claim){.asked = now, .known = p->crowd && crowd_names(p->crowd, groups[i])};
 		c->claims[i].group = keep(&at, groups[i]);
 	}
 	return c;
@@ -216,7 +240,7 @@ static struct claimant *claimant_of(
 	struct claimant *was = map_get(&p->claimants, key);
 	if (same_claims(was, groups, n))
 		return was;
-	struct claimant *is = renewed(was, key, user, groups, n, now);
+	struct claimant *is = renewed(p, was, key, user, groups, n, now);
 	/* The map borrows the key of what goes. */
 	map_del(&p->claimants, key);
 	free(was);
@@ -227,6 +251,9 @@ static struct claimant *claimant_of(
 static void say(struct claims *p, enum crowd_word user, const struct claim *c, struct directory_claim *out)
 {
 	int64_t row = c->missing.mono ? p->last.mono - c->missing.mono : 0;
+	if (p->crowd && !c->known)
+		return; /* not ours */
+	out->directory = p->config->name;
 	out->since = c->missing.unix_;
 	if (!p->crowd || user == CROWD_NOBODY)
 		out->word = DIRECTORY_UNKNOWN;
@@ -250,8 +277,7 @@ void claims_say(struct claims *p, struct slice provider, struct slice username, 
 	struct slice *ours = ARENA_ARRAY(&a, struct slice, n + 1), *sorted = ARENA_ARRAY(&a, struct slice, n + 1);
 	size_t k = 0, steps = 0;
 	for (size_t i = 0; i < n; i++) {
-		out[i].word = DIRECTORY_UNKNOWN;
-		out[i].since = 0;
+		out[i] = (struct directory_claim){0};
 		if (is_ours(p, groups[i], &a, &ours[i]))
 			sorted[k++] = ours[i];
 	}

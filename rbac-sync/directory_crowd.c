@@ -449,3 +449,8 @@ bool crowd_has(const struct crowd *c, struct slice group)
 	const struct label *l = map_get(&c->labels, group);
 	return l && l->look == c->look && c->look != 0;
 }
+
+bool crowd_names(const struct crowd *c, struct slice group)
+{
+	return map_get(&c->labels, group) != NULL;
+}

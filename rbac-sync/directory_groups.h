@@ -35,6 +35,9 @@ enum crowd_word crowd_look(struct crowd *c, struct slice username, size_t *steps
 /* GROUP: folded, without groupsPrefix. */
 bool crowd_has(const struct crowd *c, struct slice group);
 
+/* There is a group of that name, whoever is in it. */
+bool crowd_names(const struct crowd *c, struct slice group);
+
 /* --- what polls say together --- */
 
 /* C is borrowed. LAST: counts of the last good poll of an earlier life. */
@@ -50,8 +53,9 @@ void claims_failed(struct claims *p);
  * minRatioPercent of each that the last good poll had: what is hidden was not left. */
 bool claims_good(struct claims *p, struct crowd **crowd, struct directory_time when, struct err *why);
 
-/* The words on all GROUPS that the record of PROVIDER and USERNAME claims, as they stand in the token; .directory is
- * left as it is. They are remembered from here on, and forgotten when the record no longer claims them: who comes back
+/* The words on all GROUPS that the record of PROVIDER and USERNAME claims, as they stand in the token; .directory is C's
+ * name where it is C's to judge, else NULL: not a claim without groupsPrefix, nor one of a group that no good poll had
+ * while it was claimed, which others may know (a query that finds less than portcullisd's does). They are remembered from here on, and forgotten when the record no longer claims them: who comes back
  * to a group begins anew. NOW: clock_mono; only polls that began later count against a claim that is new. GONE: the
  * last poll is good and has the user, and good polls confirmAfter apart, and all between, had the user and not the
  * group. While no claim at all was ever confirmed nothing is GONE: then names or queries are not portcullisd's. */
@@ -60,5 +64,8 @@ void claims_say(struct claims *p, struct slice provider, struct slice username, 
 
 /* Of the last good poll, an earlier life's too; users is 0. */
 struct directory_counts claims_counts(const struct claims *p);
+
+/* Claims, of users that it has and groups that it knows, that the last good poll did not confirm. */
+size_t claims_missing(const struct claims *p);
 
 #endif

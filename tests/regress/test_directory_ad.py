@@ -9,6 +9,7 @@ import yaml
 from support import samba
 from support.ldapprobe import Probe
 from support.paths import TOP
+from support.rosterprobe import RosterProbe
 from support.samba import ALL_GROUPS, BASE, group_dn, person_dn
 
 
@@ -146,6 +147,58 @@ def test_the_sample_configuration_serves_this_domain(ad, tmp_path):
         good(p.login("ann", password(ad, "ann")), "ad:ann",
              ["ad:Domain Users", "ad:Users", "ad:cycle-a", "ad:cycle-b", "ad:level1", "ad:level2", "ad:level3"])
         refused(p.login("disabled", password(ad, "disabled")), "accountDisabled")
+
+
+# --- the worker's polls ---
+
+def confirmed(ad, tmp_path, **override):
+    """For each person: the groups that a login gives, and the words of a worker's polls on these and on a group of
+    somebody else."""
+    secret = tmp_path / "secret"
+    secret.write_text(samba.SERVICE_PASSWORD)
+    users = {"baseDN": samba.PEOPLE, "filter": "(sAMAccountType=805306368)"}
+    config = {"name": "ad", "url": ad.tls_url, "ca": ad.ca.crt, "bindDN": samba.SERVICE_DN,
+              "bindPassword": {"file": str(secret)}, "usernamePrefix": "ad:", "usersQuery": users,
+              "userNameAttributes": ["sAMAccountName"], "groupsPrefix": "ad:",
+              "groupsQuery": {"baseDN": samba.GROUPS, "filter": "(objectClass=group)"},
+              "groupNameAttributes": ["sAMAccountName"], "groupMembershipAttributes": ["memberOf"],
+              "nestedGroups": True, **override}
+    with Probe(tmp_path / "login", ad.config()) as p:
+        said = {n: p.login(n, password(ad, n))["groups"] for n in ("ann", "bea", "cora", "eve", "odd", "some")}
+    with RosterProbe(tmp_path / "roster", [config]) as p:
+        assert p.lead()["groups_doubted"] == 0, p.output()
+        words = {}
+        for turn in range(3):
+            for name, groups in said.items():
+                plain = [g for g in groups + ["ad:primary", "ad:g1999", "ad:elsewhere"] if " " not in g][:60]
+                words[name] = p.claim("ad:" + name, *plain, provider="ldap:ad")
+            if turn < 2:
+                p.later()
+        return said, words, p.counts("ad")
+
+
+# Containers of their own, which no OU has: CN=Users and CN=Builtin.
+ELSEWHERE = {"ad:Users", "ad:elsewhere"}
+
+
+@pytest.mark.parametrize("how", [{}, {"groupMembershipAttributes": ["member"], "userUIDAttribute": "dn"}],
+                         ids=["memberOf", "member"])
+def test_what_polls_confirm_is_what_logins_say(ad, tmp_path, how):
+    said, words, counts = confirmed(ad, tmp_path, **how)
+    for name, got in words.items():
+        for group, word in got.items():
+            want = "unknown" if group in ELSEWHERE else "present" if group in said[name] else "gone"
+            if (name, group) in (("cora", "ad:primary"), ("cora", "ad:above-primary")):
+                want = "gone"  # only with primaryGroup
+            assert word == want, (name, group)
+    assert counts["groups"] > 2000 and counts["members"] > 2060 and counts["nested"] >= 5
+
+
+def test_primary_groups_are_those_that_logins_say(ad, tmp_path):
+    """primaryGroupToken is made up by the server for each answer."""
+    said, words, counts = confirmed(ad, tmp_path, primaryGroup=True)
+    assert words["cora"]["ad:primary"] == words["cora"]["ad:above-primary"] == "present", said["cora"]
+    assert words["ann"]["ad:primary"] == "gone" and counts["primary"] == 1
 
 
 # --- accounts (row 70) ---

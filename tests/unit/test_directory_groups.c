@@ -399,6 +399,7 @@ static void test_lost_takes_two_good_polls_an_hour_apart(void **state)
 	assert_int_equal(says(p, "corp:g1", 0), DIRECTORY_PRESENT);
 	assert_true(poll(p, BUT_U0, 1));
 	assert_int_equal(says(p, "corp:g1", 1), DIRECTORY_MISSING);
+	assert_int_equal(claims_missing(p), 1);
 	assert_true(poll(p, BUT_U0, 2));
 	struct directory_claim out[2];
 	claims_say(p, SLICE("ldap:corp"), SLICE("corp:u0"), LIST(SLICE("corp:g0"), SLICE("corp:g1")), 2, 0, out);
@@ -425,7 +426,7 @@ static void test_a_claim_that_came_back_begins_anew(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_true(poll(p, BUT_U0, i));
 	assert_int_equal(says(p, "corp:g1", 2), DIRECTORY_GONE);
-	assert_int_equal(says(p, "corp:other", 2), DIRECTORY_MISSING); /* a token without the group */
+	assert_int_equal(says(p, "corp:other", 2), DIRECTORY_UNKNOWN); /* a token without the group */
 	assert_int_equal(says(p, "corp:g1", 2), DIRECTORY_MISSING);    /* and one with it */
 	assert_true(poll(p, BUT_U0, 3));
 	assert_int_equal(says(p, "corp:g1", 3), DIRECTORY_MISSING);
@@ -460,7 +461,7 @@ static void test_whose_claims_are_judged(void **state)
 	    {"as it should be", "ldap:corp", "corp:u0", "corp:g0", DIRECTORY_PRESENT},
 	    {"the case of a user's name", "ldap:corp", "corp:U0", "corp:g0", DIRECTORY_PRESENT},
 	    {"left", "ldap:corp", "corp:u0", "corp:g1", DIRECTORY_GONE},
-	    {"no such group", "ldap:corp", "corp:u0", "corp:nothing", DIRECTORY_GONE},
+	    {"a group that it never had", "ldap:corp", "corp:u0", "corp:nothing", DIRECTORY_UNKNOWN},
 	    {"without the prefix", "ldap:corp", "corp:u0", "g1", DIRECTORY_UNKNOWN},
 	    {"another prefix", "ldap:corp", "corp:u0", "Corp:g1", DIRECTORY_UNKNOWN},
 	    {"nothing but the prefix", "ldap:corp", "corp:u0", "corp:", DIRECTORY_UNKNOWN},
@@ -480,13 +481,45 @@ static void test_whose_claims_are_judged(void **state)
 			claims_say(p, slice_of(rows[i].provider), slice_of(rows[i].user), &group, 1, at(k).mono - HOUR / 2, &out);
 			assert_true(poll(p, BUT_U0, k));
 			claims_say(p, slice_of(rows[i].provider), slice_of(rows[i].user), &group, 1, at(k).mono, &out);
-			if (k == 3 && out.word != rows[i].word)
-				fail_msg("%s: %d", rows[i].what, out.word);
+			if (k == 3 && (out.word != rows[i].word || !out.directory != (out.word == DIRECTORY_UNKNOWN &&
+			    strcmp(rows[i].user, "corp:nobody") != 0)))
+				fail_msg("%s: %d by %s", rows[i].what, out.word, out.directory);
 		}
 	}
 }
 
 /* Two records of one name in two cases, or of two providers, do not disturb each other. */
+static void test_groups_that_were_deleted_are_lost_if_they_were_known(void **state)
+{
+	(void)state;
+	const struct directory_counts none = {0};
+	for (int known = 0; known < 2; known++) {
+		struct directory_config config = by_dn;
+		config.min_ratio_percent = 1;
+		AUTO(claims_free) struct claims *p = claims_new(&config, &none);
+		struct directory_entry user = {.dn = SLICE("uid=a,dc=x"), NAMES(SLICE("corp:a"))};
+		struct directory_entry groups[] = {
+		    {.dn = SLICE("cn=g0,dc=x"), NAMES(SLICE("g0")), LINKS(SLICE("uid=a,dc=x"))},
+		    {.dn = SLICE("cn=g1,dc=x"), NAMES(SLICE("g1")), LINKS(SLICE("uid=a,dc=x"))}};
+		for (int k = 0; k < 4; k++) {
+			const struct directory_answer answer = {
+			    .users = &user, .nusers = 1, .groups = groups, .ngroups = known && k == 0 ? 2 : 1};
+			struct directory_claim out[2];
+			struct err why;
+			struct crowd *crowd = crowd_new(&config, &answer, &why);
+			claims_say(p, SLICE("p"), SLICE("corp:a"), LIST(SLICE("corp:g0"), SLICE("corp:g1")), 2, at(k).mono - 1,
+			    out);
+			assert_true(claims_good(p, &crowd, at(k), &why));
+			claims_say(p, SLICE("p"), SLICE("corp:a"), LIST(SLICE("corp:g0"), SLICE("corp:g1")), 2, at(k).mono + 1,
+			    out);
+			static const enum directory_word words[] = {
+			    DIRECTORY_PRESENT, DIRECTORY_MISSING, DIRECTORY_GONE, DIRECTORY_GONE};
+			assert_int_equal(out[1].word, known ? words[k] : DIRECTORY_UNKNOWN);
+			assert_int_equal(claims_missing(p), known && k > 0);
+		}
+	}
+}
+
 static void test_records_of_one_name_are_apart(void **state)
 {
 	(void)state;
@@ -518,9 +551,10 @@ static void test_users_who_went_and_came_back_begin_anew(void **state)
 		struct directory_entry users[] = {{.dn = SLICE("uid=b,dc=x"), NAMES(SLICE("corp:b")), UIDS(SLICE("b"))},
 		    {.dn = SLICE("uid=a,dc=x"), NAMES(SLICE("corp:a")), UIDS(SLICE("a"))}};
 		struct directory_entry groups[] = {
-		    {.dn = SLICE("cn=g0,dc=x"), NAMES(SLICE("g0")), LINKS(SLICE("b"), SLICE("a"))}};
+		    {.dn = SLICE("cn=g0,dc=x"), NAMES(SLICE("g0")), LINKS(SLICE("b"), SLICE("a"))},
+		    {.dn = SLICE("cn=g1,dc=x"), NAMES(SLICE("g1")), LINKS(SLICE("b"))}};
 		const struct directory_answer answer = {
-		    .users = users, .nusers = k == 3 ? 1 : 2, .groups = groups, .ngroups = 1};
+		    .users = users, .nusers = k == 3 ? 1 : 2, .groups = groups, .ngroups = 2};
 		if (k == 5)
 			users[1].nuids = 0;
 		struct err why;
@@ -603,14 +637,13 @@ static void test_nothing_is_lost_before_one_claim_was_confirmed(void **state)
 	for (int turn = 0; turn < 2; turn++) {
 		AUTO(claims_free) struct claims *p = claims_new(&by_dn, &last);
 		struct directory_claim out;
-		const struct slice other = SLICE("corp:cn=g1,dc=x");
+		const struct slice other = SLICE("corp:g1");
 		for (int k = 0; k < 5; k++) {
 			claims_say(p, SLICE("ldap:corp"), SLICE("corp:u0"), &other, 1, at(k).mono - 1, &out);
 			assert_int_equal(out.word, turn && k > 1 ? DIRECTORY_GONE : k ? DIRECTORY_MISSING : DIRECTORY_UNKNOWN);
 			assert_true(poll(p, BUT_U0, k));
 		}
-		assert_int_equal(says(p, "corp:g1", 5), DIRECTORY_MISSING); /* g0 is confirmed */
-		claims_say(p, SLICE("ldap:corp"), SLICE("corp:u1"), &other, 1, 0, &out);
+		claims_say(p, SLICE("ldap:corp"), SLICE("corp:u1"), &other, 1, 0, &out); /* is in it */
 		last = claims_counts(p);
 		assert_true(last.confirmed > 0);
 	}
@@ -666,14 +699,22 @@ static void test_the_rule_itself(void **state)
 			claims_say(p, SLICE("p"), SLICE("corp:u0"), claimed, n, now, out);
 			for (size_t k = 0; k < n; k++) {
 				int64_t first = 0;
+				bool known = false;
 				for (int j = 0; j <= i; j++) {
+					if (good[j] && when[j] <= asked[which[k]])
+						known = w[j].there[which[k]]; /* what the last one before it had */
 					if (!good[j] || when[j] <= asked[which[k]])
 						continue;
+					known |= w[j].there[which[k]];
 					bool without = w[j].has[0] && !world_has(&w[j], &c, 0, which[k]);
 					first = !without ? 0 : first ? first : when[j];
 				}
-				bool lost = good[i] && first && when[i] - first >= HOUR;
+				bool lost = good[i] && known && first && when[i] - first >= HOUR;
 				assert_int_equal(out[k].word == DIRECTORY_GONE, lost);
+				bool polled = false;
+				for (int j = 0; j <= i; j++)
+					polled |= good[j];
+				assert_int_equal(out[k].directory != NULL, known || !polled);
 				if (lost)
 					assert_int_equal(out[k].since, first);
 				if (good[i] && w[i].has[0])
@@ -716,6 +757,7 @@ int main(void)
 	    cmocka_unit_test(test_a_claim_that_came_back_begins_anew),
 	    cmocka_unit_test(test_polls_that_began_before_the_claim),
 	    cmocka_unit_test(test_whose_claims_are_judged),
+	    cmocka_unit_test(test_groups_that_were_deleted_are_lost_if_they_were_known),
 	    cmocka_unit_test(test_records_of_one_name_are_apart),
 	    cmocka_unit_test(test_users_who_went_and_came_back_begin_anew),
 	    cmocka_unit_test(test_what_is_believed),
