@@ -266,6 +266,7 @@ def test_sighup_retries_at_once(worker, fake_api):
     w = worker((DEVS,)).start()
     w.spool.put("alice", ["eng-blue"])
     w.wait_logged("object refused")
+    w.wait_logged('"is":"Degraded","reason":"RoleBinding/blue/portcullis:devs:')
     w.process.signal(signal.SIGHUP)
     w.wait_for(lambda: fake_api.phase("alice") == "Ready", "alice's binding")
 
