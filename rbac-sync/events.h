@@ -10,6 +10,7 @@
 #define EVENT_BINDING_REMOVED "BindingRemoved"
 #define EVENT_NAMESPACE_CREATED "NamespaceCreated"
 #define EVENT_DRIFT_REPAIRED "DriftRepaired"
+#define EVENT_DRIFT_REPORTED "DriftReported"
 #define EVENT_DRIFT_FIGHT "DriftFight"
 #define EVENT_REFUSED_ROLE "RefusedPrivilegedRole"
 #define EVENT_REFUSED "Refused"

@@ -74,6 +74,12 @@ static inline bool run_over(const struct run *run)
 	return run->trouble || run->lost || run->stale || run->refused;
 }
 
+/* It was changed by others and stays so, and that is to be told: not where the template says that nobody cares. */
+static inline bool run_drift_told(const struct action *act, const struct outcome *out)
+{
+	return out->kind == OUTCOME_DRIFTS && act->want && act->want->drift != DRIFT_OFF;
+}
+
 /* Reads the record anew, for the next look at it. */
 void run_reread(struct run *run);
 

@@ -7,7 +7,7 @@
 #include "common/secret.h"
 #include "rbac-sync/reconcile_run.h"
 
-#define CONDITIONS 5 /* Ready, Refused, Conflict, GCBlocked, GroupsLost */
+#define CONDITIONS 6 /* Ready, Refused, Conflict, Drift, GCBlocked, GroupsLost */
 #define BIND_HINT "; compare the worker's rights with `portcullis sync rbac`"
 
 /* --- writing --- */
@@ -239,6 +239,10 @@ static void set_conditions(const struct run *run, struct record *now, const char
 	size_t i = first(run, OUTCOME_FOREIGN);
 	if (i < run->len)
 		add_condition(run, now, "Conflict", true, "ForeignObject", outcome_text(run, i));
+	for (i = 0; i < run->len && !run_drift_told(&run->actions[i], &run->outcomes[i]); i++)
+		;
+	if (i < run->len)
+		add_condition(run, now, "Drift", true, "Changed", outcome_text(run, i));
 	if (run->blocked)
 		add_condition(run, now, "GCBlocked", true, "OverTheLimit",
 		    "removals wait: see `portcullis sync gc`");

@@ -104,6 +104,24 @@ static void tell_failure(struct run *run, const struct action *act, const struct
 	event(run, true, collision ? EVENT_NAMESPACE_COLLISION : EVENT_REFUSED, note);
 }
 
+static bool stands(const struct record *r, const char *type)
+{
+	for (size_t i = 0; i < r->nconditions; i++) {
+		if (text_eq(r->conditions[i].type, type) && r->conditions[i].status)
+			return true;
+	}
+	return false;
+}
+
+/* Once, until all is well again: it is looked at often. A fight is told by itself. */
+static void tell_drift(struct run *run, const struct action *act, const struct outcome *out)
+{
+	if (act->kind != ACTION_DRIFT || stands(&run->record, "Drift"))
+		return;
+	log_object(run, LOG_LEVEL_WARN, "object was changed by others and is left", &act->want->id, act->want->template_, out->why);
+	event(run, true, EVENT_DRIFT_REPORTED, arena_printf(run->a, "%s: %s", object_id_text(run->a, &act->want->id), out->why));
+}
+
 void tell_outcome(struct run *run, const struct action *act, const struct outcome *out)
 {
 	static const char *const words[] = {[OUTCOME_OPEN] = "later", [OUTCOME_STANDS] = "same",
@@ -118,15 +136,8 @@ void tell_outcome(struct run *run, const struct action *act, const struct outcom
 		tell_written(run, act, out);
 	else if (out->kind == OUTCOME_FOREIGN || out->kind == OUTCOME_REFUSED || out->kind == OUTCOME_WAITS)
 		tell_failure(run, act, out);
-}
-
-static bool stands(const struct record *r, const char *type)
-{
-	for (size_t i = 0; i < r->nconditions; i++) {
-		if (text_eq(r->conditions[i].type, type) && r->conditions[i].status)
-			return true;
-	}
-	return false;
+	else if (run_drift_told(act, out))
+		tell_drift(run, act, out);
 }
 
 void tell_refusals(struct run *run)

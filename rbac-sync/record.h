@@ -54,7 +54,7 @@ struct record_lost {
 };
 
 struct record_condition {
-	const char *type;   /* Ready, Refused, Conflict, GCBlocked */
+	const char *type;   /* Ready, Refused, Conflict, Drift, GCBlocked, GroupsLost */
 	bool status;
 	const char *reason; /* CamelCase */
 	const char *message;

@@ -168,11 +168,28 @@ def test_drift_that_is_to_be_left(worker, fake_api, mode):
     w.spool.put("alice", ["eng-blue"])
     w.wait_for(lambda: ready(fake_api, "alice"), "alice's binding")
     (where,) = fake_api.objects
+    ((kind, name),) = [(s["kind"], s["name"]) for s in fake_api.objects[where]["subjects"]]
     fake_api.forget()
     fake_api.edit("rolebindings", where, lambda o: o.update(subjects=[]))
     w.spool.put("bob", ["eng-blue"])  # somebody after it
     w.wait_for(lambda: ready(fake_api, "bob"), "bob's binding")
     assert fake_api.objects[where]["subjects"] == [] and len(fake_api.wrote()) == 1
+
+    def told():
+        condition = {c["type"]: c["message"] for c in fake_api.record("alice")["status"]["conditions"]}.get("Drift", "")
+        events = [e for e in list(fake_api.all["events"].values()) if e.get("reason") == "DriftReported"]
+        return bool(condition) and w.logged("changed by others and is left") and bool(events)
+
+    if mode == "report":
+        w.wait_for(told, "the report")
+        message = next(c for c in fake_api.record("alice")["status"]["conditions"] if c["type"] == "Drift")["message"]
+        assert message.startswith("RoleBinding/") and message.endswith(": it was changed"), message
+        # All is well again: it is told no longer.
+        fake_api.edit("rolebindings", where, lambda o: o.update(subjects=[
+            {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}]))
+        w.wait_for(lambda: not any(c["type"] == "Drift" for c in fake_api.record("alice")["status"]["conditions"]),
+                   "the end of it")
+    assert not told()
 
 
 def test_only_what_is_in_the_inventory_and_ours_is_removed(alice, fake_api):
