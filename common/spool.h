@@ -103,7 +103,8 @@ bool spool_trouble(struct spool_writer *w, int64_t *since, struct err *why);
 /* Writes what is queued, then ends the thread. No call may be running in another thread. */
 void spool_writer_free(struct spool_writer **w);
 
-/* --- the worker's side (portcullis-rbac-sync): one thread, one process a directory --- */
+/* --- the worker's side (portcullis-rbac-sync): one thread, one process a directory. Both sides go on with what stands at
+ * DIR when somebody removed it and made it anew --- */
 struct spool_reader;
 
 /* Locks DIR (ERR_REFUSED when another worker has it) and moves what a crash left in cur/ back to new/,

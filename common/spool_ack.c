@@ -20,6 +20,7 @@
 #define TEXT_MAX 128 /* of either kind of file */
 
 struct spool_acks {
+	char *dir;
 	struct spool_dirs dirs;
 	int ack;
 	int64_t shown; /* clock_mono; 0: not, or no more */
@@ -77,22 +78,44 @@ static bool acked(int ack, const char *key, const uint8_t digest[SHA256_LEN])
 
 /* --- the worker's side --- */
 
-enum err_code spool_acks_new(const char *dir, struct spool_acks **out, struct err *e)
+/* In place of what is open, if anything is: that stays when this fails. */
+static enum err_code open_all(struct spool_acks *s, struct err *e)
 {
 	struct spool_dirs dirs;
 	int ack;
-	TRY(spool_dirs_open(dir, true, &dirs, e));
+	TRY(spool_dirs_open(s->dir, true, &dirs, e));
 	if (spool_part_open(dirs.root, ACK_DIR, true, &ack, e) != ERR_OK) {
 		spool_dirs_close(&dirs);
-		return err_wrap(e, "%s", dir);
+		return err_wrap(e, "%s", s->dir);
 	}
-	struct spool_acks *s = calloc(1, sizeof(*s));
-	if (!s)
-		abort();
+	spool_dirs_close(&s->dirs);
+	fd_close(&s->ack);
 	s->dirs = dirs;
 	s->ack = ack;
-	*out = s;
 	return ERR_OK;
+}
+
+static void free_all(struct spool_acks *s)
+{
+	spool_dirs_close(&s->dirs);
+	fd_close(&s->ack);
+	free(s->dir);
+	free(s);
+}
+
+enum err_code spool_acks_new(const char *dir, struct spool_acks **out, struct err *e)
+{
+	struct spool_acks *s = calloc(1, sizeof(*s));
+	if (!s || !(s->dir = strdup(dir)))
+		abort();
+	s->dirs = SPOOL_DIRS_CLOSED;
+	s->ack = -1;
+	enum err_code rc = open_all(s, e);
+	if (rc == ERR_OK)
+		*out = s;
+	else
+		free_all(s);
+	return rc;
 }
 
 void spool_acks_free(struct spool_acks **sp)
@@ -101,9 +124,7 @@ void spool_acks_free(struct spool_acks **sp)
 	if (!s)
 		return;
 	spool_acks_down(s);
-	spool_dirs_close(&s->dirs);
-	close(s->ack);
-	free(s);
+	free_all(s);
 }
 
 enum err_code spool_acks_put(
@@ -137,6 +158,8 @@ void spool_acks_alive(struct spool_acks *s)
 	int64_t now = clock_mono();
 	if (s->shown && now - s->shown < SPOOL_ALIVE_EVERY)
 		return;
+	if (spool_part_moved(s->dir, ACK_DIR, s->ack) && open_all(s, &e) != ERR_OK)
+		return; /* told by whoever reads the spool */
 	read_line(AT_FDCWD, BOOT_ID, boot);
 	snprintf(text, sizeof(text), "%.*s %lld\n", BOOT_ID_MAX, boot, (long long)now);
 	if (put(s, ALIVE_NAME, text, &e) == ERR_OK)

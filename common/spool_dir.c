@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,6 +79,17 @@ enum err_code spool_dirs_open(const char *dir, bool create, struct spool_dirs *o
 	}
 	*out = d;
 	return ERR_OK;
+}
+
+bool spool_part_moved(const char *dir, const char *name, int part)
+{
+	char path[PATH_MAX];
+	struct stat is, was;
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) || fstat(part, &was) != 0)
+		return false;
+	if (stat(path, &is) != 0)
+		return errno == ENOENT;
+	return is.st_dev != was.st_dev || is.st_ino != was.st_ino;
 }
 
 bool spool_is_key(const char *name)

@@ -17,6 +17,10 @@ enum err_code spool_dirs_open(
     const char *dir, bool create, struct spool_dirs *out, struct err *e) MUST_CHECK;
 void spool_dirs_close(struct spool_dirs *d);
 
+/* What stands at DIR now is not what PART (its part NAME) was opened from: somebody removed it, or mounted over it.
+ * False where that cannot be told. */
+bool spool_part_moved(const char *dir, const char *name, int part);
+
 /* One more part, NAME of the directory ROOT, as the others are opened and made. */
 enum err_code spool_part_open(
     int root, const char *name, bool create, int *out, struct err *e) MUST_CHECK;

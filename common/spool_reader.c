@@ -20,6 +20,7 @@
 #define BESIDE "+" /* ends the name of a newcomer in cur/ until it is compared with the claim that is there */
 
 struct spool_reader {
+	char *dir;
 	struct spool_dirs dirs;
 	int lock, inotify; /* inotify is -1 where the kernel gave none: then the caller's scan serves */
 	struct arena scan_arena;
@@ -115,6 +116,52 @@ static enum err_code recover(struct spool_reader *r, struct err *e)
 	return rc;
 }
 
+/* --- opening --- */
+
+static enum err_code take_lock(const char *dir, int root, int *lock, struct err *e)
+{
+	*lock = openat(root, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*lock < 0)
+		return err_set(e, ERR_UNAVAILABLE, "%s/" LOCK_NAME ": %s%s", dir, strerror(errno),
+		    errno == EACCES ? ": made by another user who ran a worker here; remove it when none runs" : "");
+	if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
+		return ERR_OK;
+	close(*lock);
+	return err_set(e, ERR_REFUSED, "%s: another worker has it", dir);
+}
+
+static void follow(struct spool_reader *r)
+{
+	char path[32];
+	if (r->inotify < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dirs.new_);
+	if (inotify_add_watch(r->inotify, path, IN_MOVED_TO | IN_CREATE) < 0) {
+		close(r->inotify);
+		r->inotify = -1;
+	}
+}
+
+/* In place of what is open, if anything is: that stays when this fails. */
+static enum err_code open_spool(struct spool_reader *r, struct err *e)
+{
+	struct spool_dirs dirs;
+	int lock;
+	TRY(spool_dirs_open(r->dir, true, &dirs, e));
+	enum err_code rc = take_lock(r->dir, dirs.root, &lock, e);
+	if (rc != ERR_OK) {
+		spool_dirs_close(&dirs);
+		return rc;
+	}
+	spool_dirs_close(&r->dirs);
+	if (r->lock >= 0)
+		close(r->lock);
+	r->dirs = dirs;
+	r->lock = lock;
+	follow(r);
+	return recover(r, e);
+}
+
 /* --- dead letters --- */
 
 static void put_reason(struct spool_reader *r, const char *name, const char *reason)
@@ -205,6 +252,9 @@ static enum err_code rescan(struct spool_reader *r, struct err *e)
 	arena_done(&r->scan_arena);
 	arena_init(&r->scan_arena, 0);
 	r->at = r->n = 0;
+	/* Else a spool that was removed and made anew would look empty for ever. */
+	if (spool_part_moved(r->dir, "new", r->dirs.new_))
+		TRY(open_spool(r, e));
 	return spool_scan(r->dirs.new_, SCAN_MAX, &r->scan_arena, &r->names, &r->n, e);
 }
 
@@ -397,42 +447,19 @@ void spool_depth(struct spool_reader *r, size_t *files, int64_t *oldest)
 
 /* --- life and waiting --- */
 
-static enum err_code take_lock(struct spool_reader *r, const char *dir, struct err *e)
-{
-	r->lock = openat(r->dirs.root, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (r->lock < 0)
-		return err_set(e, ERR_UNAVAILABLE, "%s/" LOCK_NAME ": %s%s", dir, strerror(errno),
-		    errno == EACCES ? ": made by another user who ran a worker here; remove it when none runs" : "");
-	if (flock(r->lock, LOCK_EX | LOCK_NB) != 0)
-		return err_set(e, ERR_REFUSED, "%s: another worker has it", dir);
-	return ERR_OK;
-}
-
 enum err_code spool_reader_new(const char *dir, struct spool_reader **out, struct err *e)
 {
-	struct spool_dirs dirs;
-	TRY(spool_dirs_open(dir, true, &dirs, e));
 	struct spool_reader *r = calloc(1, sizeof(*r));
-	if (!r)
+	if (!r || !(r->dir = strdup(dir)))
 		abort();
-	r->dirs = dirs;
-	r->lock = r->inotify = -1;
+	r->dirs = SPOOL_DIRS_CLOSED;
+	r->lock = -1;
 	arena_init(&r->scan_arena, 0);
-	enum err_code rc = take_lock(r, dir, e);
-	if (rc == ERR_OK)
-		rc = recover(r, e);
+	r->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	enum err_code rc = open_spool(r, e);
 	if (rc != ERR_OK) {
 		spool_reader_free(&r);
 		return rc;
-	}
-	r->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (r->inotify >= 0) {
-		char path[32];
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dirs.new_);
-		if (inotify_add_watch(r->inotify, path, IN_MOVED_TO | IN_CREATE) < 0) {
-			close(r->inotify);
-			r->inotify = -1;
-		}
 	}
 	*out = r;
 	return ERR_OK;
@@ -449,6 +476,7 @@ void spool_reader_free(struct spool_reader **rp)
 		close(r->lock);
 	arena_done(&r->scan_arena);
 	spool_dirs_close(&r->dirs);
+	free(r->dir);
 	free(r);
 }
 

@@ -48,6 +48,7 @@ struct usage {
 };
 
 struct spool_writer {
+	char *dir;
 	struct spool_dirs dirs;
 	struct spool_limits limits;
 	struct told *told;
@@ -127,6 +128,38 @@ bool spool_is_due(struct spool_writer *w, const struct spool_event *ev)
 	return mark_due(w, &m);
 }
 
+/* --- a spool that is another one --- */
+
+static void forget_told(struct spool_writer *w)
+{
+	for (size_t set = 0; set < TOLD_SETS; set++) {
+		pthread_mutex_lock(&w->table[set % STRIPES]);
+		for (size_t i = 0; i < TOLD_WAYS; i++)
+			w->told[set * TOLD_WAYS + i].at = 0;
+		pthread_mutex_unlock(&w->table[set % STRIPES]);
+	}
+}
+
+/* What was told went with it. The descriptors keep their numbers: others may be using them. */
+static enum err_code follow_moved(struct spool_writer *w, struct err *e)
+{
+	struct spool_dirs fresh;
+	if (!spool_part_moved(w->dir, "new", w->dirs.new_))
+		return ERR_OK;
+	TRY(spool_dirs_open(w->dir, true, &fresh, e));
+	const int from[] = {fresh.root, fresh.tmp, fresh.new_, fresh.cur, fresh.dead};
+	const int to[] = {w->dirs.root, w->dirs.tmp, w->dirs.new_, w->dirs.cur, w->dirs.dead};
+	enum err_code rc = ERR_OK;
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		if (dup3(from[i], to[i], O_CLOEXEC) < 0)
+			rc = err_set(e, ERR_UNAVAILABLE, "opening %s anew: %s", w->dir, strerror(errno));
+	}
+	spool_dirs_close(&fresh);
+	if (rc == ERR_OK)
+		forget_told(w);
+	return rc;
+}
+
 /* --- limits --- */
 
 static enum err_code usage_count(struct spool_writer *w, struct err *e)
@@ -168,8 +201,11 @@ static enum err_code usage_take(struct spool_writer *w, const char *key, size_t 
 	bool replaces = fstatat(w->dirs.new_, key, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	enum err_code rc = check_free(w, e);
 	pthread_mutex_lock(&w->usage_lock);
-	if (rc == ERR_OK && (!w->usage.counted || clock_mono() - w->usage.counted >= USAGE_EVERY))
-		rc = usage_count(w, e);
+	if (rc == ERR_OK && (!w->usage.counted || clock_mono() - w->usage.counted >= USAGE_EVERY)) {
+		rc = follow_moved(w, e);
+		if (rc == ERR_OK)
+			rc = usage_count(w, e);
+	}
 	if (rc == ERR_OK && !replaces) {
 		if (w->usage.files >= w->limits.max_files)
 			rc = err_set(e, ERR_LIMIT, "%zu events wait", (size_t)w->usage.files);
@@ -458,6 +494,9 @@ enum err_code spool_writer_new(
 	struct told *told = calloc((size_t)TOLD_SETS * TOLD_WAYS, sizeof(*told));
 	if (!w || !told)
 		abort();
+	w->dir = strdup(dir);
+	if (!w->dir)
+		abort();
 	w->dirs = dirs;
 	w->told = told;
 	w->limits = (struct spool_limits){SPOOL_FILES_MAX, SPOOL_BYTES_MAX, SPOOL_FREE_PERCENT,
@@ -503,5 +542,6 @@ void spool_writer_free(struct spool_writer **wp)
 	pthread_cond_destroy(&w->queue_cond);
 	spool_dirs_close(&w->dirs);
 	free(w->told);
+	free(w->dir);
 	free(w);
 }

@@ -7,11 +7,13 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/jsonx.h"
 #include "common/spool.h"
 #include "tests/support/tree.h"
@@ -284,6 +286,44 @@ static void a_worker_starts_over_whatever_lies_in_cur(void **state)
 	reopen(f);
 }
 
+/* --- another spool in its place --- */
+
+/* As an admin tidies up under programs that run: both go on with what is there then. */
+static void a_spool_that_was_removed_is_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+	struct spool_event ev = {.provider = SLICE("jwt:issuer"), .username = SLICE("alice"), .seen_at = 1, .iat = 100};
+	assert_int_equal(spool_note_sync(f->w, &ev, &e), ERR_OK);
+	expect_claim(f, 100);
+	remove_tree(f->dir);
+	assert_false(spool_is_due(f->w, &ev));
+	expect_empty(f); /* the worker makes it */
+	assert_true(there(f, "new") == false && access(path_of(f, "new", ""), W_OK) == 0);
+	clock_advance(2 * CLOCK_SECOND);
+	struct spool_event bob = {.provider = SLICE("jwt:issuer"), .username = SLICE("bob"), .seen_at = 1, .iat = 7};
+	if (spool_note_sync(f->w, &bob, &e) != ERR_OK)
+		fail_msg("%s", e.msg);
+	expect_claim(f, 7);
+	assert_true(spool_is_due(f->w, &ev)); /* what was told of alice may have been in it */
+	struct pollfd p = {.fd = spool_fd(f->r), .events = POLLIN};
+	spool_wait_drain(f->r);
+	if (spool_note_sync(f->w, &ev, &e) != ERR_OK)
+		fail_msg("%s", e.msg);
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	expect_claim(f, 100);
+	/* And by the server, when that comes first. */
+	remove_tree(f->dir);
+	clock_advance(2 * CLOCK_SECOND);
+	ev.iat = 101;
+	ev.uid = SLICE("2");
+	if (spool_note_sync(f->w, &ev, &e) != ERR_OK)
+		fail_msg("%s", e.msg);
+	expect_claim(f, 101);
+	struct spool_reader *second;
+	assert_int_equal(spool_reader_new(f->dir, &second, &e), ERR_REFUSED);
+}
+
 #define SPOOL_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -298,6 +338,7 @@ int main(void)
 	    SPOOL_TEST(one_file_under_two_names_is_buried_all_the_same),
 	    SPOOL_TEST(directories_in_the_way_stop_nothing),
 	    SPOOL_TEST(a_dead_letter_finds_its_place),
+	    SPOOL_TEST(a_spool_that_was_removed_is_made_anew),
 	    SPOOL_TEST(a_worker_starts_over_whatever_lies_in_cur),
 	};
 	jsonx_init();
