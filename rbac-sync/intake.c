@@ -127,8 +127,10 @@ static void end_done(
 	uint8_t digest[SHA256_LEN];
 	forget(i, key);
 	count_event(words[r->merge]);
-	if (spool_done(i->spool, key, &e) != ERR_OK)
+	if (spool_done(i->spool, key, &e) != ERR_OK) {
+		wait_for(i, key)->due = clock_mono() + backoff(i->config->retry_initial, API_PAUSE_MAX, 1);
 		log_error("event done but not deleted; it will be done again", LOG_STR("reason", e.msg));
+	}
 	if (r->created) {
 		log_info("new user recorded", LOG_SLICE("user", ev->username),
 		    LOG_SLICE("provider", ev->provider), LOG_STR("record", key));
@@ -153,12 +155,15 @@ static void end_refused(struct intake *i, const char *key, const struct intake_r
 		count_event("refused");
 		return;
 	}
+	if (spool_dead(i->spool, key, r->why.msg, &e) != ERR_OK) {
+		p->due = clock_mono() + backoff(i->config->retry_initial, i->config->retry_max, p->failures);
+		count_event("refused");
+		log_error("event not buried", LOG_STR("key", key), LOG_STR("reason", e.msg));
+		return;
+	}
 	forget(i, key);
 	count_event("dead");
-	if (spool_dead(i->spool, key, r->why.msg, &e) != ERR_OK)
-		log_error("event not buried", LOG_STR("key", key), LOG_STR("reason", e.msg));
-	else
-		log_error("event given up, now in dead/", LOG_STR("key", key), LOG_STR("reason", r->why.msg));
+	log_error("event given up, now in dead/", LOG_STR("key", key), LOG_STR("reason", r->why.msg));
 	if (i->hooks.dead)
 		i->hooks.dead(i->hooks.ctx, key, r->why.msg);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1006,6 +1007,34 @@ static void an_event_that_could_not_be_read_is_read_again(void **state)
 	assert_int_equal(waiting(f), 0);
 }
 
+static char claim[160], aside[160];
+
+static void put_aside(void)
+{
+	assert_int_equal(rename(claim, aside), 0);
+	assert_int_equal(mkdir(claim, 0700), 0);
+}
+
+/* A disk that takes no change for a while; here a directory, which unlink(2) does not remove. */
+static void an_event_that_could_not_be_deleted_is_done_again(void **state)
+{
+	struct fixture *f = *state;
+	char key[SPOOL_KEY_LEN + 1];
+	spool_key(SLICE("ldap:corp"), SLICE("alice"), key);
+	snprintf(claim, sizeof(claim), "%s/cur/%s", f->dir, key);
+	snprintf(aside, sizeof(aside), "%s/aside", f->dir);
+	tell_user(f, "alice", 100, 2);
+	api.meanwhile = put_aside;
+	intake_run(f->i);
+	check_record("alice", 100, 2);
+	assert_int_equal(rmdir(claim), 0);
+	assert_int_equal(rename(aside, claim), 0);
+	clock_advance(2 * CLOCK_SECOND);
+	intake_run(f->i);
+	assert_int_equal(waiting(f), 0);
+	assert_int_equal(api.writes, 1);
+}
+
 /* The same of one that is tried once more. */
 static void an_event_that_could_not_be_read_once_more_is_read_again(void **state)
 {
@@ -1060,6 +1089,7 @@ int main(void)
 	    INTAKE_TEST(who_loses_the_grants_is_settled_no_more),
 	    INTAKE_TEST(only_who_sees_records_shows_itself_alive),
 	    INTAKE_TEST(an_event_that_could_not_be_read_is_read_again),
+	    INTAKE_TEST(an_event_that_could_not_be_deleted_is_done_again),
 	    INTAKE_TEST(an_event_that_could_not_be_read_once_more_is_read_again),
 	    INTAKE_TEST(records_are_seen_from_other_threads),
 	    INTAKE_TEST(two_workers_do_not_share_a_spool),
