@@ -252,9 +252,14 @@ static void check_lost(struct arena *a, const struct record *r, const struct due
 	}
 	left.lost = lost;
 	struct due none = without(a, &left, w, sure | unsure), most = without(a, &left, w, sure), got;
-	struct record_binding *v = ARENA_ARRAY(a, struct record_binding, most.len + most.nrefusals + 1);
-	for (size_t i = 0; i < most.len; i++) {
+	struct due all = without(a, &left, w, 0);
+	struct record_binding *v = ARENA_ARRAY(a, struct record_binding, all.len + most.len + most.nrefusals + 1);
+	for (size_t i = 0; i < all.len; i++) {
 		if (pick(2))
+			v[left.nbindings++].id = all.objects[i].id;
+	}
+	for (size_t i = 0; i < most.len; i++) { /* what the limit cut off there */
+		if (!in_due(&all, &most.objects[i].id) && pick(2))
 			v[left.nbindings++].id = most.objects[i].id;
 	}
 	for (size_t i = 0; i < most.nrefusals; i++) {
