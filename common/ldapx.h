@@ -156,7 +156,8 @@ struct ldapx_search {
 	/* Attributes that come in pieces ("member;range=0-1499": Active Directory gives no more at
 	 * once) are read to their end, by base searches on their entry. False: they are ERR_LIMIT. */
 	bool ranges;
-	/* A reference to another server in the answer is ERR_LIMIT: what is there is missing here. */
+	/* A reference to another server in the answer is ERR_LIMIT: what is there is missing here. Not one to a partition
+	 * of Active Directory that has no people: CN=Configuration, DC=DomainDnsZones, DC=ForestDnsZones below BASE. */
 	bool whole;
 	enum ldapx_deref deref;
 };

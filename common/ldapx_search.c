@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/ldap_dn.h"
 #include "common/ldapx_handle.h"
 
 /* References an answer may hold beside its entries before it is cut. */
@@ -180,6 +181,42 @@ static enum err_code take_done(
 	return code;
 }
 
+/* Partitions of Active Directory that hold neither people nor groups, right below a domain: a search from there refers
+ * to them always (MS-ADTS 3.1.1.3.1.3.1.5 continuation references, 6.1.1.1 naming contexts). */
+static bool is_bare_partition(const char *dn, const char *base)
+{
+	static const char *const names[] = {"cn=configuration,", "dc=domaindnszones,", "dc=forestdnszones,"};
+	struct slice to = slice_of(dn), from = slice_of(base);
+	AUTO(buf_done) struct buf there, here;
+	buf_init(&there, 3 * to.len + 1);
+	buf_init(&here, 3 * from.len + 1);
+	if (!ldap_dn_canonical(to, &there) || !ldap_dn_canonical(from, &here))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct slice name = slice_of(names[i]);
+		if (slice_starts(buf_view(&there), name) &&
+		    slice_eq(slice_skip(buf_view(&there), name.len), buf_view(&here)))
+			return true;
+	}
+	return false;
+}
+
+/* All that a reference points to is such a partition. */
+static bool is_bare_reference(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg)
+{
+	char **urls = NULL;
+	if (ldap_parse_reference(h->ld, msg, &urls, NULL, 0) != LDAP_SUCCESS)
+		return false;
+	bool bare = urls && urls[0];
+	for (size_t i = 0; bare && urls[i]; i++) {
+		LDAPURLDesc *url = NULL;
+		bare = ldap_url_parse(urls[i], &url) == 0 && is_bare_partition(url->lud_dn, q->base);
+		ldap_free_urldesc(url);
+	}
+	ldap_memvfree((void **)urls);
+	return bare;
+}
+
 /* One message; *DONE when it was the last. */
 static enum err_code take_message(struct ldapx *h, const struct ldapx_search *q, LDAPMessage *msg,
     struct ldapx_found *f, bool *done, struct err *e)
@@ -191,7 +228,7 @@ static enum err_code take_message(struct ldapx *h, const struct ldapx_search *q,
 		*done = true;
 		return take_done(h, msg, f, e);
 	default: /* references and intermediate answers: not followed, but not without end either */
-		if (q->whole && ldap_msgtype(msg) == LDAP_RES_SEARCH_REFERENCE)
+		if (q->whole && ldap_msgtype(msg) == LDAP_RES_SEARCH_REFERENCE && !is_bare_reference(h, q, msg))
 			return err_set(e, ERR_LIMIT, "search: a part is on another server");
 		if (++f->references > REFERENCES_MAX)
 			return err_set(e, ERR_LIMIT, "search: too many references");

@@ -179,6 +179,7 @@ static void poll_source(struct directories *d, struct source *s)
 	pthread_mutex_unlock(&d->lock);
 	crowd_free(&p.crowd);
 	arena_done(&a);
+	memory_give_back();
 	if (ours && d->polled)
 		d->polled(d->ctx);
 	pthread_mutex_lock(&d->lock);

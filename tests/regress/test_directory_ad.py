@@ -194,6 +194,16 @@ def test_what_polls_confirm_is_what_logins_say(ad, tmp_path, how):
     assert counts["groups"] > 2000 and counts["members"] > 2060 and counts["nested"] >= 5
 
 
+def test_from_the_root_of_the_domain_polls_confirm_all(ad, tmp_path):
+    """The groups that are in no OU too; the root refers to partitions that have no people."""
+    said, words, _ = confirmed(ad, tmp_path, primaryGroup=True, usersQuery={
+        "baseDN": BASE, "filter": "(sAMAccountType=805306368)"}, groupsQuery={"baseDN": BASE, "filter": "(objectClass=group)"})
+    for name, got in words.items():
+        for group, word in got.items():
+            want = "unknown" if group == "ad:elsewhere" else "present" if group in said[name] else "gone"
+            assert word == want, (name, group)
+
+
 def test_primary_groups_are_those_that_logins_say(ad, tmp_path):
     """primaryGroupToken is made up by the server for each answer."""
     said, words, counts = confirmed(ad, tmp_path, primaryGroup=True)

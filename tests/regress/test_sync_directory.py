@@ -294,6 +294,29 @@ def test_answers_that_take_nobody_away(tmp_path, ca, what):
             nobody_gone(p)
 
 
+@pytest.mark.parametrize("urls,good", [
+    (["ldap://ad.example.com/CN=Configuration,{base}"], True),
+    (["ldaps://ad.example.com/dc=DomainDnsZones,%20{base}??sub", "ldap://b/DC=ForestDnsZones,{base}"], True),
+    (["ldap://child.example.com/DC=child,{base}"], False),
+    (["ldap://ad.example.com/CN=Configuration,{base}", "ldap://x/DC=child,{base}"], False),
+    (["ldap://ad.example.com/CN=Configuration,DC=child,{base}"], False),
+    (["ldap://ad.example.com/CN=Configuration"], False),
+    (["ldap://ad.example.com/{base}"], False),
+    (["ldap://ad.example.com/"], False),
+    (["CN=Configuration,{base}"], False),
+    (["http://ad.example.com/CN=Configuration,{base}"], False),
+    (["\xff"], False),
+    ([], False),
+])
+def test_references_to_partitions_without_people(tmp_path, ca, urls, good):
+    """As Active Directory gives them to each search from the root of a domain."""
+    reference = tlv(0x73, b"".join(octets(u.format(base=PEOPLE)) for u in urls))
+    with FakeLdap(ca.server(), on_search=lambda _: people() + [reference, search_done()]) as fake:
+        with RosterProbe(tmp_path, [config_of(tmp_path, fake.url, ca)]) as p:
+            assert p.lead()["good"] == good, p.output()
+            assert p.count() == (10 if good else 0)
+
+
 @pytest.mark.parametrize("code", [49, 48, 53, 51, 1, 0x50])
 def test_binds_that_fail(tmp_path, ca, code):
     state = {"code": 0}

@@ -382,7 +382,7 @@ static void test_the_manuals_example(void **state)
 	assert_int_equal(c.directories.len, 2);
 	const struct directory_config *d = c.directories.items;
 	assert_true(d[0].groups.present && d[0].user_uid_attribute && !d[0].nested_groups);
-	assert_true(d[1].groups.present && !d[1].user_uid_attribute && d[1].nested_groups);
+	assert_true(d[1].groups.present && !d[1].user_uid_attribute && d[1].nested_groups && d[1].primary_group);
 	arena_done(&a);
 }
 
