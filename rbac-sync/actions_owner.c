@@ -116,9 +116,25 @@ static bool named_by_us(const struct owner_case *m, const struct record_binding 
 	return ours;
 }
 
+/* Ours was deleted, and made anew by us: what its uid is now was not written down before it ceased to be due. Its name is
+ * the one that we give to the very subject that its marks name. */
+static bool made_again(const struct owner_case *m, const struct record_binding *had, const struct observed *live)
+{
+	const struct spool_event *who = &m->r->identity;
+	if (!owner_labelled(live) || !live->provider || !slice_is(who->provider, live->provider) || !had->template_ ||
+	    !live->role)
+		return false;
+	if (live->user)
+		return slice_is(who->username, live->user) && named_for(m, had, live, SUBJECT_USER, who->username);
+	return live->group && named_for(m, had, live, SUBJECT_GROUP, slice_of(live->group));
+}
+
 bool owner_proven(const struct owner_case *m, const struct record_binding *had, const struct observed *live)
 {
-	if (!same_uid(had, live) || (owner_is_binding(had->id.kind) && !starts(had->id.name, NAME_PREFIX)))
+	bool binding = owner_is_binding(had->id.kind);
+	if (binding && !starts(had->id.name, NAME_PREFIX))
 		return false;
-	return owner_labelled(live) || live->provider || (owner_is_binding(had->id.kind) && named_by_us(m, had, live));
+	if (!same_uid(had, live))
+		return binding && made_again(m, had, live);
+	return owner_labelled(live) || live->provider || (binding && named_by_us(m, had, live));
 }

@@ -26,7 +26,7 @@ struct slice owner_note(const struct desired *d, const char *key);
 const char *owner_foreign(const struct owner_case *m, const struct action *x);
 
 /* Ours without doubt: the very object that we made, and still bearing a mark or, a binding, a name that we alone
- * give. */
+ * give; or a binding that took its place under that name with all our marks, as after a crash in its repair. */
 bool owner_proven(const struct owner_case *m, const struct record_binding *had, const struct observed *live);
 
 #endif

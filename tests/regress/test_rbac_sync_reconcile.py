@@ -92,6 +92,25 @@ def test_killed_while_a_namespace_is_made(worker, fake_api, method, path, before
     assert all(b.get("uid") for b in fake_api.record("alice")["status"]["bindings"])
 
 
+def test_killed_while_a_binding_is_repaired_that_is_due_no_more_then(worker, fake_api):
+    """The inventory still has the uid of the one that somebody deleted."""
+    w = worker((DEVS, VIEW))
+    w.spool.put("alice", ["eng-blue"])
+    assert w.once().returncode == 0
+    (where,) = [at for at in fake_api.objects if at[0] == "blue"]
+    fake_api.remove("rolebindings", where)
+    hold = Hold()
+    fake_api.on("PATCH", "/rolebindings/", hold)
+    w.start()
+    assert hold.reached.wait(60)
+    w.process.kill()
+    hold.release.set()
+    assert where in fake_api.objects
+    w.spool.put("alice", ["ops"], seen_at=1700000100)
+    assert w.once().returncode == 0
+    assert set(by_role(fake_api)) == {(None, "view")}
+
+
 def test_once_removes_within_limits_and_says_when_it_does_not(worker, fake_api):
     w = worker((DEVS, VIEW))
     users = [f"user{i}" for i in range(8)]

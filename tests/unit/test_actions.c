@@ -549,6 +549,24 @@ static void test_what_is_due_no_more_is_removed_if_it_is_proven_ours(void **stat
 	}
 }
 
+/* Made anew after somebody deleted it, and the worker was killed before it wrote the new uid down. */
+static void test_what_was_made_anew_goes_too(void **state)
+{
+	struct scene *s = *state;
+	put_namespace(s, "team");
+	const char *name = real_name(s, "edit", SUBJECT_USER, "alice");
+	json_t *o = made_before(s, name, "edit");
+	s->r.identity = (struct spool_event){.provider = SLICE("ldap:corp"), .username = SLICE("alice")};
+	set_text(meta_of(o), "uid", "another");
+	assert_actions(s, arena_printf(&s->a, "delete:undue %s", name));
+	const char *released = arena_printf(&s->a, "release %s", name);
+	set_note(o, ANNOTATION_USER, "mallory");
+	assert_actions(s, released);
+	set_note(o, ANNOTATION_USER, "alice");
+	set_role(o, "ClusterRole", "view"); /* its name says another one */
+	assert_actions(s, released);
+}
+
 static void test_what_bears_our_marks_but_is_in_no_inventory_is_left_alone(void **state)
 {
 	struct scene *s = *state;
@@ -1001,6 +1019,7 @@ int main(void)
 	    TEST(test_nothing_of_a_template_goes_into_a_namespace_that_is_anothers),
 	    TEST(test_namespaces_that_go_or_are_not_there_are_waited_for),
 	    cmocka_unit_test(test_what_is_due_no_more_is_removed_if_it_is_proven_ours),
+	    TEST(test_what_was_made_anew_goes_too),
 	    TEST(test_what_bears_our_marks_but_is_in_no_inventory_is_left_alone),
 	    TEST(test_what_went_with_its_namespace_is_gone),
 	    TEST(test_another_role_replaces),
