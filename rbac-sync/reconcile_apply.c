@@ -259,6 +259,19 @@ static void note_success(struct run *run, const struct attempt *t, const json_t 
 		store_learn(run->r->store, want->id.kind, body);
 }
 
+/* 500 is the answer, too, to an object that the apiserver cannot make sense of. Where nothing was written and it answers
+ * otherwise, the object is at fault, and holds up itself alone. */
+static bool choked(struct run *run, const struct attempt *t, const struct kube_answer *got)
+{
+	struct observed live;
+	struct outcome why;
+	if (got->status != 500)
+		return false;
+	enum word word = ask(run, &t->act->want->id, &live, &why);
+	return word == WORD_NOTHING ? !t->version
+				    : word == WORD_THERE && t->version && strcmp(live.resource_version, t->version) == 0;
+}
+
 /* True on a conflict: look and try again. */
 static bool attempt(struct run *run, struct attempt *t, struct outcome *out)
 {
@@ -278,6 +291,8 @@ static bool attempt(struct run *run, struct attempt *t, struct outcome *out)
 	conflict = got.verdict == KUBE_CONFLICT;
 	if (got.verdict == KUBE_OK)
 		note_success(run, t, got.body, created, out);
+	else if (choked(run, t, &got))
+		*out = (struct outcome){OUTCOME_REFUSED, .why = arena_strdup(run->a, got.why.msg), .status = got.status};
 	else
 		note_failure(run, &got, out);
 	kube_answer_done(&got);

@@ -44,6 +44,24 @@ def test_trouble_is_waited_out(worker, fake_api, method, path, trouble):
     assert len(fake_api.objects) == 2 and not w.spool.names("dead")
 
 
+def test_an_object_that_the_apiserver_chokes_on_holds_up_itself_alone(worker, fake_api):
+    """As a quota of `pods: many`, which apiservers answer with 500: a mistake in a template, and no trouble."""
+    quota = {"name": "quota", "match": {"groups": ["eng-*"]}, "namespaces": ["blue"], "objects": [
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "bad"}, "spec": {"hard": {"pods": "many"}}}]}
+    fake_api.on("PATCH", "resourcequotas/bad", *[status(500, body={"kind": "Status", "message": "no quantity"})] * 1000)
+    w = worker((quota, DEVS, VIEW)).start()
+    for user in ("alice", "bob"):
+        w.spool.put(user, ["eng-blue"])
+    w.wait_for(lambda: {fake_api.phase(u) for u in ("alice", "bob")} == {"Degraded"}, "both to be judged")
+    assert len(fake_api.objects) == 4 and "the apiserver is in trouble" not in w.process.output()
+    refused = condition(fake_api, "alice", "Refused")
+    assert refused["status"] == "True" and "ResourceQuota/blue/bad: HTTP 500: no quantity" in refused["message"]
+    # What ends goes on time.
+    fake_api.edit("userrecords", (None, key("ldap:corp", "alice")),
+                  lambda o: o["spec"].update({"expiresAt": "2026-01-01T00:00:00Z"}))
+    w.wait_for(lambda: len(fake_api.objects) == 2, "alice's bindings to end")
+
+
 def test_an_acknowledgement_of_another_object_is_none(worker, fake_api):
     w = worker((DEVS,))
     w.spool.put("alice", ["eng-blue"])
