@@ -147,7 +147,7 @@ def test_a_namespace_that_comes_to_a_team_is_limited_at_once(worker, cluster):
     w.start()
 
     def fenced():
-        return {o["metadata"]["namespace"] for o in cluster.get("/api/v1/resourcequotas")["items"]}
+        return {ns for ns in ("tfence-a", "tfence-b") if cluster.get(f"/api/v1/namespaces/{ns}/resourcequotas")["items"]}
 
     w.spool.put("alice", ["eng-blue"])
     w.wait_for(lambda: fenced() == {"tfence-a"}, "the first one's limit")
