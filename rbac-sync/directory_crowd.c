@@ -168,15 +168,19 @@ static struct node *node_of(struct builder *b, struct names *names, struct slice
 	return node;
 }
 
-static const struct bucket *get_dn(const struct names *names, struct slice dn)
+/* Who is named DN, among the users and among the groups; either may be NULL to be left out. */
+static void find_dn(const struct names *users, const struct names *groups, struct slice dn, const struct bucket **user,
+    const struct bucket **group)
 {
 	AUTO(buf_done) struct buf exact, loose = {0};
 	exact_key(dn, &exact);
-	const struct bucket *found = map_get(&names->exact, buf_view(&exact));
-	if (found)
-		return found;
+	*user = users ? map_get(&users->exact, buf_view(&exact)) : NULL;
+	*group = groups ? map_get(&groups->exact, buf_view(&exact)) : NULL;
+	if (*user || *group)
+		return;
 	loose_key(buf_view(&exact), &loose);
-	return loose.len ? map_get(&names->loose, buf_view(&loose)) : NULL;
+	*user = users && loose.len ? map_get(&users->loose, buf_view(&loose)) : NULL;
+	*group = groups && loose.len ? map_get(&groups->loose, buf_view(&loose)) : NULL;
 }
 
 /* --- entries --- */
@@ -240,23 +244,27 @@ static void add_up(struct crowd *c, const struct bucket *lower, const struct buc
 	}
 }
 
-static const struct bucket *user_named(struct builder *b, struct slice value)
+static const struct bucket *user_by_uid(struct builder *b, struct slice value)
 {
 	char text[DIRECTORY_NAME_MAX];
 	struct slice key;
-	if (!by_attribute(b->c->config))
-		return get_dn(&b->user_dns, value);
 	return folded(value, text, &key) ? map_get(&b->uids, key) : NULL;
 }
 
 /* The group NODE names its members. */
 static void read_members(struct builder *b, const struct directory_entry *e, struct node *node)
 {
+	const struct directory_config *c = b->c->config;
 	const struct bucket self = {&node, 1, 1};
+	const struct names *users = by_attribute(c) ? NULL : &b->user_dns, *groups = c->nested_groups ? &b->group_dns : NULL;
 	for (size_t i = 0; i < e->nlinks; i++) {
-		add_up(b->c, user_named(b, e->links[i]), &self);
-		if (b->c->config->nested_groups)
-			add_up(b->c, get_dn(&b->group_dns, e->links[i]), &self);
+		const struct bucket *user = NULL, *group = NULL;
+		if (users || groups)
+			find_dn(users, groups, e->links[i], &user, &group);
+		if (!users)
+			user = user_by_uid(b, e->links[i]);
+		add_up(b->c, user, &self);
+		add_up(b->c, group, &self);
 	}
 }
 
@@ -264,8 +272,11 @@ static void read_members(struct builder *b, const struct directory_entry *e, str
 static void read_groups(struct builder *b, const struct directory_entry *e, struct node *node)
 {
 	const struct bucket self = {&node, 1, 1};
-	for (size_t i = 0; i < e->nlinks; i++)
-		add_up(b->c, &self, get_dn(&b->group_dns, e->links[i]));
+	for (size_t i = 0; i < e->nlinks; i++) {
+		const struct bucket *user, *group;
+		find_dn(NULL, &b->group_dns, e->links[i], &user, &group);
+		add_up(b->c, &self, group);
+	}
 }
 
 static void read_primary(struct builder *b, const struct directory_entry *e, struct node *node)
