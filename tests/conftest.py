@@ -13,6 +13,11 @@ from support.rbac_sync import Worker  # noqa: E402  pylint: disable=wrong-import
 from support.portcullisd import Portcullisd  # noqa: E402  pylint: disable=wrong-import-position
 
 
+def pytest_make_parametrize_id(config, val, argname):  # pylint: disable=unused-argument
+    """Short: the name of the test stands in the environment of each program that it starts, which has a limit."""
+    return f"{argname}-of-{len(val)}" if isinstance(val, (str, bytes)) and len(val) > 1000 else None
+
+
 @pytest.fixture(scope="session")
 def ca(tmp_path_factory):
     """An authority for whatever needs one."""
