@@ -186,7 +186,7 @@ static void print_lease(struct arena *a, const struct lease_notes *l)
 		puts("no run of removals is blocked");
 		return;
 	}
-	printf("run %s is blocked: %llu removals, %llu are allowed\n"
+	printf("run %s is blocked: %llu removals; %llu are allowed within gc.window, less what went lately\n"
 	       "  let it go: portcullis sync gc --confirm --run-id %s\n",
 	    l->run, l->count, l->allowed, l->run);
 }
