@@ -81,9 +81,21 @@ bool reconcile_intend(struct run *run)
 
 /* --- the inventory --- */
 
+/* The entry that an object had, or that announced it in this run. It stays where that was refused: taking it back would
+ * change the record, the change would be heard of, and the refused would be tried again without a pause. */
+static const struct record_binding *entry_of(const struct run *run, const struct action *act)
+{
+	for (size_t i = 0; !act->had && act->want && i < run->was.nbindings; i++) {
+		if (object_id_eq(&run->was.bindings[i].id, &act->want->id))
+			return &run->was.bindings[i];
+	}
+	return act->had;
+}
+
 static void add_entry(const struct run *run, size_t i, struct record_binding *v, size_t *n)
 {
 	const struct action *act = &run->actions[i];
+	const struct record_binding *had;
 	switch (run->outcomes[i].kind) {
 	case OUTCOME_STANDS:
 	case OUTCOME_WRITTEN:
@@ -95,9 +107,10 @@ static void add_entry(const struct run *run, size_t i, struct record_binding *v,
 	case OUTCOME_WAITS:
 	case OUTCOME_DRIFTS:
 	case OUTCOME_HELD:
-		if (!act->had)
+		had = entry_of(run, act);
+		if (!had)
 			break;
-		v[*n] = *act->had;
+		v[*n] = *had;
 		/* What takes its place stands: that it was new is not to be seen any more at the next look. */
 		if (act->removal == REMOVAL_REPLACED && act->successor)
 			v[*n].successor = act->successor->id.name;

@@ -62,6 +62,21 @@ def test_an_object_that_the_apiserver_chokes_on_holds_up_itself_alone(worker, fa
     w.wait_for(lambda: len(fake_api.objects) == 2, "alice's bindings to end")
 
 
+def test_what_is_refused_stays_announced_and_is_tried_with_pauses(worker, fake_api):
+    """A status that changes with each try would be heard of, and bring on the next one at once."""
+    fake_api.on("PATCH", "rolebindings/", *[status(422)] * 1000)
+    w = worker((DEVS,)).start()
+    w.spool.put("alice", ["eng-blue"])
+    w.wait_for(lambda: len(fake_api.seen("PATCH", "rolebindings/")) >= 4, "some tries")
+    assert len(fake_api.seen("PATCH", "/status")) == 2  # announced, and told of
+    (entry,) = fake_api.record("alice")["status"]["bindings"]
+    assert "uid" not in entry
+    # What is due no more leaves nothing behind.
+    w.spool.put("alice", ["other"])
+    w.wait_for(lambda: not fake_api.record("alice")["status"].get("bindings"), "the entry to go")
+    assert w.stop() == 0 and not fake_api.objects
+
+
 def test_an_acknowledgement_of_another_object_is_none(worker, fake_api):
     w = worker((DEVS,))
     w.spool.put("alice", ["eng-blue"])
