@@ -7,7 +7,8 @@
 #include "rbac-sync/selector.h"
 #include "rbac-sync/store_entry.h"
 
-#define SELECTIONS_MAX 64 /* of a template file; what was not asked for longest goes */
+/* Of a template file. What was not asked for longest makes room, and is a look at all namespaces when it comes again. */
+#define SELECTIONS_MAX 1024
 
 struct selection;
 
