@@ -348,7 +348,10 @@ static void decide_undue(struct maker *m, struct action *x)
 		    had->id.kind == KIND_NAMESPACE ? "the namespace is left" : "it is left with its namespace");
 		return;
 	}
-	switch (m->view->due_elsewhere(m->view->ctx, &had->id, m->r->name)) {
+	const struct owner_case who = {m->arena, m->r, m->view};
+	/* Suspension and ends of a user's own wait for no look at the others. */
+	switch (owner_alone(&who, had, x->live) ? ELSEWHERE_NOT
+						: m->view->due_elsewhere(m->view->ctx, &had->id, m->r->name)) {
 	case ELSEWHERE_NOT:
 		set(x, ACTION_DELETE, NULL);
 		return;

@@ -83,9 +83,11 @@ const char *owner_foreign(const struct owner_case *m, const struct action *x)
 	if (owner == OWNER_ANOTHER)
 		return "an object of that name says that it belongs to somebody else";
 	if (want->id.kind == KIND_NAMESPACE) {
-		if ((owner == OWNER_US && owner_labelled(live)) || want->adopt)
+		if (owner == OWNER_US && owner_labelled(live))
 			return NULL;
-		return "the namespace was there before and may not be adopted";
+		if (want->adopt && owner_labelled(live) && live->record && !text_eq(live->record, want->owner))
+			return "a label says that the namespace is somebody else's";
+		return want->adopt ? NULL : "the namespace was there before and may not be adopted";
 	}
 	if (owner == OWNER_US || owner_labelled(live))
 		return NULL;
@@ -102,6 +104,12 @@ static bool named_for(
 {
 	const struct due_name n = {m->r->identity.provider, kind, subject, live->role_kind, live->role, had->id.namespace_};
 	return strcmp(due_name(m->arena, had->template_, &n), had->id.name) == 0;
+}
+
+bool owner_alone(const struct owner_case *m, const struct record_binding *had, const struct observed *live)
+{
+	return owner_is_binding(had->id.kind) && had->template_ && live && live->role &&
+	    named_for(m, had, live, SUBJECT_USER, m->r->identity.username);
 }
 
 /* Name and role of a binding cannot be changed: they tell for whom it was made when its marks were taken off. */

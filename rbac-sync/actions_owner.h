@@ -29,4 +29,7 @@ const char *owner_foreign(const struct owner_case *m, const struct action *x);
  * give; or a binding that took its place under that name with all our marks, as after a crash in its repair. */
 bool owner_proven(const struct owner_case *m, const struct record_binding *had, const struct observed *live);
 
+/* A binding that no other record can be due: its name, which nobody can change, is a hash over this very user. */
+bool owner_alone(const struct owner_case *m, const struct record_binding *had, const struct observed *live);
+
 #endif

@@ -474,6 +474,20 @@ static void test_nothing_of_a_template_goes_into_a_namespace_that_is_anothers(vo
 	assert_actions(s, "apply team, apply portcullis:devs:1 unseen, apply portcullis:ops:1 unseen");
 }
 
+static void test_any_mark_of_anothers_keeps_a_namespace_from_being_adopted(void **state)
+{
+	struct scene *s = *state;
+	json_t *ns = put_namespace(s, "u-alice");
+	due_namespace(s, "u-alice")->adopt = true;
+	assert_actions(s, "apply u-alice");
+	set_marks(ns, "rec-bob", "devs", "bob");
+	assert_actions(s, "refuse u-alice");
+	json_object_del(meta_of(ns), "annotations");
+	assert_actions(s, "refuse u-alice");
+	set_label(ns, LABEL_RECORD, "rec-alice");
+	assert_actions(s, "apply u-alice");
+}
+
 static void test_a_hash_that_was_found_again_opens_nobodys_namespace(void **state)
 {
 	struct scene *s = *state;
@@ -724,6 +738,26 @@ static void test_shared_objects_go_with_the_last(void **state)
 	assert_null(s->actions[0].want);
 	s->elsewhere = ELSEWHERE_NOT;
 	assert_actions(s, "delete:undue portcullis:devs:1");
+}
+
+static void test_a_users_own_grant_waits_for_nobody(void **state)
+{
+	struct scene *s = *state;
+	static const struct slice groups[] = {SLICE("devs")};
+	put_namespace(s, "team");
+	s->r.identity = (struct spool_event){.provider = SLICE("ldap:corp"), .username = SLICE("alice"), .groups = groups,
+	    .ngroups = 1};
+	s->elsewhere = ELSEWHERE_UNKNOWN;
+	s->life.state = LIFE_SUSPENDED;
+	const char *own = real_name(s, "edit", SUBJECT_USER, "alice"), *shared = real_name(s, "edit", SUBJECT_GROUP, "devs");
+	json_t *o = made_before(s, own, "edit");
+	assert_actions(s, arena_printf(&s->a, "delete:suspended %s", own));
+	/* What cannot be seen may be anybody's. */
+	set_label(o, LABEL_MANAGED_BY, NULL);
+	assert_actions(s, arena_printf(&s->a, "wait %s unseen", own));
+	s->r.nbindings = 0;
+	made_before(s, shared, "edit");
+	assert_actions(s, arena_printf(&s->a, "wait %s", shared));
 }
 
 static void test_what_is_not_known_takes_nothing_away(void **state)
@@ -1027,10 +1061,12 @@ int main(void)
 	    TEST(test_a_successor_that_is_refused_replaces_nothing),
 	    TEST(test_an_announced_end_is_an_expiry),
 	    TEST(test_shared_objects_go_with_the_last),
+	    TEST(test_a_users_own_grant_waits_for_nobody),
 	    TEST(test_what_is_not_known_takes_nothing_away),
 	    TEST(test_a_template_that_does_not_prune_leaves_what_is_due_no_more),
 	    TEST(test_keep_exempts_from_all_but_an_end_and_suspension),
 	    TEST(test_the_admins_of_a_namespace_keep_nothing_by_a_label),
+	    TEST(test_any_mark_of_anothers_keeps_a_namespace_from_being_adopted),
 	    TEST(test_a_hash_that_was_found_again_opens_nobodys_namespace),
 	    TEST(test_a_binding_without_marks_is_told_by_its_name),
 	    TEST(test_what_is_not_known_of_one_place_holds_nothing_in_another),
