@@ -16,7 +16,7 @@ struct attempt {
 	const struct spool_event *ev;
 	struct arena *arena;
 	struct record stored;
-	bool have;
+	bool have, guessed; /* guessed: as the watch has it */
 };
 
 /* --- the flood guard --- */
@@ -81,9 +81,9 @@ static void take_stored(struct attempt *t, const json_t *object)
 static bool look(struct attempt *t, bool fresh, struct intake_result *out)
 {
 	struct kube_answer got;
-	t->have = false;
+	t->have = t->guessed = false;
 	if (!fresh && t->w->records && store_record(t->w->records, t->key, t->arena, &t->stored)) {
-		t->have = true;
+		t->have = t->guessed = true;
 		return true;
 	}
 	json_t *want = json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", API_VERSION, "kind", RECORD_KIND, "metadata",
@@ -170,6 +170,13 @@ static bool nothing_to_write(struct attempt *t, struct intake_result *out)
 	return out->merge != MERGE_WRITE;
 }
 
+/* A watch that is late may say the same as the event while another intake said something else in between: newer news are
+ * not dropped on its word. Of older ones it is right, as records only get newer. */
+static bool may_be_late(const struct attempt *t, const struct intake_result *out)
+{
+	return t->guessed && out->merge == MERGE_SAME && t->ev->seen_at > t->stored.identity.seen_at;
+}
+
 /* A record that was seen in days to come was so by a clock that was wrong: nothing would ever be newer. */
 static void doubt_future(struct attempt *t)
 {
@@ -189,7 +196,12 @@ static bool attempt(struct attempt *t, bool fresh, struct intake_result *out)
 	doubt_future(t);
 	if (t->have && t->stored.deleting)
 		return true; /* what is written now goes with it */
-	if (nothing_to_write(t, out) || (!t->have && hold(t, out)))
+	bool nothing = nothing_to_write(t, out);
+	if (nothing && may_be_late(t, out)) {
+		out->end = INTAKE_BUSY;
+		return false;
+	}
+	if (nothing || (!t->have && hold(t, out)))
 		return true;
 	if (!write_record(t, out))
 		return false;

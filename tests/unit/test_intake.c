@@ -349,6 +349,26 @@ static void what_stands_there_is_not_written_again(void **state)
 	assert_int_equal(api.writes, 1);
 }
 
+/* Groups came by another node, and are gone again: here the watch still shows the time before. */
+static void what_a_late_watch_says_drops_no_news(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+	struct spool_event ev = event_of("alice", 0, 1), other = event_of("alice", 0, 2);
+	tell(f, &ev);
+	intake_run(f->i);
+	other.seen_at += 10;
+	path_of("alice", path);
+	json_t *o = record_spec(&other);
+	store_at(path, o);
+	json_decref(o);
+	ev.seen_at += 20;
+	tell(f, &ev);
+	intake_run(f->i);
+	check_record("alice", 0, 1);
+	assert_int_equal(waiting(f), 0);
+}
+
 static void what_is_older_is_dropped(void **state)
 {
 	struct fixture *f = *state;
@@ -1061,6 +1081,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    INTAKE_TEST(a_new_user_becomes_a_record),
 	    INTAKE_TEST(what_stands_there_is_not_written_again),
+	    INTAKE_TEST(what_a_late_watch_says_drops_no_news),
 	    INTAKE_TEST(what_is_older_is_dropped),
 	    INTAKE_TEST(a_long_unchanged_user_is_touched),
 	    INTAKE_TEST(a_record_of_years_to_come_is_written_over),
