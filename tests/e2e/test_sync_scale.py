@@ -16,7 +16,8 @@ from support.sync_scale import (LIMITS, PROD, TEAMS, TEMPLATES, WRITES, Appearan
 
 USERS = int(os.environ.get("PORTCULLIS_SCALE_USERS", "10000"))
 IDLE = float(os.environ.get("PORTCULLIS_SCALE_IDLE", "10"))  # seconds
-LOST = 900  # seconds after which something hangs
+LOST = 300  # seconds without any progress: something hangs
+WHOLE = 3600  # seconds: the longest of all, on whatever machine
 NOW = 1790000000
 pytestmark = pytest.mark.plain_only
 
@@ -74,12 +75,18 @@ class Scale:
 
     def settle(self, ready, what):
         """Waits until READY records, and no others, are Ready and all is told; gives the figures of then."""
+        most, since = -1, time.monotonic()
+
         def look():
+            nonlocal most, since
             m = self.metrics()
+            if m.value("portcullis_sync_records", phase="Ready") > most:
+                most, since = m.value("portcullis_sync_records", phase="Ready"), time.monotonic()
+            assert time.monotonic() < since + LOST, f"{most:.0f} Ready for {LOST} s: {what}"
             done = (m.value("portcullis_sync_records", phase="Ready") == m.value("portcullis_sync_records") == ready
                     and self.worker.spool.empty() and self.worker.logged('"all records were looked at"'))
             return m if done else None
-        return self.worker.process.wait_for(look, what, deadline=LOST, interval=0.25)
+        return self.worker.process.wait_for(look, what, deadline=WHOLE, interval=0.25)
 
     def usages(self):
         return {name: Usage(p.pid) for name, p in (("worker", self.worker.process), ("apiserver", self.api.process),
