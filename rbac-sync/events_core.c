@@ -106,9 +106,15 @@ static char *clean(const char *text)
 	return note;
 }
 
+/* Whole characters: half of one is no JSON. */
 static void copy(char out[EVENTS_TEXT_MAX], const char *text)
 {
-	snprintf(out, EVENTS_TEXT_MAX, "%s", text ? text : "");
+	size_t n = text ? strnlen(text, EVENTS_TEXT_MAX) : 0;
+	if (n == EVENTS_TEXT_MAX)
+		for (n--; n && ((unsigned char)text[n] & 0xC0) == 0x80;)
+			n--;
+	memcpy(out, text ? text : "", n);
+	out[n] = '\0';
 }
 
 enum event_fate events_core_add(struct events_core *c, const char *record, const char *uid, bool warning,

@@ -143,6 +143,23 @@ static void test_series(void **state)
 	arena_done(&a);
 }
 
+/* Whatever the cluster calls its objects: half a character would be no JSON. */
+static void test_long_texts_end_with_a_character(void **state)
+{
+	(void)state;
+	char text[2 * EVENTS_TEXT_MAX + 2] = "x";
+	int64_t wait;
+	unsigned count;
+	for (size_t i = 1; i + 2 < sizeof(text); i += 2)
+		memcpy(text + i, "\xC3\xA9", 3);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(events_core_add(core, text + i, text + i, true, EVENT_REFUSED, "n", T0, WALL), EVENT_TAKEN);
+		struct event_item *it = events_core_next(core, T0, &wait);
+		json_decref(events_core_body(core, it, &count));
+		assert_true(events_core_answer(it, EVENT_SENT, count));
+	}
+}
+
 static void test_limit_of_a_record(void **state)
 {
 	(void)state;
@@ -384,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    CORE(test_form),
 	    CORE(test_series),
+	    CORE(test_long_texts_end_with_a_character),
 	    CORE(test_limit_of_a_record),
 	    CORE(test_limit_in_all),
 	    CORE(test_bounds),
