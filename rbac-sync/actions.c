@@ -236,6 +236,14 @@ static bool is_new(const struct action *x, const struct record_binding *had)
 	return !x->had || !x->had->live || text_eq(had->successor, x->want->id.name);
 }
 
+/* X is a grant of HAD's template in HAD's place, and nothing speaks against it. */
+static bool beside(const struct action *x, const struct record_binding *had)
+{
+	bool stays = x->kind == ACTION_APPLY || x->kind == ACTION_KEEP || x->kind == ACTION_DRIFT;
+	return stays && x->want->id.kind == had->id.kind && text_eq(x->want->id.namespace_, had->id.namespace_) &&
+	    text_eq(x->want->template_, had->template_);
+}
+
 /* The grant that HAD waits for, if any: of the same template in the same place, and to the same subject if there is one,
  * which is told by what nobody can change, the old one's name and role. *EXACT: it is that subject's, and new. One that
  * stood beside HAD all along takes nobody's place: then HAD goes as any other. */
@@ -246,10 +254,7 @@ static const struct desired *successor(const struct maker *m, size_t n, const st
 	*exact = false;
 	for (size_t i = 0; owner_is_binding(had->id.kind) && i < n && !*exact; i++) {
 		const struct action *x = &m->actions[i];
-		bool stays = x->kind == ACTION_APPLY || x->kind == ACTION_KEEP || x->kind == ACTION_DRIFT;
-		if (!stays || x->want->id.kind != had->id.kind ||
-		    !text_eq(x->want->id.namespace_, had->id.namespace_) ||
-		    !text_eq(x->want->template_, had->template_))
+		if (!beside(x, had))
 			continue;
 		bool same = live && live->role && strcmp(with_role_of(m, x->want, live), had->id.name) == 0;
 		*exact = same && is_new(x, had);

@@ -71,6 +71,16 @@ static bool other_role(const struct desired *want, const struct observed *live)
 	    !slice_is(jsonx_text(json_object_get(ref, "kind")), live->role_kind);
 }
 
+/* Of a namespace that does not say by its annotations that it is another's. */
+static const char *namespace_foreign(const struct desired *want, const struct observed *live, enum owner owner)
+{
+	if (owner == OWNER_US && owner_labelled(live))
+		return NULL;
+	if (want->adopt && owner_labelled(live) && live->record && !text_eq(live->record, want->owner))
+		return "a label says that the namespace is somebody else's";
+	return want->adopt ? NULL : "the namespace was there before and may not be adopted";
+}
+
 const char *owner_foreign(const struct owner_case *m, const struct action *x)
 {
 	const struct desired *want = x->want;
@@ -82,13 +92,8 @@ const char *owner_foreign(const struct owner_case *m, const struct action *x)
 	enum owner owner = owner_of(want, live);
 	if (owner == OWNER_ANOTHER)
 		return "an object of that name says that it belongs to somebody else";
-	if (want->id.kind == KIND_NAMESPACE) {
-		if (owner == OWNER_US && owner_labelled(live))
-			return NULL;
-		if (want->adopt && owner_labelled(live) && live->record && !text_eq(live->record, want->owner))
-			return "a label says that the namespace is somebody else's";
-		return want->adopt ? NULL : "the namespace was there before and may not be adopted";
-	}
+	if (want->id.kind == KIND_NAMESPACE)
+		return namespace_foreign(want, live, owner);
 	if (owner == OWNER_US || owner_labelled(live))
 		return NULL;
 	/* Ours was deleted and another put in its place. */
