@@ -87,6 +87,21 @@ static bool is_beside(const char *name, char key[SPOOL_KEY_LEN + 1])
 	return spool_is_key(key);
 }
 
+/* Does the claim KEY say something newer than BESIDE? ERR_INVALID: BESIDE is no event. */
+static enum err_code compare(
+    struct spool_reader *r, const char *key, const char *beside, bool *older, struct err *e)
+{
+	struct arena a;
+	struct spool_event was, is;
+	struct err ignored;
+	arena_init(&a, 0);
+	enum err_code rc = spool_read_as(r->dirs.cur, beside, key, &a, &is, e);
+	*older = rc == ERR_OK && spool_read(r->dirs.cur, key, &a, &was, &ignored) == ERR_OK &&
+	    spool_is_older(&is, &was);
+	arena_done(&a);
+	return rc;
+}
+
 static bool is_file(int dir, const char *name)
 {
 	struct stat st;
@@ -102,9 +117,16 @@ static enum err_code recover(struct spool_reader *r, struct err *e)
 	char key[SPOOL_KEY_LEN + 1];
 	arena_init(&a, 0);
 	enum err_code rc = spool_scan(r->dirs.cur, SIZE_MAX, &a, &names, &n, e);
-	/* What came last first: where it cannot take the claim's place, the claim is no event. */
+	/* What came beside claims first; what of that is no event goes the way of all strange names. */
 	for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-		if (is_beside(names[i].name, key) && renameat(r->dirs.cur, names[i].name, r->dirs.cur, key) == 0)
+		struct err ignored;
+		bool older;
+		if (!is_beside(names[i].name, key))
+			continue;
+		enum err_code is = compare(r, key, names[i].name, &older, &ignored);
+		if (is == ERR_OK && older)
+			unlinkat(r->dirs.cur, names[i].name, 0);
+		else if (is != ERR_INVALID && renameat(r->dirs.cur, names[i].name, r->dirs.cur, key) == 0)
 			rc = give_back(r, key, e);
 	}
 	for (size_t i = 0; rc == ERR_OK && i < n; i++) {
@@ -276,21 +298,6 @@ static enum err_code move_to_cur(struct spool_reader *r, const char *name, const
 	if (errno == ENOENT)
 		return err_set(e, ERR_NOT_FOUND, "%s is gone", name);
 	return err_set(e, ERR_UNAVAILABLE, "claiming %s: %s", name, strerror(errno));
-}
-
-/* Does the claim KEY say something newer than BESIDE? ERR_INVALID: BESIDE is no event. */
-static enum err_code compare(
-    struct spool_reader *r, const char *key, const char *beside, bool *older, struct err *e)
-{
-	struct arena a;
-	struct spool_event was, is;
-	struct err ignored;
-	arena_init(&a, 0);
-	enum err_code rc = spool_read_as(r->dirs.cur, beside, key, &a, &is, e);
-	*older = rc == ERR_OK && spool_read(r->dirs.cur, key, &a, &was, &ignored) == ERR_OK &&
-	    spool_is_older(&is, &was);
-	arena_done(&a);
-	return rc;
 }
 
 /* An event of the user waits in cur/ already: the one that knows more stays. ERR_NOT_FOUND: that is the one which was

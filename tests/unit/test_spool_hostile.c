@@ -197,6 +197,13 @@ static void a_newcomer_beside_a_claim_is_found_again(void **state)
 	reopen(f);
 	expect_claim(f, 200);
 	expect_empty(f);
+	/* And left where it is the older one. */
+	tell(f, 100, 3000);
+	assert_int_equal(rename(path_of(f, "new", f->key), path_of(f, "cur", beside)), 0);
+	reopen(f);
+	expect_claim(f, 200);
+	expect_empty(f);
+	assert_int_not_equal(access(path_of(f, "cur", beside), F_OK), 0);
 }
 
 /* Nobody's clock says so; the record could not be read any more, and the worker's sums would overflow. */
