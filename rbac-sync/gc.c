@@ -9,10 +9,10 @@
 #include "common/clock.h"
 #include "common/map.h"
 #include "common/metrics.h"
+#include "rbac-sync/gc_window.h"
 
 #define FLOOR 5			   /* so many may always go, however little we manage */
 #define SETTLES_MAX 60		   /* a stream of candidates puts off its judgement at most so many times */
-#define BUCKETS 16		   /* the window's grain */
 #define HELD_AGAIN (2 * CLOCK_SECOND)
 #define BLOCKED_AGAIN (60 * CLOCK_SECOND) /* a confirmation wakes everybody sooner */
 #define WANT_LEN 16		   /* bytes of a digest: enough that no two removals meet */
@@ -35,12 +35,6 @@ struct candidate {
 	bool out;	/* a GO is under way */
 };
 
-/* Removals of a stretch of time; gone when the last of them is older than the window. */
-struct bucket {
-	int64_t first, last;
-	size_t n;
-};
-
 struct gc {
 	struct gc_config config;
 	pthread_mutex_t lock;
@@ -49,7 +43,7 @@ struct gc {
 	int64_t first, newest; /* when the run that is not judged yet began and grew */
 	bool suspicious;       /* a run was blocked under an earlier leader */
 	size_t managed;
-	struct bucket window[BUCKETS];
+	struct gc_window window;
 	char run[GC_RUN_ID_LEN + 1]; /* pinned, or "" */
 	char why[WHY_MAX], held[WHY_MAX];
 	char used_note[64]; /* the confirmation that was taken last */
@@ -62,6 +56,7 @@ struct gc *gc_new(const struct gc_config *c)
 	if (!g)
 		abort();
 	g->config = *c;
+	g->window.length = c->window;
 	pthread_mutex_init(&g->lock, NULL);
 	snprintf(g->held, sizeof(g->held), "not ready yet");
 	g->waiting = metrics_gauge("portcullis_sync_gc_candidates", "Limited removals that wait.", "");
@@ -99,65 +94,6 @@ void gc_free(struct gc **g)
 	pthread_mutex_destroy(&(*g)->lock);
 	free(*g);
 	*g = NULL;
-}
-
-/* --- the window --- */
-
-static size_t window_used(struct gc *g, int64_t now)
-{
-	size_t used = 0;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct bucket *b = &g->window[i];
-		if (b->n > 0 && now - b->last >= g->config.window)
-			b->n = 0;
-		used += b->n;
-	}
-	return used;
-}
-
-/* The bucket that takes what goes now: the present one, else an empty one, else the latest. */
-static struct bucket *window_open(struct gc *g, int64_t now)
-{
-	struct bucket *latest = NULL, *empty = NULL;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct bucket *b = &g->window[i];
-		if (b->n == 0)
-			empty = b;
-		else if (!latest || b->first > latest->first)
-			latest = b;
-	}
-	bool present = latest && now - latest->first < g->config.window / (BUCKETS - 1);
-	if (latest && (present || !empty))
-		return latest;
-	*empty = (struct bucket){.first = now};
-	return empty;
-}
-
-static void window_add(struct gc *g, size_t n, int64_t now)
-{
-	if (n == 0)
-		return;
-	struct bucket *b = window_open(g, now);
-	b->n += n;
-	b->last = now;
-}
-
-/* Gives N back, of the latest first. */
-static void window_give_back(struct gc *g, size_t n)
-{
-	while (n > 0) {
-		struct bucket *latest = NULL;
-		for (size_t i = 0; i < BUCKETS; i++) {
-			struct bucket *b = &g->window[i];
-			if (b->n > 0 && (!latest || b->first > latest->first))
-				latest = b;
-		}
-		if (!latest)
-			return; /* they have left the window already */
-		size_t part = n < latest->n ? n : latest->n;
-		latest->n -= part;
-		n -= part;
-	}
 }
 
 static size_t allowed(const struct gc *g)
@@ -314,7 +250,7 @@ static void pin(struct gc *g)
 /* The run as it stands: GO, or pinned. */
 static enum gc_answer judge(struct gc *g, int64_t now)
 {
-	size_t used = window_used(g, now), limit = allowed(g), wanted = g->count[WANT_NEW];
+	size_t used = gc_window_used(&g->window, now), limit = allowed(g), wanted = g->count[WANT_NEW];
 	if (!g->suspicious && used <= limit && wanted <= limit - used)
 		return GC_GO;
 	if (g->suspicious)
@@ -342,7 +278,7 @@ static enum gc_answer grant(struct gc *g, struct candidate *c, int64_t now)
 	size_t fresh = 0;
 	for (size_t i = 0; i < c->n; i++)
 		fresh += c->wants[i].state == WANT_NEW;
-	window_add(g, fresh, now);
+	gc_window_add(&g->window, fresh, now);
 	count(g, c, false);
 	c->granted = fresh;
 	c->out = true;
@@ -406,7 +342,7 @@ void gc_done(struct gc *g, const char *record, size_t n)
 	} else if (c && c->out) {
 		/* Which ones are left is told by the next gc_ask. */
 		size_t left = c->n - n;
-		window_give_back(g, left < c->granted ? left : c->granted);
+		gc_window_give_back(&g->window, left < c->granted ? left : c->granted);
 		c->granted = 0;
 	}
 	pthread_mutex_unlock(&g->lock);
@@ -476,7 +412,7 @@ bool gc_confirm(struct gc *g, const char *note)
 void gc_export(struct gc *g, char out[GC_EXPORT_LEN])
 {
 	pthread_mutex_lock(&g->lock);
-	size_t used = window_used(g, clock_mono());
+	size_t used = gc_window_used(&g->window, clock_mono());
 	const char *run = g->run[0] ? g->run : g->suspicious ? "unknown" : "-";
 	snprintf(out, GC_EXPORT_LEN, "%zu %s", used, run);
 	pthread_mutex_unlock(&g->lock);
@@ -494,8 +430,8 @@ void gc_import(struct gc *g, const char *text)
 	if (!readable || used > (unsigned long long)g->config.max_deletes)
 		used = (unsigned long long)g->config.max_deletes;
 	int64_t now = clock_mono();
-	size_t own = window_used(g, now); /* stands in the note, too */
-	window_add(g, used > own ? (size_t)used - own : 0, now);
+	size_t own = gc_window_used(&g->window, now); /* stands in the note, too */
+	gc_window_add(&g->window, used > own ? (size_t)used - own : 0, now);
 	g->suspicious = was_blocked || !readable || (text && strcmp(end, GC_EXPORT_NONE) != 0);
 	tell(g);
 	pthread_mutex_unlock(&g->lock);

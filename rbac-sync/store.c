@@ -123,6 +123,15 @@ static void count(struct shelf *shelf, const struct entry *was, const struct ent
 	selections_change(&shelf->selections, was, is);
 }
 
+/* The map borrows the key from the entry: WAS, which may be NULL, leaves before it is freed. */
+static void shelve(struct shelf *shelf, struct entry *was, struct entry *is)
+{
+	if (was)
+		map_del(&shelf->entries, entry_key(was));
+	map_put(&shelf->entries, entry_key(is), is);
+	count(shelf, was, is);
+}
+
 /* What we learned of our own write is newer than what the watch still tells. */
 static bool is_late(uint64_t version, const struct entry *known)
 {
@@ -148,11 +157,7 @@ static void replace(struct shelf *shelf, enum object_kind kind, struct entry *is
 		gone = is;
 	} else {
 		notice_of(kind, was, is, n);
-		/* The map borrows the key from the entry: the old one leaves before it is freed. */
-		if (was)
-			map_del(&shelf->entries, entry_key(was));
-		map_put(&shelf->entries, entry_key(is), is);
-		count(shelf, was, is);
+		shelve(shelf, was, is);
 	}
 	pthread_mutex_unlock(&shelf->lock);
 	free(gone);
@@ -181,10 +186,7 @@ void store_learn(struct store *s, enum object_kind kind, const json_t *object)
 		gone = is; /* the watch was faster, and may have told that it is gone again */
 	} else {
 		is->mark = shelf->mark;
-		if (was)
-			map_del(&shelf->entries, entry_key(was));
-		map_put(&shelf->entries, entry_key(is), is);
-		count(shelf, was, is);
+		shelve(shelf, was, is);
 	}
 	pthread_mutex_unlock(&shelf->lock);
 	free(gone);
@@ -391,56 +393,6 @@ size_t store_lasts(struct store *s, struct arena *a, const char ***out)
 	return names_in(s, &s->gone, a, out);
 }
 
-/* The texts of E, copied whole: one copy serves all members. */
-static void observe(const struct entry *e, enum object_kind kind, struct arena *a, struct observed *out)
-{
-	size_t end = e->size;
-	const char *t = arena_strndup(a, e->text, end);
-	char *ns = e->namespace_len ? arena_strndup(a, e->text, e->namespace_len) : NULL;
-#define AT(member) (e->member ? t + e->member : NULL)
-	*out = (struct observed){
-	    .id = {kind, ns, t + e->name},
-	    .uid = AT(uid),
-	    .resource_version = AT(version_text),
-	    .record = AT(record),
-	    .managed_by = AT(managed_by),
-	    .user = AT(user),
-	    .group = AT(group),
-	    .provider = AT(provider),
-	    .spec_hash = AT(spec_hash),
-	    .terminating = e->terminating,
-	    .keep = e->keep,
-	    .role_kind = !e->role ? NULL : e->cluster_role ? "ClusterRole" : "Role",
-	    .role = AT(role),
-	    .labels = AT(labels),
-	    .nlabels = e->nlabels,
-	};
-#undef AT
-	memcpy(out->live, e->live, SHA256_LEN);
-}
-
-bool observed_read(enum object_kind kind, const json_t *object, struct arena *a, struct observed *out)
-{
-	struct entry *e = kind < KIND_USER_RECORD ? entry_new(kind, object) : NULL;
-	if (!e)
-		return false;
-	observe(e, kind, a, out);
-	free(e);
-	return true;
-}
-
-const char *observed_label(const struct observed *o, const char *key)
-{
-	const char *p = o->labels;
-	for (size_t i = 0; i < o->nlabels; i++) {
-		const char *value = p + strlen(p) + 1;
-		if (strcmp(p, key) == 0)
-			return value;
-		p = value + strlen(value) + 1;
-	}
-	return NULL;
-}
-
 bool store_object(struct store *s, const struct object_id *id, struct arena *a, struct observed *out)
 {
 	if (id->kind >= KIND_USER_RECORD)
@@ -450,7 +402,7 @@ bool store_object(struct store *s, const struct object_id *id, struct arena *a, 
 	pthread_mutex_lock(&shelf->lock);
 	const struct entry *e = map_get(&shelf->entries, slice_of(key));
 	if (e)
-		observe(e, id->kind, a, out);
+		entry_observe(e, id->kind, a, out);
 	pthread_mutex_unlock(&shelf->lock);
 	return e;
 }

@@ -35,6 +35,10 @@ static inline struct slice entry_key(const struct entry *e)
 	return slice_of(e->text);
 }
 
+struct observed; /* store.h */
+/* What E says, for store_object and observed_read (store_observed.c). Not of a record; its texts are A's. */
+void entry_observe(const struct entry *e, enum object_kind kind, struct arena *a, struct observed *out);
+
 /* Marks, content and life of two objects of one key are the same: what decides on actions. */
 bool entry_same_object(const struct entry *a, const struct entry *b);
 /* Labels and life of a namespace: what decides on where grants go. */
