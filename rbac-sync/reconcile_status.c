@@ -81,8 +81,8 @@ bool reconcile_intend(struct run *run)
 
 /* --- the inventory --- */
 
-/* The entry that an object had, or that announced it in this run. It stays where that was refused: taking it back would
- * change the record, the change would be heard of, and the refused would be tried again without a pause. */
+/* The entry that an object had, or that announced it in this run. It stays where that was refused or is another's: taking
+ * it back would change the record, the change would be heard of, and it would be tried again without a pause. */
 static const struct record_binding *entry_of(const struct run *run, const struct action *act)
 {
 	for (size_t i = 0; !act->had && act->want && i < run->was.nbindings; i++) {
@@ -90,6 +90,13 @@ static const struct record_binding *entry_of(const struct run *run, const struct
 			return &run->was.bindings[i];
 	}
 	return act->had;
+}
+
+/* It is another's, and only the apiserver knows, as it bears no label of ours: the next look will announce it again. */
+static bool is_hidden(const struct run *run, const struct action *act)
+{
+	struct observed seen;
+	return act->want && act->live && !store_object(run->r->store, &act->want->id, run->a, &seen);
 }
 
 static void add_entry(const struct run *run, size_t i, struct record_binding *v, size_t *n)
@@ -120,6 +127,8 @@ static void add_entry(const struct run *run, size_t i, struct record_binding *v,
 		/* Its namespace became another's: what we made there is ours to remove still. */
 		if (act->had && act->had->uid && (!act->live || text_eq(act->live->uid, act->had->uid)))
 			v[(*n)++] = *act->had;
+		else if (is_hidden(run, act) && (had = entry_of(run, act)))
+			v[(*n)++] = *had;
 		break;
 	case OUTCOME_REMOVED:
 	case OUTCOME_RELEASED:

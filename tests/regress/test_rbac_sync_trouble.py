@@ -77,6 +77,30 @@ def test_what_is_refused_stays_announced_and_is_tried_with_pauses(worker, fake_a
     assert w.stop() == 0 and not fake_api.objects
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["new", "ours-was-there"])
+def test_what_is_anothers_stays_announced_and_is_tried_with_pauses(worker, fake_api, known):
+    """The store does not show it, as it bears no label of ours."""
+    w = worker((DEVS,))
+    w.spool.put("alice", ["eng-blue"])
+    assert w.once().returncode == 0
+    ((where, theirs),) = fake_api.objects.items()
+    fake_api.remove("rolebindings", where)
+    if not known:
+        fake_api.remove("userrecords", (None, key("ldap:corp", "alice")))
+    theirs["roleRef"]["name"] = "admin"
+    theirs["metadata"] = {"name": theirs["metadata"]["name"], "namespace": theirs["metadata"]["namespace"]}
+    fake_api.put("rolebindings", theirs)
+    fake_api.forget()
+    w.start()
+    w.spool.put("alice", ["eng-blue"])
+    w.wait_for(lambda: len(fake_api.seen("GET", "rolebindings/")) >= 8, "some tries")
+    assert len(fake_api.seen("PATCH", "/status")) <= 2 and condition(fake_api, "alice", "Conflict")
+    # What is due no more leaves nothing behind, and touches nothing.
+    w.spool.put("alice", ["other"])
+    w.wait_for(lambda: not fake_api.record("alice")["status"].get("bindings"), "the entry to go")
+    assert w.stop() == 0 and list(fake_api.objects) == [where]
+
+
 def test_an_acknowledgement_of_another_object_is_none(worker, fake_api):
     w = worker((DEVS,))
     w.spool.put("alice", ["eng-blue"])
