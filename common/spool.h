@@ -104,7 +104,7 @@ bool spool_trouble(struct spool_writer *w, int64_t *since, struct err *why);
 void spool_writer_free(struct spool_writer **w);
 
 /* --- the worker's side (portcullis-rbac-sync): one thread, one process a directory. Both sides go on with what stands at
- * DIR when somebody removed it and made it anew --- */
+ * DIR when somebody removed it, or a part of it --- */
 struct spool_reader;
 
 /* Locks DIR (ERR_REFUSED when another worker has it) and moves what a crash left in cur/ back to new/,

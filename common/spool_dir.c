@@ -92,6 +92,12 @@ bool spool_part_moved(const char *dir, const char *name, int part)
 	return is.st_dev != was.st_dev || is.st_ino != was.st_ino;
 }
 
+bool spool_dirs_moved(const char *dir, const struct spool_dirs *d)
+{
+	return spool_part_moved(dir, "new", d->new_) || spool_part_moved(dir, "cur", d->cur) ||
+	    spool_part_moved(dir, "tmp", d->tmp) || spool_part_moved(dir, "dead", d->dead);
+}
+
 bool spool_is_key(const char *name)
 {
 	if (strlen(name) != SPOOL_KEY_LEN)

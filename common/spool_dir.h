@@ -21,6 +21,9 @@ void spool_dirs_close(struct spool_dirs *d);
  * False where that cannot be told. */
 bool spool_part_moved(const char *dir, const char *name, int part);
 
+/* The same of any of the parts. */
+bool spool_dirs_moved(const char *dir, const struct spool_dirs *d);
+
 /* One more part, NAME of the directory ROOT, as the others are opened and made. */
 enum err_code spool_part_open(
     int root, const char *name, bool create, int *out, struct err *e) MUST_CHECK;

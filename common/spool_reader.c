@@ -140,15 +140,26 @@ static enum err_code recover(struct spool_reader *r, struct err *e)
 
 /* --- opening --- */
 
-static enum err_code take_lock(const char *dir, int root, int *lock, struct err *e)
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* HELD, or -1: a lock that is ours already; where it still stands it stays, and *LOCK is HELD. */
+static enum err_code take_lock(const char *dir, int root, int held, int *lock, struct err *e)
 {
 	*lock = openat(root, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (*lock < 0)
 		return err_set(e, ERR_UNAVAILABLE, "%s/" LOCK_NAME ": %s%s", dir, strerror(errno),
 		    errno == EACCES ? ": made by another user who ran a worker here; remove it when none runs" : "");
-	if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
+	bool ours = same_file(*lock, held);
+	if (!ours && flock(*lock, LOCK_EX | LOCK_NB) == 0)
 		return ERR_OK;
 	close(*lock);
+	*lock = held;
+	if (ours)
+		return ERR_OK;
 	return err_set(e, ERR_REFUSED, "%s: another worker has it", dir);
 }
 
@@ -170,13 +181,13 @@ static enum err_code open_spool(struct spool_reader *r, struct err *e)
 	struct spool_dirs dirs;
 	int lock;
 	TRY(spool_dirs_open(r->dir, true, &dirs, e));
-	enum err_code rc = take_lock(r->dir, dirs.root, &lock, e);
+	enum err_code rc = take_lock(r->dir, dirs.root, r->lock, &lock, e);
 	if (rc != ERR_OK) {
 		spool_dirs_close(&dirs);
 		return rc;
 	}
 	spool_dirs_close(&r->dirs);
-	if (r->lock >= 0)
+	if (r->lock >= 0 && r->lock != lock)
 		close(r->lock);
 	r->dirs = dirs;
 	r->lock = lock;
@@ -275,7 +286,7 @@ static enum err_code rescan(struct spool_reader *r, struct err *e)
 	arena_init(&r->scan_arena, 0);
 	r->at = r->n = 0;
 	/* Else a spool that was removed and made anew would look empty for ever. */
-	if (spool_part_moved(r->dir, "new", r->dirs.new_))
+	if (spool_dirs_moved(r->dir, &r->dirs))
 		TRY(open_spool(r, e));
 	return spool_scan(r->dirs.new_, SCAN_MAX, &r->scan_arena, &r->names, &r->n, e);
 }

@@ -144,7 +144,7 @@ static void forget_told(struct spool_writer *w)
 static enum err_code follow_moved(struct spool_writer *w, struct err *e)
 {
 	struct spool_dirs fresh;
-	if (!spool_part_moved(w->dir, "new", w->dirs.new_))
+	if (!spool_dirs_moved(w->dir, &w->dirs))
 		return ERR_OK;
 	TRY(spool_dirs_open(w->dir, true, &fresh, e));
 	const int from[] = {fresh.root, fresh.tmp, fresh.new_, fresh.cur, fresh.dead};

@@ -331,6 +331,30 @@ static void a_spool_that_was_removed_is_made_anew(void **state)
 	assert_int_equal(spool_reader_new(f->dir, &second, &e), ERR_REFUSED);
 }
 
+/* Whoever sweeps empty directories leaves the rest as it is: the worker's own lock, too. */
+static void parts_that_were_removed_are_made_anew(void **state)
+{
+	static const char *const parts[] = {"new", "cur", "tmp", "dead"};
+	struct fixture *f = *state;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		struct err e = {0};
+		struct spool_event ev = {.provider = SLICE("jwt:issuer"), .username = SLICE("alice"), .seen_at = 1,
+		    .iat = 100 + (int64_t)i};
+		assert_int_equal(rmdir(path_of(f, parts[i], "")), 0);
+		expect_empty(f);
+		clock_advance(2 * CLOCK_SECOND);
+		ev.uid = slice_of(parts[i]);
+		if (spool_note_sync(f->w, &ev, &e) != ERR_OK)
+			fail_msg("without %s: %s", parts[i], e.msg);
+		expect_claim(f, ev.iat);
+		assert_int_equal(spool_dead(f->r, f->key, "a reason", &e), ERR_OK);
+		assert_true(there(f, "dead"));
+		remove_tree(path_of(f, "dead", ""));
+		assert_int_equal(mkdir(path_of(f, "dead", ""), 0750), 0);
+		expect_empty(f);
+	}
+}
+
 #define SPOOL_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -339,6 +363,7 @@ int main(void)
 	    SPOOL_TEST(an_older_token_does_not_replace_what_waits_for_the_worker),
 	    SPOOL_TEST(an_older_token_does_not_replace_a_claim),
 	    SPOOL_TEST(an_older_token_does_not_replace_a_claim_that_is_given_back),
+	    SPOOL_TEST(parts_that_were_removed_are_made_anew),
 	    SPOOL_TEST(the_last_one_wins_where_tokens_do_not_tell),
 	    SPOOL_TEST(a_newcomer_beside_a_claim_is_found_again),
 	    SPOOL_TEST(times_beyond_all_clocks_are_no_event),
