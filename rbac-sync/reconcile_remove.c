@@ -4,12 +4,13 @@
 #include "common/clock.h"
 #include "rbac-sync/reconcile_run.h"
 
-/* What became of the grant that takes the place of GONE. */
+/* What became of the grant that takes the place of GONE. Where the apiserver failed over it (500) that may pass. */
 static enum outcome_kind successor(const struct run *run, const struct action *gone)
 {
 	for (size_t i = 0; i < run->len; i++) {
+		const struct outcome *out = &run->outcomes[i];
 		if (run->actions[i].want == gone->successor)
-			return run->outcomes[i].kind;
+			return out->kind == OUTCOME_REFUSED && out->status >= 500 ? OUTCOME_WAITS : out->kind;
 	}
 	return OUTCOME_OPEN;
 }

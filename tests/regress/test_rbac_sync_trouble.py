@@ -101,6 +101,18 @@ def test_what_is_anothers_stays_announced_and_is_tried_with_pauses(worker, fake_
     assert w.stop() == 0 and list(fake_api.objects) == [where]
 
 
+def test_what_a_failing_apiserver_refuses_takes_nobodys_place(worker, fake_api):
+    """500 may pass: the old grant goes when the new one stands, or was refused for good."""
+    w = worker((DEVS,))
+    w.spool.put("alice", ["eng-blue"])
+    assert w.once().returncode == 0
+    ((old, _),) = fake_api.objects.items()
+    w.write_templates([{**DEVS, "grants": [{"clusterRole": "view", "namespaces": ["${group|replace:eng-:}"]}]}])
+    fake_api.on("PATCH", "rolebindings/", *[status(500)] * 1000)
+    assert w.once().returncode == 1
+    assert list(fake_api.objects) == [old]
+
+
 def test_an_acknowledgement_of_another_object_is_none(worker, fake_api):
     w = worker((DEVS,))
     w.spool.put("alice", ["eng-blue"])
