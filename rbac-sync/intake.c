@@ -7,7 +7,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/map.h"
 #include "common/metrics.h"
 #include "common/trouble.h"
 #include "rbac-sync/intake_parts.h"
@@ -18,15 +17,6 @@
 #define HELD_PAUSE_MAX (60 * CLOCK_SECOND)
 #define RUN_MAX (100 * CLOCK_MS) /* claiming in one go: acknowledgements, signals and metrics wait so long */
 
-/* An event in cur/, and when it is tried again. */
-struct waiter {
-	char key[SPOOL_KEY_LEN + 1];
-	int64_t due; /* clock_mono */
-	uint64_t order;
-	unsigned failures, refused; /* refused: of them, by the apiserver itself */
-	bool held;
-};
-
 struct intake {
 	const struct worker_config *config;
 	const struct cancel *stop;
@@ -34,8 +24,7 @@ struct intake {
 	struct intake_writer writer;
 	struct intake_acks *acks;
 	struct intake_hooks hooks;
-	struct map waiting; /* key → struct waiter */
-	uint64_t claims;
+	struct waiting waiting;
 	int64_t pause_until; /* clock_mono: the apiserver is in trouble until then */
 	unsigned api_failures;
 	int64_t held_told; /* clock_mono of the last word about held users; 0: none */
@@ -81,23 +70,9 @@ static int64_t backoff(int64_t initial, int64_t max, unsigned failures)
 	return pause - pause / 5 + (int64_t)(r % 1024) * (pause / 5) / 512;
 }
 
-static void forget(struct intake *i, const char *key)
+static void again_soon(struct intake *i, const char *key)
 {
-	free(map_del(&i->waiting, slice_of(key)));
-}
-
-static struct waiter *wait_for(struct intake *i, const char *key)
-{
-	struct waiter *p = map_get(&i->waiting, slice_of(key));
-	if (p)
-		return p;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		abort();
-	memcpy(p->key, key, sizeof(p->key));
-	p->order = i->claims++;
-	map_put(&i->waiting, slice_of(p->key), p);
-	return p;
+	waiting_add(&i->waiting, key)->due = clock_mono() + backoff(i->config->retry_initial, API_PAUSE_MAX, 1);
 }
 
 /* All wait; portcullisd hears that nobody is to wait for us. */
@@ -125,10 +100,10 @@ static void end_done(
 	    [MERGE_DROP] = "stale", [MERGE_SAME] = "same", [MERGE_WRITE] = "done"};
 	struct err e;
 	uint8_t digest[SHA256_LEN];
-	forget(i, key);
+	waiting_forget(&i->waiting, key);
 	count_event(words[r->merge]);
 	if (spool_done(i->spool, key, &e) != ERR_OK) {
-		wait_for(i, key)->due = clock_mono() + backoff(i->config->retry_initial, API_PAUSE_MAX, 1);
+		again_soon(i, key);
 		log_error("event done but not deleted; it will be done again", LOG_STR("reason", e.msg));
 	}
 	if (r->created) {
@@ -145,7 +120,7 @@ static void end_done(
 
 static void end_refused(struct intake *i, const char *key, const struct intake_result *r)
 {
-	struct waiter *p = wait_for(i, key);
+	struct waiter *p = waiting_add(&i->waiting, key);
 	struct err e;
 	p->failures++;
 	p->refused += !r->hearsay;
@@ -161,7 +136,7 @@ static void end_refused(struct intake *i, const char *key, const struct intake_r
 		log_error("event not buried", LOG_STR("key", key), LOG_STR("reason", e.msg));
 		return;
 	}
-	forget(i, key);
+	waiting_forget(&i->waiting, key);
 	count_event("dead");
 	log_error("event given up, now in dead/", LOG_STR("key", key), LOG_STR("reason", r->why.msg));
 	if (i->hooks.dead)
@@ -170,7 +145,7 @@ static void end_refused(struct intake *i, const char *key, const struct intake_r
 
 static void end_held(struct intake *i, const char *key, const struct intake_result *r)
 {
-	struct waiter *p = wait_for(i, key);
+	struct waiter *p = waiting_add(&i->waiting, key);
 	int64_t now = clock_mono(), turn = intake_turn(&i->writer);
 	bool rate = turn > now; /* else there are too many in all: looked at again now and then */
 	p->due = rate ? turn : now + HELD_PAUSE_MAX;
@@ -183,7 +158,7 @@ static void end_held(struct intake *i, const char *key, const struct intake_resu
 		return;
 	i->held_told = now;
 	log_warn("too many new users, they wait in the spool", LOG_STR("limit", r->held),
-	    LOG_INT("waiting", i->waiting.len));
+	    LOG_INT("waiting", i->waiting.by_key.len));
 }
 
 static enum intake_end handle(struct intake *i, const char *key, const struct spool_event *ev)
@@ -205,13 +180,13 @@ static enum intake_end handle(struct intake *i, const char *key, const struct sp
 		end_held(i, key, &r);
 		break;
 	case INTAKE_BUSY:
-		wait_for(i, key)->due = clock_mono() + backoff(i->config->retry_initial, API_PAUSE_MAX, 1);
+		again_soon(i, key);
 		count_event("later");
 		break;
 	case INTAKE_LATER:
 	case INTAKE_BARRED:
 		pause_api(i, &r);
-		wait_for(i, key)->due = i->pause_until;
+		waiting_add(&i->waiting, key)->due = i->pause_until;
 		count_event("later");
 		break;
 	}
@@ -228,7 +203,7 @@ static bool must_stop(const struct intake *i)
 /* Claimed, and no descriptor or no disk to read it with: it stays claimed, and is read again. */
 static void unread(struct intake *i, const char *key, const struct err *why)
 {
-	wait_for(i, key)->due = clock_mono() + backoff(i->config->retry_initial, API_PAUSE_MAX, 1);
+	again_soon(i, key);
 	count_event("later");
 	log_error("an event cannot be read now", LOG_STR("key", key), LOG_STR("reason", why->msg));
 }
@@ -243,9 +218,9 @@ static enum err_code take_one(struct intake *i, enum intake_end *end)
 	arena_init(&a, 0);
 	enum err_code rc = spool_claim(i->spool, &a, &ev, key, &e);
 	if (rc == ERR_OK) {
-		struct waiter *p = map_get(&i->waiting, slice_of(key));
+		struct waiter *p = waiting_find(&i->waiting, key);
 		if (p && !p->held)
-			forget(i, key); /* news: what was refused before may have changed */
+			waiting_forget(&i->waiting, key); /* news: what was refused before may have changed */
 		*end = handle(i, key, &ev);
 	} else if (rc == ERR_INVALID) {
 		count_event("invalid");
@@ -271,36 +246,19 @@ static void retry_one(struct intake *i, const char *key)
 	} else if (rc != ERR_INVALID && rc != ERR_NOT_FOUND) {
 		unread(i, key, &e);
 	} else {
-		forget(i, key);
+		waiting_forget(&i->waiting, key);
 		count_event("invalid");
 		log_error("a waiting event cannot be read", LOG_STR("reason", e.msg));
 	}
 	arena_done(&a);
 }
 
-static int by_order(const void *a, const void *b)
-{
-	const struct waiter *x = *(const struct waiter *const *)a, *y = *(const struct waiter *const *)b;
-	return (x->order > y->order) - (x->order < y->order);
-}
-
 /* Those that are due until UNTIL, first come first; each once. */
 static void retry_due(struct intake *i, int64_t until)
 {
 	int64_t now = clock_mono();
-	size_t n = 0, it = 0;
-	struct slice key;
-	void *v;
-	if (i->waiting.len == 0)
-		return;
-	struct waiter **due = calloc(i->waiting.len, sizeof(struct waiter *));
-	if (!due)
-		abort();
-	while (map_next(&i->waiting, &it, &key, &v)) {
-		if (((struct waiter *)v)->due <= now)
-			due[n++] = v;
-	}
-	qsort(due, n, sizeof(struct waiter *), by_order);
+	size_t n;
+	struct waiter **due = waiting_due(&i->waiting, now, &n);
 	bool over = false, held = false; /* no more than its turn comes to one, and those behind it would ask in vain */
 	for (size_t k = 0; k < n && !must_stop(i) && !over; k++) {
 		char name[SPOOL_KEY_LEN + 1];
@@ -310,7 +268,7 @@ static void retry_due(struct intake *i, int64_t until)
 		}
 		memcpy(name, due[k]->key, sizeof(name)); /* handling it frees it */
 		retry_one(i, name);
-		const struct waiter *left = map_get(&i->waiting, slice_of(name));
+		const struct waiter *left = waiting_find(&i->waiting, name);
 		held |= left && left->held && left->due > now;
 		over = clock_mono() >= until;
 	}
@@ -333,7 +291,7 @@ void intake_run(struct intake *i)
 	spool_wait_drain(i->spool);
 	intake_acks_run(i->acks, answers(i));
 	i->more = false;
-	while (!must_stop(i) && i->waiting.len < INTAKE_WAITING_MAX && errors < CLAIM_ERRORS_MAX) {
+	while (!must_stop(i) && i->waiting.by_key.len < INTAKE_WAITING_MAX && errors < CLAIM_ERRORS_MAX) {
 		i->more = clock_mono() >= until;
 		if (i->more)
 			break;
@@ -353,14 +311,12 @@ static void give_back(struct intake *i)
 	size_t it = 0;
 	struct slice key;
 	void *v;
-	while (map_next(&i->waiting, &it, &key, &v)) {
+	while (map_next(&i->waiting.by_key, &it, &key, &v)) {
 		struct err e;
 		if (spool_retry(i->spool, ((struct waiter *)v)->key, &e) != ERR_OK)
 			log_error("event not given back", LOG_STR("reason", e.msg));
-		free(v);
 	}
-	map_done(&i->waiting);
-	i->waiting = (struct map){0};
+	waiting_clear(&i->waiting);
 }
 
 bool intake_drain(struct intake *i)
@@ -387,13 +343,7 @@ int64_t intake_pause(const struct intake *i)
 		return (i->pause_until < until ? i->pause_until : until) - now;
 	if (i->more)
 		return 0;
-	size_t it = 0;
-	struct slice key;
-	void *v;
-	while (map_next(&i->waiting, &it, &key, &v)) {
-		int64_t due = ((const struct waiter *)v)->due;
-		until = due < until ? due : until;
-	}
+	until = waiting_first(&i->waiting, until);
 	return until > now ? until - now : 0;
 }
 
@@ -404,12 +354,8 @@ int intake_fd(const struct intake *i)
 
 void intake_retry_now(struct intake *i)
 {
-	size_t it = 0;
-	struct slice key;
-	void *v;
 	i->pause_until = 0;
-	while (map_next(&i->waiting, &it, &key, &v))
-		((struct waiter *)v)->due = 0;
+	waiting_wake(&i->waiting, false);
 }
 
 enum err_code intake_revive(struct intake *i, struct err *e)
@@ -441,19 +387,13 @@ bool intake_healthy(struct intake *i, struct err *why)
 void intake_limit(struct intake *i, int64_t max_users, int64_t new_users_a_minute)
 {
 	struct intake_writer *w = &i->writer;
-	size_t it = 0;
-	struct slice key;
-	void *v;
 	if (w->max_users == max_users && w->new_users == new_users_a_minute)
 		return;
 	/* Another limit, another bucket: full, as at the start. Who was held asks again. */
 	*w = (struct intake_writer){.kube = w->kube, .records = w->records, .touch = w->touch,
 	    .max_users = max_users, .new_users = new_users_a_minute, .tokens = (double)new_users_a_minute,
 	    .filled = clock_mono()};
-	while (map_next(&i->waiting, &it, &key, &v)) {
-		if (((struct waiter *)v)->held)
-			((struct waiter *)v)->due = 0;
-	}
+	waiting_wake(&i->waiting, true);
 }
 
 void intake_hook(struct intake *i, const struct intake_hooks *h)

@@ -1,7 +1,8 @@
-/* What the parts of the intake share: one event's way into a record, and the acknowledgements. */
+/* What the parts of the intake share: one event's way into a record, those that wait, and the acknowledgements. */
 #ifndef RBAC_SYNC_INTAKE_PARTS_H
 #define RBAC_SYNC_INTAKE_PARTS_H
 
+#include "common/map.h"
 #include "common/secret.h"
 #include "common/spool_ack.h"
 #include "rbac-sync/intake.h"
@@ -43,6 +44,35 @@ void intake_write(
 
 /* clock_mono at which a held event may have its turn. */
 int64_t intake_turn(const struct intake_writer *w);
+
+/* --- events that wait (intake_waiting.c) --- */
+
+/* An event in cur/, and when it is tried again. */
+struct waiter {
+	char key[SPOOL_KEY_LEN + 1];
+	int64_t due; /* clock_mono */
+	uint64_t order;
+	unsigned failures, refused; /* refused: of them, by the apiserver itself */
+	bool held;
+};
+
+/* Zeroed it is empty; the intake's thread alone uses it. */
+struct waiting {
+	struct map by_key; /* key → struct waiter */
+	uint64_t claims;
+};
+
+struct waiter *waiting_find(const struct waiting *w, const char *key); /* NULL: it does not wait */
+struct waiter *waiting_add(struct waiting *w, const char *key);	       /* the same; begins to wait if it did not */
+void waiting_forget(struct waiting *w, const char *key);	       /* frees the waiter */
+void waiting_clear(struct waiting *w);
+
+/* Those that are due, first come first; for free(). The waiters stay W's. */
+struct waiter **waiting_due(const struct waiting *w, int64_t now, size_t *n);
+/* When the first one is due, at the latest UNTIL. */
+int64_t waiting_first(const struct waiting *w, int64_t until);
+/* All are due at once, or those alone that are held. */
+void waiting_wake(struct waiting *w, bool held_only);
 
 /* --- acknowledgements (intake_acks.c) --- */
 
