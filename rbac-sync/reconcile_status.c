@@ -1,6 +1,7 @@
 /* Owns what a record's status says: the inventory, the phase, the conditions, the dates. */
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/metrics.h"
@@ -155,13 +156,38 @@ static const char *place_text(const struct run *run, const struct object_id *id)
 	return object_id_text(run->a, id);
 }
 
+static bool same_but_numbers(const char *a, const char *b)
+{
+	while (*a && *b) {
+		size_t n = strspn(a, "0123456789"), k = strspn(b, "0123456789");
+		if ((n > 0) != (k > 0) || (n == 0 && *a != *b))
+			return false;
+		a += n > 0 ? n : 1;
+		b += k > 0 ? k : 1;
+	}
+	return *a == *b;
+}
+
+/* TEXT, or what stands already and says the same of the first HEAD bytes, and of the rest but for numbers: others' ports
+ * and times are no news, and each news would bring on the next try at once. */
+static const char *as_told(const struct run *run, const char *text, size_t head)
+{
+	for (size_t i = 0; i < run->record.nconditions && strlen(text) >= head; i++) {
+		const char *was = run->record.conditions[i].message;
+		if (was && strncmp(was, text, head) == 0 && same_but_numbers(was + head, text + head))
+			return was;
+	}
+	return text;
+}
+
 static const char *outcome_text(const struct run *run, size_t i)
 {
 	const struct action *act = &run->actions[i];
 	const struct outcome *o = &run->outcomes[i];
-	const struct object_id *id = act->want ? &act->want->id : &act->had->id;
-	return arena_printf(run->a, "%s: %s%s", place_text(run, id), o->why ? o->why : "not as it should be",
+	const char *place = place_text(run, act->want ? &act->want->id : &act->had->id);
+	const char *text = arena_printf(run->a, "%s: %s%s", place, o->why ? o->why : "not as it should be",
 	    o->status == 403 ? BIND_HINT : "");
+	return o->status ? as_told(run, text, strlen(place) + strlen(": HTTP 403")) : text;
 }
 
 static void add_condition(const struct run *run, struct record *now, const char *type, bool status,

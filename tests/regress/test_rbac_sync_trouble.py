@@ -101,6 +101,16 @@ def test_what_is_anothers_stays_announced_and_is_tried_with_pauses(worker, fake_
     assert w.stop() == 0 and list(fake_api.objects) == [where]
 
 
+def test_a_refusal_that_is_worded_anew_each_time_is_tried_with_pauses(worker, fake_api):
+    """As by a webhook that cannot be reached: its text names another port each time."""
+    words = [f"read tcp 10.0.0.1:{9990 + i}->10.0.0.2:443: connection reset" for i in range(200)]
+    fake_api.on("PATCH", "rolebindings/", *[status(500, body={"kind": "Status", "message": m}) for m in words])
+    w = worker((DEVS,)).start()
+    w.spool.put("alice", ["eng-blue"])
+    w.wait_for(lambda: len(fake_api.seen("PATCH", "rolebindings/")) >= 4, "some tries")
+    assert len(fake_api.seen("PATCH", "/status")) == 2 and "tcp" in condition(fake_api, "alice", "Refused")["message"]
+
+
 def test_what_a_failing_apiserver_refuses_takes_nobodys_place(worker, fake_api):
     """500 may pass: the old grant goes when the new one stands, or was refused for good."""
     w = worker((DEVS,))
