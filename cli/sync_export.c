@@ -103,12 +103,8 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 	    SYNC_VIEW_OPTIONS(o.view), {"user", 'u', &o.user, NULL}, {"provider", 0, &o.provider, NULL}, {0}};
 	struct sync_view v = {0};
-	if (!cli_options(self, options, &argc, argv))
+	if (!cli_options(self, options, &argc, argv) || !sync_view_words(self, argc, argv, o.user, o.provider))
 		return CLI_USAGE;
-	if (argc > 0)
-		return cli_usage(self, "unexpected argument %s", argv[0]);
-	if (o.provider && !o.user)
-		return cli_usage(self, "--provider chooses among users of one name: say --user");
 	int code = work(self, &o, &v);
 	sync_view_done(&v);
 	return code;

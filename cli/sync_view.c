@@ -151,3 +151,12 @@ bool sync_view_is(const struct record *r, const char *user, const char *provider
 	bool named = slice_is(r->identity.username, user) || strcmp(r->name, user) == 0;
 	return named && (!provider || slice_is(r->identity.provider, provider));
 }
+
+bool sync_view_words(const struct command *self, int argc, char **argv, const char *user, const char *provider)
+{
+	if (argc > 0)
+		return !cli_usage(self, "unexpected argument %s", argv[0]);
+	if (provider && !user)
+		return !cli_usage(self, "--provider chooses among users of one name: say --user");
+	return true;
+}

@@ -17,6 +17,10 @@ struct sync_view_options {
 	    {"kubeconfig", 0, &(v).kubeconfig, NULL}, {"context", 0, &(v).context, NULL},          \
 	    {"allow-privileged-grants", 0, NULL, &(v).allow_privileged}
 
+/* After the options, for commands that take --user and --provider: ARGV has nothing left, and there is no provider
+ * without a user. False after telling, which is CLI_USAGE. */
+bool sync_view_words(const struct command *self, int argc, char **argv, const char *user, const char *provider);
+
 /* Zeroed is empty. One thread. */
 struct sync_view {
 	struct cli_sync s;

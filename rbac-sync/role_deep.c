@@ -158,12 +158,21 @@ static enum role_verdict judge_selected(struct dive *d, const json_t *role, int 
 	return v;
 }
 
-/* Verdicts are ordered by need: what is dangerous for sure ends it, what is unknown is remembered. */
+/* Verdicts are ordered by need: what is dangerous for sure ends it, which is true; what is unknown is remembered. */
+static bool worsen(enum role_verdict v, const char *said, enum role_verdict *verdict, const char **why)
+{
+	if (v == ROLE_FINE)
+		return false;
+	*why = said;
+	*verdict = v;
+	return v == ROLE_DANGEROUS;
+}
+
 static enum role_verdict judge_selector(struct dive *d, const json_t *selector, int depth, const char **why)
 {
 	size_t i;
 	const json_t *role;
-	const char *text = role_selector(selector, d->arena), *said;
+	const char *text = role_selector(selector, d->arena), *said = NULL;
 	if (!text)
 		return unknown(d, why, "its aggregationRule cannot be read");
 	const struct list *l = list_of(d->lists, text);
@@ -177,11 +186,7 @@ static enum role_verdict judge_selector(struct dive *d, const json_t *selector, 
 	const json_t *items = l->items;
 	json_array_foreach(items, i, role) {
 		enum role_verdict v = judge_selected(d, role, depth, &said);
-		if (v == ROLE_FINE)
-			continue;
-		*why = said;
-		verdict = v;
-		if (v == ROLE_DANGEROUS)
+		if (worsen(v, said, &verdict, why))
 			break;
 	}
 	return verdict;
@@ -200,11 +205,7 @@ static enum role_verdict judge(struct dive *d, const json_t *role, int depth, co
 	json_array_foreach(selectors, i, selector) {
 		const char *said = NULL;
 		enum role_verdict v = judge_selector(d, selector, depth + 1, &said);
-		if (v == ROLE_FINE)
-			continue;
-		*why = said;
-		verdict = v;
-		if (v == ROLE_DANGEROUS)
+		if (worsen(v, said, &verdict, why))
 			break;
 	}
 	return verdict;
