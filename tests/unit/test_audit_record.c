@@ -7,6 +7,7 @@
 
 #include "common/secret.h"
 #include "tests/support/audit_sample.h"
+#include "tests/support/draw.h"
 
 static void assert_body(struct buf *body, const char *want)
 {
@@ -148,16 +149,6 @@ static void test_line_and_its_hash(void **state)
 
 /* --- hostile input --------------------------------------------------------------------------------- */
 
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
 /* Of up to 12 KiB, around the caps rather than anywhere; of one hostile alphabet. */
 static struct slice hostile(struct arena *a)
 {
@@ -166,8 +157,8 @@ static struct slice hostile(struct arena *a)
 	static const struct slice alphabets[] = {{"\x01", 1}, {"\"", 1}, {"\xff", 1}, {"a", 1},
 	    {"\xE2\x82\xAC", 3}, {"\xF0\x9F\x98\x80", 4}, {"a\xC3", 2}, {"\\\n\"\x7f\xE2\x80\xAE", 7},
 	    {"\0x", 2}};
-	struct slice pick = alphabets[rnd(ARRAY_LEN(alphabets))];
-	size_t n = sizes[rnd(ARRAY_LEN(sizes))];
+	struct slice pick = alphabets[draw(ARRAY_LEN(alphabets))];
+	size_t n = sizes[draw(ARRAY_LEN(sizes))];
 	char *p = arena_alloc(a, n + 1);
 	for (size_t i = 0; i < n; i++)
 		p[i] = pick.p[i % pick.len];
@@ -183,7 +174,7 @@ static const char *hostile_text(struct arena *a)
 static struct slice *hostile_list(struct arena *a, size_t *n)
 {
 	static const size_t counts[] = {0, 1, 3, 40, 300};
-	*n = counts[rnd(ARRAY_LEN(counts))];
+	*n = counts[draw(ARRAY_LEN(counts))];
 	struct slice *list = ARENA_ARRAY(a, struct slice, *n + 1);
 	for (size_t i = 0; i < *n; i++)
 		list[i] = hostile(a);
@@ -192,7 +183,7 @@ static struct slice *hostile_list(struct arena *a, size_t *n)
 
 static struct audit_requirement *hostile_selector(struct arena *a, size_t *n)
 {
-	*n = rnd(4);
+	*n = draw(4);
 	struct audit_requirement *q = ARENA_ARRAY(a, struct audit_requirement, *n + 1);
 	for (size_t i = 0; i < *n; i++) {
 		q[i].key = hostile(a);
@@ -353,14 +344,14 @@ static void check_hostile_others(struct arena *a)
 	json_t *j = parse_capped(&body);
 	assert_told(j, "issuer", json_object_get(j, "issuer"), n.issuer);
 	json_decref(j);
-	struct audit_policy p = {.rejected = rnd(2), .source = hostile_text(a),
+	struct audit_policy p = {.rejected = draw(2), .source = hostile_text(a),
 	    .sha256 = hostile_text(a), .old_sha256 = hostile_text(a), .generation = INT64_MAX,
 	    .old_generation = INT64_MAX, .rules = SIZE_MAX, .deny_rules = SIZE_MAX,
 	    .signed_by = hostile_text(a), .stage = hostile_text(a), .error = hostile_text(a)};
 	struct audit_policy_file list[200];
-	for (p.files = 0; p.files < rnd(ARRAY_LEN(list)); p.files++)
+	for (p.files = 0; p.files < draw(ARRAY_LEN(list)); p.files++)
 		list[p.files] = (struct audit_policy_file){hostile_text(a), "native",
-		    HEX64, rnd(2), UINT32_MAX};
+		    HEX64, draw(2), UINT32_MAX};
 	p.list = list;
 	record_policy(&body, &origin, &p);
 	j = parse_capped(&body);

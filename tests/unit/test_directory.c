@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "rbac-sync/directory.h"
 #include "rbac-sync/worker_config.h"
+#include "tests/support/draw.h"
 
 #define HOUR (3600 * CLOCK_SECOND)
 #define EPOCH INT64_C(1700000000)
@@ -211,16 +212,6 @@ static void test_names(void **state)
 	memset(huge, 'a', sizeof(huge) - 1);
 	memcpy(huge, "corp:", 5);
 	assert_int_equal(says(r, huge), DIRECTORY_UNKNOWN);
-}
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t draw(uint64_t n)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % n;
 }
 
 /* Against a slow and plain account of the rule: every poll since the first question, kept whole. */

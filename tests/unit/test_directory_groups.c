@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "rbac-sync/directory_groups.h"
+#include "tests/support/draw.h"
 
 #define HOUR (3600 * CLOCK_SECOND)
 #define EPOCH INT64_C(1700000000)
@@ -20,16 +21,6 @@
 
 static const struct directory_config by_dn = {.name = "corp", .username_prefix = "corp:", .groups_prefix = "corp:",
     .user_uid_attribute = "dn", .confirm_after = HOUR, .min_ratio_percent = 80};
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t draw(uint64_t n)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % n;
-}
 
 /* --- one poll --- */
 

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "rbac-sync/lease_core.h"
+#include "tests/support/schema_rows.h"
 
 #define S CLOCK_SECOND
 
@@ -527,9 +528,7 @@ static void test_simulation_finds_two_leaders(void **state)
 static void test_configuration(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *text, *want; /* NULL: fine */
-	} cases[] = {
+	static const struct schema_row cases[] = {
 	    {"enabled: true", NULL},
 	    {"leaseDuration: 2s\nrenewDeadline: 1500ms\nretryPeriod: 300ms", NULL},
 	    {"leaseDuration: 1s\nrenewDeadline: 700ms\nretryPeriod: 100ms", NULL},
@@ -543,24 +542,8 @@ static void test_configuration(void **state)
 	    {"namespace: Team", "f:1:12: error: namespace: no name"},
 	    {"identity: x", "f:1:1: error:"},
 	};
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct arena a;
-		struct diags d = {0};
-		struct yaml_node *root;
-		struct lease_config c;
-		struct buf text;
-		arena_init(&a, 0);
-		buf_init(&text, 1 << 16);
-		enum err_code rc = yamlx_parse(&a, "f", slice_of(cases[i].text), &root, &d);
-		if (rc == ERR_OK)
-			rc = schema_bind(&a, &lease_config_schema, "f", root, &c, &d);
-		diags_print(&d, &text);
-		if ((rc == ERR_OK) != !cases[i].want || (cases[i].want && !strstr(buf_cstr(&text), cases[i].want)))
-			fail_msg("%s: %s", cases[i].text, buf_cstr(&text));
-		buf_done(&text);
-		diags_done(&d);
-		arena_done(&a);
-	}
+	struct lease_config c;
+	check_schema_rows(&lease_config_schema, &c, cases, ARRAY_LEN(cases));
 }
 
 static void test_times(void **state)

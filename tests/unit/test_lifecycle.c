@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "rbac-sync/lifecycle.h"
+#include "tests/support/draw.h"
 
 #define DAY INT64_C(86400)
 #define DAYS(n) ((n) * DAY * CLOCK_SECOND)
@@ -146,16 +147,6 @@ static void settle(struct record *r, const struct life *l, enum directory_word w
 		r->missing_since = now;
 	else if (word == DIRECTORY_PRESENT)
 		r->missing_since = 0;
-}
-
-static uint64_t seed = 0x9e3779b97f4a7c15u;
-
-static uint64_t draw(uint64_t n)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % n;
 }
 
 static void draw_case(struct lifecycle_config *c, struct record *r)

@@ -16,6 +16,7 @@
 #include "common/listen.h"
 #include "common/metrics.h"
 #include "rbac-sync/ops.h"
+#include "tests/support/schema_rows.h"
 
 static atomic_bool well;
 static struct ops *ops;
@@ -152,9 +153,7 @@ static void test_address_in_use(void **state)
 static void test_configuration(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *text, *want;
-	} cases[] = {
+	static const struct schema_row cases[] = {
 	    {"listen: \"127.0.0.1:8081\"", NULL},
 	    {"listen: \"[::1]:8081\"", NULL},
 	    {"listen: \":8081\"", NULL},
@@ -163,24 +162,8 @@ static void test_configuration(void **state)
 	    {"listen: \"127.0.0.1:99999\"", "f:1:9: error: listen: not ADDRESS:PORT"},
 	    {"port: 3", "error"},
 	};
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct arena a;
-		struct diags d = {0};
-		struct yaml_node *root;
-		struct ops_config c;
-		struct buf text;
-		arena_init(&a, 0);
-		buf_init(&text, 1 << 16);
-		enum err_code rc = yamlx_parse(&a, "f", slice_of(cases[i].text), &root, &d);
-		if (rc == ERR_OK)
-			rc = schema_bind(&a, &ops_config_schema, "f", root, &c, &d);
-		diags_print(&d, &text);
-		if ((rc == ERR_OK) != !cases[i].want || (cases[i].want && !strstr(buf_cstr(&text), cases[i].want)))
-			fail_msg("%s: %s", cases[i].text, buf_cstr(&text));
-		buf_done(&text);
-		diags_done(&d);
-		arena_done(&a);
-	}
+	struct ops_config c;
+	check_schema_rows(&ops_config_schema, &c, cases, ARRAY_LEN(cases));
 }
 
 int main(void)
