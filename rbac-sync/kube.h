@@ -81,8 +81,8 @@ enum err_code kube_new(const char *path, const char *context, int64_t timeout_ms
     struct err *e) MUST_CHECK;
 void kube_free(struct kube **k);
 
-/* Reads anew whatever may have been rotated: kubeconfig, CA, token. Also done by itself after a 401. On
- * an error in the kubeconfig the last good one stays. */
+/* Reads anew whatever may have been rotated: kubeconfig, CA, token, a plugin's answer. Also done by itself after a 401. On
+ * an error in any of it the last good ones stay. */
 enum err_code kube_reload(struct kube *k, struct err *e) MUST_CHECK;
 
 /* The namespace of the context or of the pod; NULL when there is none. */

@@ -196,17 +196,28 @@ enum err_code credentials_fresh(struct credentials *c, bool *rotated, struct err
 	return ERR_OK;
 }
 
+/* All that was read. */
+static void discard(struct credentials *c)
+{
+	kubeconfig_free(&c->config);
+	arena_done(&c->ca_arena);
+	secret_free(&c->token);
+	exec_credential_free(&c->plugin);
+}
+
 enum err_code credentials_renew(struct credentials *c, struct err *e)
 {
-	struct kubeconfig *fresh;
+	struct credentials fresh = {.path = c->path, .context = c->context, .cluster_dir = c->cluster_dir,
+	    .cancel = c->cancel};
 	bool rotated;
-	TRY(load_config(c, &fresh, e));
-	kubeconfig_free(&c->config);
-	c->config = fresh;
-	c->ca = (struct slice){0};
-	c->read_at = 0;
-	exec_credential_free(&c->plugin);
-	return credentials_fresh(c, &rotated, e);
+	arena_init(&fresh.ca_arena, 0);
+	enum err_code rc = load_config(c, &fresh.config, e);
+	if (rc == ERR_OK)
+		rc = credentials_fresh(&fresh, &rotated, e);
+	discard(rc == ERR_OK ? c : &fresh);
+	if (rc == ERR_OK)
+		*c = fresh;
+	return rc;
 }
 
 struct slice credentials_show(const struct credentials *c, struct httpc_request *req)
@@ -251,10 +262,7 @@ enum err_code credentials_open(struct credentials *c, const char *path, const ch
 
 void credentials_close(struct credentials *c)
 {
-	kubeconfig_free(&c->config);
-	arena_done(&c->ca_arena);
-	secret_free(&c->token);
-	exec_credential_free(&c->plugin);
+	discard(c);
 	free(c->path);
 	free(c->context);
 	free(c->cluster_dir);

@@ -30,7 +30,7 @@ void credentials_close(struct credentials *c);
  * with the old ones are to be closed. */
 enum err_code credentials_fresh(struct credentials *c, bool *rotated, struct err *e) MUST_CHECK;
 
-/* All anew, the configuration too; the old one stays when that is faulty. */
+/* All anew, the configuration too; when anything of it cannot be had, all stays as it was. */
 enum err_code credentials_renew(struct credentials *c, struct err *e) MUST_CHECK;
 
 /* Looks at most once a minute: certificate, key or CA files are others than those in use. */

@@ -258,6 +258,29 @@ static void test_a_plugin_that_fails_sends_nothing(void **state)
 	assert_int_equal(get(k), KUBE_OK);
 }
 
+static void test_what_cannot_be_read_anew_stays_as_it_was(void **state)
+{
+	(void)state;
+	make_plugin();
+	says("good", 10 * MINUTE);
+	AUTO(kube_free) struct kube *k = ks_open((struct kube_options){.renewals = &renewals});
+	KS_SCRIPT(OK);
+	assert_int_equal(get(k), KUBE_OK);
+	ks_put("says", "its identity provider does not answer");
+	atomic_fetch_add(&renewals, 1);
+	assert_int_equal(get(k), KUBE_OK);
+	assert_int_equal(runs(), 2);
+	ks_configure("tokenFile: token");
+	unlink(ks_file("token"));
+	atomic_fetch_add(&renewals, 1);
+	assert_int_equal(get(k), KUBE_OK);
+	assert_true(shown(1, "good") && shown(2, "good"));
+	ks_put("token", "back");
+	atomic_fetch_add(&renewals, 1);
+	assert_int_equal(get(k), KUBE_OK);
+	assert_true(shown(3, "back"));
+}
+
 static void test_a_plugin_may_give_a_certificate(void **state)
 {
 	(void)state;
@@ -291,6 +314,7 @@ int main(void)
 	    cmocka_unit_test(test_a_plugin_is_asked_when_it_must_be),
 	    cmocka_unit_test(test_one_that_gives_what_is_about_to_expire_is_not_run_each_time),
 	    cmocka_unit_test(test_a_plugin_that_fails_sends_nothing),
+	    cmocka_unit_test(test_what_cannot_be_read_anew_stays_as_it_was),
 	    cmocka_unit_test(test_a_plugin_may_give_a_certificate),
 	};
 	return cmocka_run_group_tests(tests, ks_setup, ks_teardown);
