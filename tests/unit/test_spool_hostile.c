@@ -16,41 +16,7 @@
 #include "common/clock.h"
 #include "common/jsonx.h"
 #include "common/spool.h"
-#include "tests/support/tree.h"
-
-struct fixture {
-	char base[64], dir[80], key[SPOOL_KEY_LEN + 1];
-	struct spool_writer *w;
-	struct spool_reader *r;
-	struct arena arena;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct err e;
-	snprintf(f->base, sizeof(f->base), "%s/portcullis-spool-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(f->base));
-	snprintf(f->dir, sizeof(f->dir), "%s/spool", f->base);
-	arena_init(&f->arena, 0);
-	spool_key(SLICE("jwt:issuer"), SLICE("alice"), f->key);
-	assert_int_equal(spool_writer_new(f->dir, 0, &f->w, &e), ERR_OK);
-	assert_int_equal(spool_reader_new(f->dir, &f->r, &e), ERR_OK);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-	spool_writer_free(&f->w);
-	spool_reader_free(&f->r);
-	arena_done(&f->arena);
-	remove_tree(f->base);
-	free(f);
-	return 0;
-}
+#include "tests/support/spool_fixture.h"
 
 static const char *path_of(const struct fixture *f, const char *part, const char *name)
 {
@@ -97,7 +63,7 @@ static void tell(struct fixture *f, int64_t iat, int64_t seen_at)
 		fail_msg("%s", e.msg);
 }
 
-static enum err_code claim(struct fixture *f, struct spool_event *ev)
+static enum err_code claim_alice(struct fixture *f, struct spool_event *ev)
 {
 	struct err e;
 	char key[SPOOL_KEY_LEN + 1];
@@ -107,14 +73,14 @@ static enum err_code claim(struct fixture *f, struct spool_event *ev)
 static void expect_claim(struct fixture *f, int64_t iat)
 {
 	struct spool_event ev;
-	assert_int_equal(claim(f, &ev), ERR_OK);
+	assert_int_equal(claim_alice(f, &ev), ERR_OK);
 	assert_int_equal(ev.iat, iat);
 }
 
 static void expect_empty(struct fixture *f)
 {
 	struct spool_event ev;
-	assert_int_equal(claim(f, &ev), ERR_NOT_FOUND);
+	assert_int_equal(claim_alice(f, &ev), ERR_NOT_FOUND);
 }
 
 static void expect_waiting(struct fixture *f, int64_t iat)
@@ -241,12 +207,12 @@ static void one_file_under_two_names_is_buried_all_the_same(void **state)
 	struct fixture *f = *state;
 	struct spool_event ev;
 	put(path_of(f, "new", "stranger"), "x");
-	assert_int_equal(claim(f, &ev), ERR_INVALID);
+	assert_int_equal(claim_alice(f, &ev), ERR_INVALID);
 	expect_empty(f);
 	/* Under the very name that it is buried by: rename(2) would do nothing, and say that it did. */
 	put(path_of(f, "dead", f->key), "x");
 	assert_int_equal(link(path_of(f, "dead", f->key), path_of(f, "new", f->key)), 0);
-	assert_int_equal(claim(f, &ev), ERR_INVALID);
+	assert_int_equal(claim_alice(f, &ev), ERR_INVALID);
 	expect_empty(f);
 	assert_false(there(f, "cur"));
 	assert_true(there(f, "dead"));
@@ -261,10 +227,10 @@ static void directories_in_the_way_stop_nothing(void **state)
 	expect_claim(f, 100);
 	put_full_directory(f, "dead", f->key);
 	put(path_of(f, "new", f->key), "x");
-	assert_int_equal(claim(f, &ev), ERR_INVALID);
+	assert_int_equal(claim_alice(f, &ev), ERR_INVALID);
 	expect_waiting(f, 100); /* what is no event takes nothing's place */
 	put_full_directory(f, "new", f->key);
-	assert_int_equal(claim(f, &ev), ERR_INVALID);
+	assert_int_equal(claim_alice(f, &ev), ERR_INVALID);
 	expect_waiting(f, 100);
 	expect_empty(f);
 }
