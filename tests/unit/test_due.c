@@ -314,7 +314,7 @@ static void test_a_reserved_user_gets_nothing_at_all(void **state)
 {
 	(void)state;
 	static const char *const names[] = {"system:admin", "SYSTEM:x", "kubernetes-admin", "kubeadm:x", "",
-	    " alice", "al\nice", "a\xe2\x80\xae" "b"};
+	    " alice", "al\nice", ("a\xe2\x80\xae" "b")};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct due_fixture f;
 		due_open(&f, "templates:\n" ENG "  namespace: {name: 'u-${user.hash10}'}\n"

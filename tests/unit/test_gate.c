@@ -243,8 +243,8 @@ static void test_the_highest_generation_only_rises(void **state)
 		assert_string_equal(g.sha256, rows[i].want_sha256);
 	}
 	static const char *const bad[] = {"", "portcullis-generation 1 5", "portcullis-generation 1 x y\n",
-	    "portcullis-generation 1 99999999999999999999 "
-	    "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7\n",
+	    ("portcullis-generation 1 99999999999999999999 "
+	     "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7\n"),
 	    "portcullis-generation 1 -5 87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7\n"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		put("policy-generation", bad[i]);
