@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ struct tls_server {
 	int fd, wake[2];
 	unsigned port;
 	pthread_t thread;
+	pthread_mutex_t accepting;
 	atomic_uint accepted;
 	atomic_bool stop;
 	struct connection connections[CONNECTIONS_MAX];
@@ -162,6 +164,19 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+static void accept_one(struct tls_server *s)
+{
+	int fd = accept(s->fd, NULL, NULL);
+	unsigned n = atomic_load(&s->accepted);
+	MUST(n < CONNECTIONS_MAX);
+	if (fd < 0)
+		return;
+	struct connection *c = &s->connections[n];
+	*c = (struct connection){.server = s, .fd = fd};
+	MUST(pthread_create(&c->thread, NULL, serve, c) == 0);
+	atomic_store(&s->accepted, n + 1);
+}
+
 static void *accept_all(void *arg)
 {
 	struct tls_server *s = arg;
@@ -169,15 +184,9 @@ static void *accept_all(void *arg)
 		struct pollfd p[2] = {{.fd = s->fd, .events = POLLIN}, {.fd = s->wake[0], .events = POLLIN}};
 		if (poll(p, 2, -1) < 0 || p[1].revents)
 			return NULL;
-		int fd = accept(s->fd, NULL, NULL);
-		unsigned n = atomic_load(&s->accepted);
-		MUST(n < CONNECTIONS_MAX);
-		if (fd < 0)
-			continue;
-		struct connection *c = &s->connections[n];
-		*c = (struct connection){.server = s, .fd = fd};
-		MUST(pthread_create(&c->thread, NULL, serve, c) == 0);
-		atomic_store(&s->accepted, n + 1);
+		pthread_mutex_lock(&s->accepting);
+		accept_one(s);
+		pthread_mutex_unlock(&s->accepting);
 	}
 }
 
@@ -187,6 +196,7 @@ struct tls_server *tls_server_start(const struct tls_options *opt, tls_handler *
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(sa);
 	signal(SIGPIPE, SIG_IGN);
+	pthread_mutex_init(&s->accepting, NULL);
 	s->ctx = context(opt);
 	s->handler = handler;
 	s->arg = arg;
@@ -203,9 +213,18 @@ unsigned tls_server_port(const struct tls_server *s)
 	return s->port;
 }
 
-unsigned tls_server_connections(const struct tls_server *s)
+unsigned tls_server_connections(struct tls_server *s)
 {
-	return atomic_load(&s->accepted);
+	for (;;) {
+		pthread_mutex_lock(&s->accepting);
+		struct pollfd p = {.fd = s->fd, .events = POLLIN};
+		bool waits = poll(&p, 1, 0) > 0;
+		unsigned n = atomic_load(&s->accepted);
+		pthread_mutex_unlock(&s->accepting);
+		if (!waits)
+			return n;
+		sched_yield();
+	}
 }
 
 void tls_server_stop(struct tls_server **server)
@@ -224,5 +243,6 @@ void tls_server_stop(struct tls_server **server)
 	close(s->wake[0]);
 	close(s->wake[1]);
 	SSL_CTX_free(s->ctx);
+	pthread_mutex_destroy(&s->accepting);
 	free(s);
 }

@@ -34,7 +34,7 @@ struct tls_options {
 
 struct tls_server *tls_server_start(const struct tls_options *opt, tls_handler *handler, void *arg);
 unsigned tls_server_port(const struct tls_server *s);
-unsigned tls_server_connections(const struct tls_server *s); /* accepted so far */
+unsigned tls_server_connections(struct tls_server *s); /* so far, those of clients that gave up included */
 void tls_server_stop(struct tls_server **s);
 
 #endif
