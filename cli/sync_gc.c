@@ -46,13 +46,10 @@ static const char *member(const json_t *o, const char *key)
 
 static bool is_blocked(const struct record *r, const char **why)
 {
-	for (size_t i = 0; i < r->nconditions; i++) {
-		if (strcmp(r->conditions[i].type, "GCBlocked") == 0 && r->conditions[i].status) {
-			*why = r->conditions[i].message ? r->conditions[i].message : "";
-			return true;
-		}
-	}
-	return false;
+	const struct record_condition *blocked = record_condition_of(r, "GCBlocked", true);
+	if (blocked)
+		*why = blocked->message ? blocked->message : "";
+	return blocked != NULL;
 }
 
 static void take_record(void *ctx, json_t *item)

@@ -31,11 +31,7 @@ static bool any_unsure(const struct record *r)
 /* In the inventory, and in the cluster as far as that is known. */
 static bool stands(const struct record *r, const struct due_world *w, const struct object_id *id)
 {
-	for (size_t i = 0; i < r->nbindings; i++) {
-		if (object_id_eq(&r->bindings[i].id, id))
-			return !w->stands || w->stands(w->ctx, id);
-	}
-	return false;
+	return record_binding_of(r, id) && (!w->stands || w->stands(w->ctx, id));
 }
 
 static bool has(const struct due *due, const struct object_id *id)

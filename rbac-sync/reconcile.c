@@ -115,11 +115,7 @@ static void make_due(struct run *run, const struct templates_held *held)
 static bool may_stand(const struct run *run, const struct object_id *id)
 {
 	struct observed live;
-	for (size_t i = 0; i < run->record.nbindings; i++) {
-		if (object_id_eq(&run->record.bindings[i].id, id))
-			return true;
-	}
-	return store_object(run->r->store, id, run->a, &live);
+	return record_binding_of(&run->record, id) || store_object(run->r->store, id, run->a, &live);
 }
 
 /* Tells the index what this record is due; true when that made the pass full. */

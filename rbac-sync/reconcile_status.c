@@ -86,11 +86,7 @@ bool reconcile_intend(struct run *run)
  * it back would change the record, the change would be heard of, and it would be tried again without a pause. */
 static const struct record_binding *entry_of(const struct run *run, const struct action *act)
 {
-	for (size_t i = 0; !act->had && act->want && i < run->was.nbindings; i++) {
-		if (object_id_eq(&run->was.bindings[i].id, &act->want->id))
-			return &run->was.bindings[i];
-	}
-	return act->had;
+	return act->had || !act->want ? act->had : record_binding_of(&run->was, &act->want->id);
 }
 
 /* It is another's, and only the apiserver knows, as it bears no label of ours: the next look will announce it again. */

@@ -104,19 +104,10 @@ static void tell_failure(struct run *run, const struct action *act, const struct
 	event(run, true, collision ? EVENT_NAMESPACE_COLLISION : EVENT_REFUSED, note);
 }
 
-static bool stands(const struct record *r, const char *type)
-{
-	for (size_t i = 0; i < r->nconditions; i++) {
-		if (text_eq(r->conditions[i].type, type) && r->conditions[i].status)
-			return true;
-	}
-	return false;
-}
-
 /* Once, until all is well again: it is looked at often. A fight is told by itself. */
 static void tell_drift(struct run *run, const struct action *act, const struct outcome *out)
 {
-	if (act->kind != ACTION_DRIFT || stands(&run->record, "Drift"))
+	if (act->kind != ACTION_DRIFT || record_condition_of(&run->record, "Drift", true))
 		return;
 	log_object(run, LOG_LEVEL_WARN, "object was changed by others and is left", &act->want->id, act->want->template_, out->why);
 	event(run, true, EVENT_DRIFT_REPORTED, arena_printf(run->a, "%s: %s", object_id_text(run->a, &act->want->id), out->why));
@@ -149,7 +140,7 @@ void tell_refusals(struct run *run)
 	hex_encode(digest, SHA256_LEN, hex);
 	/* Once for each identity and templates, not at each look; and where there was no refusal until now, as of a role that
 	 * became dangerous. */
-	if (text_eq(r->observed_digest, hex) && text_eq(r->templates_digest, run->templates_digest) && stands(r, "Refused"))
+	if (text_eq(r->observed_digest, hex) && text_eq(r->templates_digest, run->templates_digest) && record_condition_of(r, "Refused", true))
 		return;
 	for (size_t i = 0; i < run->due.nrefusals; i++) {
 		const struct due_refusal *f = &run->due.refusals[i];
@@ -168,11 +159,8 @@ void tell_refusals(struct run *run)
 /* What the phase does not say by itself; or NULL. */
 static const char *why_so(const struct run *run, const struct record *now)
 {
-	for (size_t i = 0; i < now->nconditions && !run->life.why; i++) {
-		if (text_eq(now->conditions[i].type, "Ready") && !now->conditions[i].status)
-			return now->conditions[i].message;
-	}
-	return run->life.why;
+	const struct record_condition *not_ready = run->life.why ? NULL : record_condition_of(now, "Ready", false);
+	return not_ready ? not_ready->message : run->life.why;
 }
 
 void tell_phase(struct run *run, const struct record *now)
@@ -195,7 +183,7 @@ void tell_phase(struct run *run, const struct record *now)
 
 void tell_blocked(struct run *run)
 {
-	if (stands(&run->record, "GCBlocked"))
+	if (record_condition_of(&run->record, "GCBlocked", true))
 		return;
 	event(run, true, EVENT_GC_BLOCKED, "removals are over the limit: see `portcullis sync gc`");
 }

@@ -318,6 +318,24 @@ static enum err_code read_lost(const json_t *status, struct arena *a, struct rec
 	return ERR_OK;
 }
 
+const struct record_binding *record_binding_of(const struct record *r, const struct object_id *id)
+{
+	for (size_t i = 0; i < r->nbindings; i++) {
+		if (object_id_eq(&r->bindings[i].id, id))
+			return &r->bindings[i];
+	}
+	return NULL;
+}
+
+const struct record_condition *record_condition_of(const struct record *r, const char *type, bool status)
+{
+	for (size_t i = 0; i < r->nconditions; i++) {
+		if (text_eq(r->conditions[i].type, type) && r->conditions[i].status == status)
+			return &r->conditions[i];
+	}
+	return NULL;
+}
+
 const struct record_lost *record_lost(const struct record *r, struct slice group)
 {
 	const struct record_lost key = {.group = group};

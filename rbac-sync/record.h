@@ -112,6 +112,10 @@ enum record_merge {
  * third token, issued between the two, could come last and win. */
 enum record_merge record_merge(const struct record *stored, const struct spool_event *ev, int64_t touch);
 
+/* R's inventory entry for the object ID, and R's condition TYPE when it is STATUS. R's own; NULL: there is none. */
+const struct record_binding *record_binding_of(const struct record *r, const struct object_id *id);
+const struct record_condition *record_condition_of(const struct record *r, const char *type, bool status);
+
 /* The entry of R's lost groups for GROUP; NULL: it is not lost. */
 const struct record_lost *record_lost(const struct record *r, struct slice group);
 

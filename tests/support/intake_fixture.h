@@ -69,9 +69,7 @@ static inline int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct err e;
-	snprintf(f->base, sizeof(f->base), "%s/portcullis-intake-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(f->base));
+	assert_true(make_tree(f->base, sizeof(f->base), "intake"));
 	snprintf(f->dir, sizeof(f->dir), "%s/spool", f->base);
 	f->c = (struct worker_config){.spool_dir = f->dir, .scan_interval = 5 * CLOCK_SECOND,
 	    .retry_initial = CLOCK_SECOND, .retry_max = 10 * CLOCK_SECOND, .max_attempts = 3};

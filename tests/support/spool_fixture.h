@@ -29,10 +29,7 @@ static inline int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct err e;
-	/* In memory where there is such a place: hundreds of fsyncs take long on a disk. */
-	snprintf(f->base, sizeof(f->base), "%s/portcullis-spool-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(f->base));
+	assert_true(make_tree(f->base, sizeof(f->base), "spool"));
 	snprintf(f->dir, sizeof(f->dir), "%s/spool", f->base);
 	arena_init(&f->arena, 0);
 	spool_key(SLICE("jwt:issuer"), SLICE("alice"), f->key);

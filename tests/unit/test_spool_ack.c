@@ -28,9 +28,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct err e;
-	snprintf(f->base, sizeof(f->base), "%s/portcullis-ack-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(f->base));
+	assert_true(make_tree(f->base, sizeof(f->base), "ack"));
 	snprintf(f->dir, sizeof(f->dir), "%s/spool", f->base);
 	memset(f->one, 1, sizeof(f->one));
 	memset(f->two, 2, sizeof(f->two));

@@ -18,6 +18,7 @@
 #include "common/jsonx.h"
 #include "common/metrics.h"
 #include "common/spool.h"
+#include "tests/support/tree.h"
 
 #define USERS 3
 
@@ -332,9 +333,7 @@ static void test_dead_letters_survive_any_death(void **state)
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(base, sizeof(base), "%s/portcullis-crash-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(base));
+	assert_true(make_tree(base, sizeof(base), "crash"));
 	snprintf(dir, sizeof(dir), "%s/spool", base);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(shared != MAP_FAILED);
